@@ -1,0 +1,7 @@
+"""`python -m omnimask`, also under `accelerate launch -m`."""
+
+import sys
+
+from omnimask.cli import main
+
+sys.exit(main())

@@ -1,0 +1,157 @@
+"""Attention over packed rows: dense blocks per group, or one variable-length call on a GPU."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from omnimask.packing import Lengths, equal, host_index, pack, unpack
+
+AttentionPath = Literal["dense", "varlen"]
+
+# Below this many keys the plain softmax is faster than torch's CPU flash kernel in bf16, whose
+# backward pass dominates the step; in fp32 the kernel is faster at every length. docs/speed.md.
+_PLAIN_BELOW = 256
+
+
+def attend(
+    q: Float[Tensor, "r h n d"],
+    k: Float[Tensor, "r h m d"],
+    v: Float[Tensor, "r h m d"],
+    key_ok: Bool[Tensor, "r m"] | None = None,
+) -> Float[Tensor, "r h n d"]:
+    """Softmax attention on one dense block; keys that are not `key_ok` are never attended to."""
+    mask = None if key_ok is None else key_ok[:, None, None, :]
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16 and k.shape[2] < _PLAIN_BELOW:
+        return attend_plainly(q, k, v, mask)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+
+def attend_plainly(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """The same, written out: softmax in fp32 whatever the input."""
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    return scores.softmax(dim=-1, dtype=torch.float32).to(v.dtype) @ v
+
+
+def rotate(x: Float[Tensor, "t h d"], angles: Float[Tensor, "t half"]) -> Float[Tensor, "t h d"]:
+    """Rotates pair (i, i + d/2) of every head by `angles`; `positions.rotary_angles` makes them."""
+    cos, sin = angles.cos()[:, None].to(x.dtype), angles.sin()[:, None].to(x.dtype)
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+
+
+def _valid_keys(lengths: Lengths, device: torch.device) -> Tensor | None:
+    if equal(lengths):
+        return None
+    columns = torch.arange(max(lengths), device=device)
+    return columns < host_index(lengths, device)[:, None]
+
+
+def _attend_block(
+    q: Float[Tensor, "t h d"], k: Tensor, v: Tensor, lengths: Lengths, key_lengths: Lengths
+) -> Tensor:
+    rows = [
+        unpack(x, n).transpose(1, 2) for x, n in ((q, lengths), (k, key_lengths), (v, key_lengths))
+    ]
+    out = attend(rows[0], rows[1], rows[2], _valid_keys(key_lengths, q.device))
+    return pack(out.transpose(1, 2), lengths)
+
+
+def _attend_varlen(
+    q: Tensor, k: Tensor, v: Tensor, lengths: Lengths, key_lengths: Lengths
+) -> Tensor:
+    from torch.nn.attention.varlen import varlen_attn
+
+    bounds = [
+        host_index(list(accumulate(n, initial=0)), q.device).to(torch.int32)
+        for n in (lengths, key_lengths)
+    ]
+    out = varlen_attn(q, k, v, bounds[0], bounds[1], max(lengths), max(key_lengths))
+    assert isinstance(out, Tensor), "varlen_attn returns one tensor unless asked for more"
+    return out
+
+
+def attend_packed(
+    q: Float[Tensor, "t h d"],
+    k: Float[Tensor, "s h d"],
+    v: Float[Tensor, "s h d"],
+    *,
+    groups: Sequence[Lengths],
+    key_groups: Sequence[Lengths],
+    path: AttentionPath = "dense",
+) -> Float[Tensor, "t h d"]:
+    """Each row of each group attends to the same row of the same key group, and to nothing else.
+
+    `path`: "dense" is one call per group on rows padded to the group's longest; "varlen" is one
+    call of `torch.nn.attention.varlen` for all groups (CUDA, half precision).
+    """
+    if path == "varlen" and q.is_cuda and q.dtype in (torch.float16, torch.bfloat16):
+        lengths = tuple(n for group in groups for n in group)
+        return _attend_varlen(q, k, v, lengths, tuple(n for group in key_groups for n in group))
+    query_parts = q.split([sum(group) for group in groups])
+    key_sizes = [sum(group) for group in key_groups]
+    blocks = zip(
+        query_parts, k.split(key_sizes), v.split(key_sizes), groups, key_groups, strict=True
+    )
+    return torch.cat([_attend_block(*block) for block in blocks])
+
+
+class Attention(nn.Module):
+    """Multi-head attention of packed rows to themselves, or to packed rows of a context.
+
+    `qk_norm` normalises queries and keys per head (https://arxiv.org/abs/2302.05442, section 2).
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        *,
+        context_dim: int | None = None,
+        qk_norm: bool = False,
+        path: AttentionPath = "dense",
+    ) -> None:
+        super().__init__()
+        self.width, self.num_heads = dim, num_heads
+        self.path: AttentionPath = path
+        self.q = nn.Linear(dim, dim) if context_dim else None
+        self.kv = nn.Linear(context_dim, 2 * dim) if context_dim else None
+        self.qkv = None if context_dim else nn.Linear(dim, 3 * dim)
+        head_dim = dim // num_heads
+        self.q_norm = nn.RMSNorm(head_dim) if qk_norm else None
+        self.k_norm = nn.RMSNorm(head_dim) if qk_norm else None
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(
+        self,
+        x: Float[Tensor, "t dim"],
+        *,
+        groups: Sequence[Lengths],
+        angles: Float[Tensor, "t half"] | None = None,
+        context: Float[Tensor, "s context"] | None = None,
+        context_groups: Sequence[Lengths] | None = None,
+    ) -> Float[Tensor, "t dim"]:
+        q, k, v = self._project(x, context)
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
+        if angles is not None:
+            q, k = rotate(q, angles), rotate(k, angles)
+        key_groups = groups if context_groups is None else context_groups
+        out = attend_packed(q, k, v, groups=groups, key_groups=key_groups, path=self.path)
+        return self.proj(out.flatten(1))
+
+    def _project(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        if self.qkv is not None:
+            q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).unbind(1)
+            return q, k, v
+        assert self.q is not None
+        assert self.kv is not None
+        assert context is not None, "cross-attention was built with context_dim"
+        k, v = self.kv(context).unflatten(-1, (2, self.num_heads, -1)).unbind(1)
+        return self.q(x).unflatten(-1, (self.num_heads, -1)), k, v

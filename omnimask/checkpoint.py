@@ -1,0 +1,102 @@
+"""Checkpoints: folders that are either whole or not there, read without unpickling anything."""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from omnimask.errors import RecipeError
+from omnimask.recipe import Recipe
+from omnimask.records import from_json, to_json
+from omnimask.versions import versions
+
+_UNFINISHED = ".unfinished"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """What a run needs to go on: `recipe` holds the fitted statistics, `state` the position."""
+
+    recipe: Recipe
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    state: dict[str, Any]
+
+
+def save_checkpoint(run: Path, checkpoint: Checkpoint, *, keep: int) -> Path:
+    """Writes `run/checkpoints/step-00000100`: into a temporary folder, synced, then renamed.
+
+    Older checkpoints beyond the last `keep` are removed afterwards.
+    """
+    step = int(checkpoint.state["step"])
+    target = run / "checkpoints" / f"step-{step:08d}"
+    unfinished = target.with_name(target.name + _UNFINISHED)
+    for leftover in target.parent.glob(f"*{_UNFINISHED}"):
+        shutil.rmtree(leftover)
+    unfinished.mkdir(parents=True)
+    save_file(_plain(checkpoint.weights), unfinished / "model.safetensors")
+    save_file(_plain(checkpoint.optimizer), unfinished / "optimizer.safetensors")
+    state = {**checkpoint.state, "versions": versions()}
+    write_json(unfinished / "state.json", state)
+    write_json(unfinished / "recipe.json", to_json(checkpoint.recipe))
+    for path in [*unfinished.iterdir(), unfinished]:
+        _sync(path)
+    if target.exists():
+        shutil.rmtree(target)
+    unfinished.rename(target)
+    _sync(target.parent)
+    for old in list_checkpoints(run)[:-keep]:
+        shutil.rmtree(old)
+    return target
+
+
+def list_checkpoints(run: Path) -> list[Path]:
+    """The finished checkpoints of a run, oldest first."""
+    found = (run / "checkpoints").glob("step-*")
+    return sorted(path for path in found if not path.name.endswith(_UNFINISHED))
+
+
+def last_checkpoint(run: Path) -> Path:
+    """The newest checkpoint; RecipeError where the folder has none."""
+    checkpoints = list_checkpoints(run)
+    if not checkpoints:
+        raise RecipeError(f"{run} has no checkpoint; expected {run}/checkpoints/step-*")
+    return checkpoints[-1]
+
+
+def load_recipe(folder: Path) -> Recipe:
+    """The recipe beside the weights, statistics included."""
+    return from_json(json.loads((folder / "recipe.json").read_text()))
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    return Checkpoint(
+        recipe=load_recipe(folder),
+        weights=load_file(folder / "model.safetensors"),
+        optimizer=load_file(folder / "optimizer.safetensors"),
+        state=json.loads((folder / "state.json").read_text()),
+    )
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON by way of a temporary file, so that the file is whole or the old one."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(value, indent=1) + "\n")
+    temporary.replace(path)
+
+
+def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,105 @@
+"""The `omnimask` command."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from omnimask.errors import OmnimaskError, RecipeError, nearest_names
+from omnimask.recipe import Recipe, override
+
+
+def load_named_recipe(reference: str) -> Recipe:
+    """Calls the recipe function named by `package.module:function`, such as recipes.omni:omni."""
+    module_name, colon, function = reference.partition(":")
+    if not colon:
+        raise RecipeError(f"a recipe is named module:function, got {reference!r}")
+    sys.path.insert(0, str(Path.cwd()))  # a user's own module beside the data
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise
+        raise RecipeError(
+            f"there is no module {module_name!r}; `omnimask recipes` lists those that come along"
+        ) from error
+    known = [name for name, value in vars(module).items() if callable(value) and name[0] != "_"]
+    if function not in known:
+        raise RecipeError(
+            f"{module_name} has no recipe {function!r}; {nearest_names(function, known)}"
+        )
+    recipe = vars(module)[function]()
+    if not isinstance(recipe, Recipe):
+        raise RecipeError(f"{reference} returned a {type(recipe).__name__}, not a Recipe")
+    return recipe
+
+
+def _pretrain(arguments: argparse.Namespace) -> None:
+    recipe = override(load_named_recipe(arguments.recipe), arguments.set)
+    if arguments.dry_run:
+        from omnimask.dry_run import describe
+
+        print(describe(recipe))
+        return
+    from omnimask.trainer import pretrain
+
+    pretrain(recipe, arguments.out)
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from omnimask.report import write_report
+
+    print(write_report(arguments.run))
+
+
+def _doctor(arguments: argparse.Namespace) -> None:
+    from omnimask.doctor import diagnose
+
+    print(diagnose())
+
+
+def _recipes(arguments: argparse.Namespace) -> None:
+    from omnimask.catalogue import list_recipes
+
+    print(list_recipes())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="omnimask", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    pretrain = commands.add_parser("pretrain", help="train a recipe, or go on with a run")
+    pretrain.add_argument("recipe", help="module:function, such as recipes.omni:quickstart")
+    pretrain.add_argument("--out", type=Path, default=None, help="run folder (runs/<recipe name>)")
+    pretrain.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="change a field, such as --set optim.lr=1e-4; may be repeated",
+    )
+    pretrain.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the resolved recipe, tokens, parameters, FLOPs and memory; train nothing",
+    )
+    pretrain.set_defaults(run_command=_pretrain)
+    report = commands.add_parser("report", help="write a run's report again")
+    report.add_argument("run", type=Path, help="run folder")
+    report.set_defaults(run_command=_report)
+    doctor = commands.add_parser("doctor", help="what is installed and what is missing")
+    doctor.set_defaults(run_command=_doctor)
+    recipes = commands.add_parser("recipes", help="the recipes that come along")
+    recipes.set_defaults(run_command=_recipes)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; an `OmnimaskError` is printed without a traceback and gives exit status 2."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        parsed.run_command(parsed)
+    except OmnimaskError as error:
+        print(f"omnimask: {error}", file=sys.stderr)
+        return 2
+    return 0

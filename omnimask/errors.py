@@ -1,0 +1,23 @@
+"""The two errors a user can meet, and how an unknown name is answered."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class OmnimaskError(Exception):
+    """What the command line prints without a traceback."""
+
+
+class RecipeError(OmnimaskError):
+    """A recipe, an override or a checkpoint asks for something that cannot work."""
+
+
+class DataError(OmnimaskError):
+    """A file or a data folder cannot be used; the message names it."""
+
+
+def nearest_names(name: str, known: Iterable[str]) -> str:
+    """A hint for a misspelt `name`: the closest known names, or all of them if none is close."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"

@@ -1,0 +1,124 @@
+"""Objectives: which target a decoder predicts, and the only place where losses are reduced."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from omnimask.errors import RecipeError
+from omnimask.masking.plan import MaskPlan
+from omnimask.targets import Target, Truth
+from omnimask.tokens import Layout, Span
+
+
+@runtime_checkable
+class Loss(Protocol):
+    """A function `(predicted (r n p), truth (r n t)) -> (r n)`, in fp32."""
+
+    __name__: str
+
+    def __call__(self, predicted: Tensor, truth: Tensor, /) -> Tensor: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Objective:
+    """Asks `decoder` for `target` of `modality`'s tokens and compares by `loss`.
+
+    `where`: at the tokens that were hidden, at those that were visible, or at all; the masker must
+    put the tokens it asks about into the plan's predicted ids. `weight` multiplies the mean loss.
+    """
+
+    name: str
+    modality: str
+    target: Target
+    loss: Loss
+    decoder: str = "main"
+    where: Literal["hidden", "visible", "all"] = "hidden"
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.weight >= 0.0:
+            raise RecipeError(f"objective {self.name}: weight must be >= 0, got {self.weight}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossSum:
+    """The sum of an objective's per-token losses and the number of tokens in it."""
+
+    total: Float[Tensor, ""]
+    count: Float[Tensor, ""]
+
+    def __add__(self, other: "LossSum") -> "LossSum":
+        return LossSum(total=self.total + other.total, count=self.count + other.count)
+
+
+def find_span(layout: Layout, modality: str) -> Span | None:
+    return next((span for span in layout.spans if span.modality == modality), None)
+
+
+def _was_visible(plan: MaskPlan, num_tokens: int) -> Bool[Tensor, "r n_predict"]:
+    shown = plan.visible_ids.new_zeros(len(plan.num_visible), num_tokens)
+    shown.scatter_add_(1, plan.visible_ids, plan.visible_ok.to(shown.dtype))
+    return shown.gather(1, plan.predict_ids) > 0
+
+
+def _rows_of(values: Tensor, ids: Tensor, copies: int) -> Tensor:
+    """(b n ...) at ids (b * copies, k) -> (b * copies, k, ...)."""
+    samples = torch.arange(ids.shape[0], device=ids.device)[:, None] // copies
+    return values[samples, ids]
+
+
+def _counted(
+    objective: Objective, truth: Truth, *, layout: Layout, plan: MaskPlan
+) -> tuple[Bool[Tensor, "r n_predict"], Int64[Tensor, "r n_predict"]]:
+    """Which predicted tokens the objective counts, and the ids of all within its modality."""
+    span = find_span(layout, objective.modality)
+    assert span is not None, "model.py evaluates an objective only on groups with its modality"
+    inside = (plan.predict_ids >= span.start) & (plan.predict_ids < span.stop)
+    ids = (plan.predict_ids - span.start).clamp(0, len(span) - 1)
+    counted = plan.predict_ok & inside & _rows_of(truth.known, ids, plan.copies)
+    if objective.where != "all":
+        visible = _was_visible(plan, layout.valid.shape[1])
+        counted = counted & (visible if objective.where == "visible" else ~visible)
+    return counted, ids
+
+
+def count_tokens(
+    objective: Objective, truth: Truth, *, layout: Layout, plan: MaskPlan
+) -> Float[Tensor, ""]:
+    """The count that `evaluate_objective` will give, without a prediction."""
+    counted, _ = _counted(objective, truth, layout=layout, plan=plan)
+    return counted.sum(dtype=torch.float32)
+
+
+def evaluate_objective(
+    objective: Objective,
+    predicted: Float[Tensor, "r n_predict p"],
+    truth: Truth,
+    *,
+    layout: Layout,
+    plan: MaskPlan,
+) -> LossSum:
+    """Sum and count over the predicted tokens of the objective's modality where truth is known."""
+    counted, ids = _counted(objective, truth, layout=layout, plan=plan)
+    with torch.autocast(predicted.device.type, enabled=False):
+        losses = objective.loss(predicted.float(), _rows_of(truth.values, ids, plan.copies).float())
+    return LossSum(
+        total=torch.where(counted, losses, 0.0).sum(), count=counted.sum(dtype=torch.float32)
+    )
+
+
+def total_loss(
+    sums: Mapping[str, LossSum], counts: Mapping[str, Tensor], weights: Mapping[str, float]
+) -> Float[Tensor, ""]:
+    """Σ weight · sum / count; `counts` are those of the whole step, over all ranks and batches.
+
+    An objective with nothing to predict adds zero: its sum is zero and the divisor at least one.
+    """
+    terms = [
+        weights[name] * part.total / counts[name].clamp_min(1.0) for name, part in sums.items()
+    ]
+    return torch.stack(terms).sum()

@@ -1,0 +1,95 @@
+"""Positions from continuous coordinates: additive modules (k c) -> (k d), and rotary angles."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class SinCosPosition(nn.Module):
+    """Fixed sines and cosines, `dim` split over the axes, frequencies 1 to 1/max_period.
+
+    For integer grid coordinates on two axes these are the position embeddings of ViT and MAE
+    (https://arxiv.org/abs/2111.06377, appendix A.1). Coordinates in other units are multiplied by
+    `scale` first. Dimensions that do not divide evenly are zero.
+    """
+
+    def __init__(
+        self, dim: int, num_axes: int, *, max_period: float = 10_000.0, scale: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.dim, self.scale = dim, scale
+        num_frequencies = dim // (2 * num_axes)
+        exponents = torch.arange(num_frequencies, dtype=torch.float64) / max(num_frequencies, 1)
+        frequencies = (max_period**-exponents).float()
+        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.frequencies: Tensor
+
+    def forward(self, coords: Float[Tensor, "k c"]) -> Float[Tensor, "k d"]:
+        angles = coords.float()[:, :, None] * self.scale * self.frequencies
+        waves = torch.cat([angles.sin(), angles.cos()], dim=2).flatten(1)
+        return nn.functional.pad(waves, (0, self.dim - waves.shape[1]))
+
+
+class LearnedPosition(nn.Module):
+    """The sum of one learned vector per axis, interpolated between integer coordinates.
+
+    `sizes` has the number of cells per axis; coordinates outside are clamped to the border.
+    """
+
+    def __init__(self, dim: int, sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.tables = nn.ParameterList(nn.Parameter(torch.zeros(size, dim)) for size in sizes)
+        for table in self.tables:
+            nn.init.trunc_normal_(table, std=0.02)
+
+    def forward(self, coords: Float[Tensor, "k c"]) -> Float[Tensor, "k d"]:
+        rows = [
+            _interpolate(table, coords[:, axis].float()) for axis, table in enumerate(self.tables)
+        ]
+        return torch.stack(rows).sum(dim=0)
+
+
+def _interpolate(table: Tensor, coordinate: Float[Tensor, " k"]) -> Tensor:
+    last = table.shape[0] - 1
+    coordinate = coordinate.clamp(0, last)
+    low = coordinate.floor().clamp_max(max(last - 1, 0))
+    share = (coordinate - low)[:, None]
+    low = low.long()
+    return table[low] * (1 - share) + table[(low + 1).clamp_max(last)] * share
+
+
+class CoordinateMLP(nn.Sequential):
+    """Two linear layers on the coordinates, the position embedding of Point-MAE.
+
+    https://arxiv.org/abs/2203.06604, section 3.2. Coordinates should be of order one.
+    """
+
+    def __init__(self, dim: int, num_axes: int, *, hidden: int = 128) -> None:
+        super().__init__(nn.Linear(num_axes, hidden), nn.GELU(), nn.Linear(hidden, dim))
+
+
+def rotary_angles(
+    coords: Float[Tensor, "k c"],
+    extent: Sequence[float],
+    *,
+    head_dim: int,
+    min_period: float = 0.1,
+    max_period: float = 20.0,
+) -> Float[Tensor, "k half"]:
+    """Angles that rotate the `head_dim // 2` pairs of each query and key, split over the axes.
+
+    Coordinates are divided by half of `extent` (a modality spans about 2 units), so that modalities
+    with different units share one encoder; periods run geometrically from `min_period` to
+    `max_period` of those units. N-dimensional form of https://arxiv.org/abs/2104.09864; pairs left
+    over by the split are not rotated.
+    """
+    half, num_axes = head_dim // 2, len(extent)
+    num_frequencies = half // num_axes
+    steps = torch.linspace(0, 1, max(num_frequencies, 1), device=coords.device)[:num_frequencies]
+    periods = min_period * (max_period / min_period) ** steps
+    scale = torch.tensor([2.0 / max(size, 1e-6) for size in extent], device=coords.device)
+    angles = (coords.float() * scale)[:, :, None] * (2 * math.pi / periods)
+    return nn.functional.pad(angles.flatten(1), (0, half - num_axes * num_frequencies))

@@ -1,0 +1,200 @@
+"""Recipe: the record that holds everything a run is made of."""
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from omnimask.decoders import Decoder, check_hidden
+from omnimask.encoder import Encoder
+from omnimask.errors import RecipeError, nearest_names
+from omnimask.masking.plan import Masker
+from omnimask.modality import Files, Modality
+from omnimask.objective import Objective
+from omnimask.records import set_path
+from omnimask.teacher import Teacher
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stream:
+    """One kind of group: which files give its modalities, and how many samples a step takes.
+
+    Several entries in `files` are aligned by file name without suffix: one sample has all of them
+    in one sequence (a video's frames and its sound track). `batch_size` is per process and step.
+    `held_out` files are never trained on; reports and probes use them.
+    """
+
+    name: str
+    files: Mapping[str, Files]
+    batch_size: int = 8
+    held_out: Mapping[str, Files] | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise RecipeError(f"stream {self.name}: batch_size must be >= 1, got {self.batch_size}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Data:
+    """Where the samples are. Every step takes `batch_size` samples of every stream.
+
+    `max_bad_files`: files that cannot be read are listed in `bad_files.jsonl` and replaced by
+    another sample; the run stops when more than this many have failed. 0 stops at the first.
+    """
+
+    root: str
+    streams: tuple[Stream, ...]
+    max_bad_files: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Optim:
+    """AdamW with linear warm-up and cosine decay; biases, norms and other vectors do not decay.
+
+    `lr` is the peak, `final_lr` the end. `clip_norm` limits the gradient's global norm, None does
+    not. `accumulate` micro-batches make one step.
+    """
+
+    steps: int
+    lr: float = 1.5e-4
+    final_lr: float = 0.0
+    warmup_steps: int = 0
+    weight_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.95)
+    clip_norm: float | None = 1.0
+    accumulate: int = 1
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.accumulate < 1:
+            raise RecipeError(
+                f"optim: steps and accumulate must be >= 1, got {self.steps}, {self.accumulate}"
+            )
+        if not 0 <= self.warmup_steps <= self.steps:
+            raise RecipeError(
+                f"optim.warmup_steps must be in [0, steps={self.steps}], got {self.warmup_steps}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """How a run is carried out; nothing here changes what is learnt, so a run may be resumed with
+    other values.
+
+    `precision`: "auto" is bf16 on a GPU and fp32 elsewhere. `tracker`: an Accelerate tracker beside
+    the JSON lines that are always written. `max_nonfinite_steps` in a row stop the run.
+    """
+
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    num_workers: int = 2
+    log_every: int = 10
+    checkpoint_every: int = 500
+    keep_checkpoints: int = 2
+    tracker: Literal["none", "tensorboard", "wandb", "trackio"] = "tensorboard"
+    max_nonfinite_steps: int = 5
+    report_samples: int = 4
+    report: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """Modalities, masker, encoder, decoders, objectives, data, optimisation and run.
+
+    `hidden`: "drop" leaves hidden tokens out of the encoder (MAE), "replace" puts a mask token in
+    their place (SimMIM). `seed` starts the weights and every random choice of the run.
+    """
+
+    name: str
+    modalities: tuple[Modality, ...]
+    masker: Masker
+    encoder: Encoder
+    decoders: Mapping[str, Decoder]
+    objectives: tuple[Objective, ...]
+    data: Data
+    optim: Optim
+    hidden: Literal["drop", "replace"] = "drop"
+    teacher: Teacher | None = None
+    run: Run = field(default_factory=Run)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+    def modality(self, name: str) -> Modality:
+        return next(modality for modality in self.modalities if modality.name == name)
+
+
+def validate(recipe: Recipe) -> None:
+    """RecipeError where the parts cannot work together, naming the two fields and a fix."""
+    names = [modality.name for modality in recipe.modalities]
+    if len(set(names)) < len(names):
+        raise RecipeError(f"two modalities have the same name: {names}; give one another `name`")
+    _check_streams(recipe, names)
+    _check_objectives(recipe, names)
+    for name, decoder in recipe.decoders.items():
+        check_hidden(decoder, name=name, hidden=recipe.hidden)
+    for modality in recipe.modalities:
+        recipe.masker.check(modality.grid, modality.name)
+
+
+def _check_streams(recipe: Recipe, names: Sequence[str]) -> None:
+    used: set[str] = set()
+    for stream in recipe.data.streams:
+        for modality in stream.files:
+            _known(modality, names, f"data.streams.{stream.name}.files")
+            used.add(modality)
+        if stream.held_out is not None and set(stream.held_out) != set(stream.files):
+            raise RecipeError(
+                f"stream {stream.name}: held_out has {sorted(stream.held_out)}, files has "
+                f"{sorted(stream.files)}; name the same modalities in both"
+            )
+    if unused := set(names) - used:
+        raise RecipeError(
+            f"no stream has files for {sorted(unused)}; add a stream or leave the modality out"
+        )
+
+
+def _check_objectives(recipe: Recipe, names: Sequence[str]) -> None:
+    seen: set[str] = set()
+    for objective in recipe.objectives:
+        where = f"objective {objective.name}"
+        if objective.name in seen:
+            raise RecipeError(f"two objectives are called {objective.name!r}; rename one")
+        seen.add(objective.name)
+        _known(objective.modality, names, f"{where}: modality")
+        _known(objective.decoder, recipe.decoders, f"{where}: decoder")
+        if objective.target.teacher_layers and recipe.teacher is None:
+            raise RecipeError(
+                f"{where}: {type(objective.target).__name__} reads a teacher, but recipe.teacher "
+                "is None; write teacher=Teacher()"
+            )
+        if any(not -recipe.encoder.depth <= n < 0 for n in objective.target.teacher_layers):
+            raise RecipeError(
+                f"{where}: teacher layers count from the last, -1 to -{recipe.encoder.depth} "
+                f"(encoder.depth), got {objective.target.teacher_layers}"
+            )
+    if recipe.teacher is not None and not any(o.target.teacher_layers for o in recipe.objectives):
+        raise RecipeError("recipe.teacher is set, but no objective's target reads it")
+    if unused := set(recipe.decoders) - {o.decoder for o in recipe.objectives}:
+        raise RecipeError(f"no objective uses decoders {sorted(unused)}; leave them out")
+
+
+def _known(name: str, known: Any, where: str) -> None:
+    if name not in known:
+        raise RecipeError(f"{where}: {name!r} is unknown; {nearest_names(name, known)}")
+
+
+def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
+    """A copy with `path=value` assignments applied in order, such as `optim.lr=1e-4`.
+
+    Values are Python literals; what is not one is taken as a string.
+    """
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals:
+            raise RecipeError(f"--set takes path=value, got {assignment!r}")
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            value = text
+        recipe = set_path(recipe, path.strip(), value)
+    return recipe

@@ -1,0 +1,163 @@
+"""What a hidden token is asked for: computed for every token, before masking."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from omnimask.errors import RecipeError
+from omnimask.modality import Modality
+from omnimask.tokens import Tokens
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """What a target is computed from: the unmasked tokens of one modality of one group.
+
+    `teacher` holds the teacher's outputs for these tokens, one (b n d) tensor per layer that the
+    targets asked for, in that order; empty where the recipe has no teacher.
+    """
+
+    modality: Modality
+    tokens: Tokens
+    teacher: tuple[Float[Tensor, "b n d"], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Truth:
+    """The target values of every token, and where they are known (the number of points in an
+    empty voxel is known, their places are not). A loss is counted at known, scorable tokens only.
+    """
+
+    values: Float[Tensor, "b n t"]
+    known: Bool[Tensor, "b n"]
+
+
+@runtime_checkable
+class Target(Protocol):
+    """A frozen dataclass; called under `no_grad`."""
+
+    @property
+    def teacher_layers(self) -> tuple[int, ...]:
+        """The teacher's blocks it reads, counted from the last (-1); empty without a teacher."""
+        ...
+
+    def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
+        """The width `p` of the prediction that the loss takes."""
+        ...
+
+    def __call__(self, view: View, /) -> Truth: ...
+
+    def restore(
+        self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
+    ) -> Float[Tensor, "b n v"] | None:
+        """Predictions for every token as token values, for pictures; None for latent targets."""
+        ...
+
+    @property
+    def restores_with(self) -> str:
+        """What `restore` takes from the ground truth, said beside a picture; "" if nothing."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Content:
+    """The token's own values, as they are or normalised.
+
+    `norm`: "none"; "token" subtracts the mean and divides by the standard deviation of all of a
+    token's values (MAE, https://arxiv.org/abs/2111.06377, section 3, with its eps 1e-6 on the
+    unbiased variance); "channel" does so for each of `num_channels` interleaved channels of a token
+    (VideoMAE, https://arxiv.org/abs/2203.12602: deviation plus 1e-6).
+    """
+
+    norm: Literal["none", "token", "channel"] = "none"
+    num_channels: int = 1
+
+    @property
+    def teacher_layers(self) -> tuple[int, ...]:
+        return ()
+
+    def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
+        if self.norm == "channel" and modality.num_values % self.num_channels:
+            raise RecipeError(
+                f"Content(norm='channel', num_channels={self.num_channels}) does not divide the "
+                f"{modality.num_values} values of a {modality.name} token; set num_channels to the "
+                "number of channels of that modality"
+            )
+        return modality.num_values
+
+    def __call__(self, view: View, /) -> Truth:
+        values = view.tokens.values.float()
+        mean, deviation = self._statistics(values)
+        return Truth(values=(values - mean) / deviation, known=view.tokens.scorable)
+
+    def restore(
+        self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
+    ) -> Float[Tensor, "b n v"] | None:
+        mean, deviation = self._statistics(tokens.values.float())
+        return predicted * deviation + mean
+
+    @property
+    def restores_with(self) -> str:
+        return "" if self.norm == "none" else f"each hidden {self.norm}'s own mean and deviation"
+
+    def _statistics(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation, expanded to the shape of `values` where they are needed."""
+        if self.norm == "none":
+            return torch.zeros_like(values), torch.ones_like(values)
+        if self.norm == "token":
+            variance, mean = torch.var_mean(values, dim=-1, keepdim=True)
+            return mean, (variance + 1e-6).sqrt()
+        channels = values.unflatten(-1, (-1, self.num_channels))
+        variance, mean = torch.var_mean(channels, dim=-2, keepdim=True)
+        mean, deviation = mean.expand_as(channels), (variance.sqrt() + 1e-6).expand_as(channels)
+        return mean.flatten(-2), deviation.flatten(-2)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TeacherFeatures:
+    """Features of the EMA teacher's blocks, counted from the last, averaged and then normalised.
+
+    `layers=(-1,)` with `norm="layer"` is V-JEPA's target (https://arxiv.org/abs/2404.08471, section
+    3.2); several layers with `norm="instance"` on each before the average is data2vec 2.0's
+    (https://arxiv.org/abs/2212.07525, section 3.3): there each feature is normalised over the
+    sample's tokens.
+    """
+
+    layers: Sequence[int] = (-1,)
+    norm: Literal["none", "layer", "instance"] = "layer"
+
+    @property
+    def teacher_layers(self) -> tuple[int, ...]:
+        return tuple(self.layers)
+
+    def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
+        return teacher_dim
+
+    def __call__(self, view: View, /) -> Truth:
+        valid = view.tokens.valid
+        layers = [self._normalise(layer.float(), valid) for layer in view.teacher]
+        return Truth(values=torch.stack(layers).mean(dim=0), known=valid)
+
+    def restore(
+        self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
+    ) -> Float[Tensor, "b n v"] | None:
+        return None
+
+    @property
+    def restores_with(self) -> str:
+        return ""
+
+    def _normalise(self, features: Tensor, valid: Tensor) -> Tensor:
+        if self.norm == "layer":
+            return torch.nn.functional.layer_norm(features, features.shape[-1:])
+        if self.norm == "instance":
+            weight = valid[:, :, None].float()
+            count = weight.sum(dim=1, keepdim=True).clamp_min(1.0)
+            mean = (features * weight).sum(dim=1, keepdim=True) / count
+            variance = ((features - mean).square() * weight).sum(dim=1, keepdim=True) / count
+            return (features - mean) / (variance + 1e-5).sqrt()
+        return features

@@ -1,0 +1,308 @@
+"""The training loop; the only file that knows Accelerate."""
+
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from accelerate import Accelerator, PartialState
+from accelerate.utils import set_seed
+from torch import Tensor
+
+from omnimask.checkpoint import Checkpoint, last_checkpoint, list_checkpoints, load_checkpoint
+from omnimask.checkpoint import save_checkpoint as write_checkpoint
+from omnimask.data import Shard, StepBatch, Steps, fit, load_steps, open_streams
+from omnimask.errors import OmnimaskError
+from omnimask.metrics import StepMeter, StepReport
+from omnimask.model import MaskedModel, Outcome
+from omnimask.objective import LossSum, total_loss
+from omnimask.optim import (
+    build_optimizer,
+    learning_rate,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    set_learning_rate,
+)
+from omnimask.recipe import Recipe
+from omnimask.run_folder import RunLog, claim_run_folder
+from omnimask.teacher import update_teacher
+
+
+def build_model(recipe: Recipe) -> MaskedModel:
+    """The model with weights that depend on `recipe.seed` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return MaskedModel(recipe)
+
+
+@dataclass(kw_only=True, slots=True)
+class Training:
+    """A run in progress: what a step changes, and what it needs."""
+
+    recipe: Recipe
+    accelerator: Accelerator
+    model: MaskedModel  # its own parameters; `wrapped` adds DDP around the same ones
+    wrapped: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    steps: Steps
+
+    @property
+    def device(self) -> torch.device:
+        return self.accelerator.device
+
+
+def train(recipe: Recipe, out: Path) -> Path:
+    """Trains `recipe` into the run folder `out`, going on from its last checkpoint if it has one.
+
+    Returns the last checkpoint's folder. RecipeError if `out` belongs to another recipe; DataError
+    for files that cannot be read; OmnimaskError after too many non-finite steps in a row.
+    """
+    accelerator = _accelerator(recipe, out)
+    claim_run_folder(out, recipe, write=accelerator.is_main_process)
+    accelerator.wait_for_everyone()
+    resumed = load_checkpoint(last_checkpoint(out)) if list_checkpoints(out) else None
+    training = _set_up(recipe, accelerator, resumed)
+    start = training.steps.shard.start_step
+    with RunLog(out, training.recipe, accelerator=accelerator, start_step=start) as log:
+        _loop(training, out, log)
+    accelerator.end_training()
+    return last_checkpoint(out)
+
+
+def pretrain(recipe: Recipe, out: Path | None = None) -> Path:
+    """Trains into `out` (runs/<recipe name> by default), then writes the report; returns `out`."""
+    out = Path("runs") / recipe.name if out is None else out
+    train(recipe, out)
+    if recipe.run.report and PartialState().is_main_process:
+        from omnimask.report import write_report
+
+        print(f"report: {write_report(out)}")
+    return out
+
+
+def _accelerator(recipe: Recipe, out: Path) -> Accelerator:
+    precision = recipe.run.precision
+    if precision == "auto":
+        precision = "bf16" if torch.cuda.is_available() else "fp32"
+    tracker = recipe.run.tracker
+    return Accelerator(
+        mixed_precision="bf16" if precision == "bf16" else "no",
+        log_with=None if tracker == "none" else tracker,
+        project_dir=str(out),
+    )
+
+
+def _set_up(recipe: Recipe, accelerator: Accelerator, resumed: Checkpoint | None) -> Training:
+    if resumed is None:
+        recipe = fit(recipe)
+    else:  # the fitted statistics are the checkpoint's; only how the run is carried out may change
+        recipe = replace(resumed.recipe, run=recipe.run, data=recipe.data)
+    set_seed(recipe.seed)
+    model = build_model(recipe)
+    if resumed is not None:
+        model.load_state_dict(resumed.weights)
+    wrapped = accelerator.prepare_model(model)
+    optimizer = build_optimizer(model, recipe.optim)
+    if resumed is not None:
+        load_optimizer_tensors(model, optimizer, resumed.optimizer)
+    shard = Shard(
+        rank=accelerator.process_index,
+        world=accelerator.num_processes,
+        start_step=int(resumed.state["step"]) if resumed else 0,
+        samples_seen=resumed.state["samples_seen"] if resumed else None,
+    )
+    return Training(
+        recipe=recipe,
+        accelerator=accelerator,
+        model=model,
+        wrapped=wrapped,
+        optimizer=optimizer,
+        steps=Steps(recipe, open_streams(recipe), shard),
+    )
+
+
+def _loop(training: Training, out: Path, log: RunLog) -> None:
+    recipe, run = training.recipe, training.recipe.run
+    meter = StepMeter(recipe, training.accelerator)
+    batches = iter(
+        load_steps(
+            training.steps, num_workers=run.num_workers, pin_memory=training.device.type == "cuda"
+        )
+    )
+    training.wrapped.train()
+    with _StopSignal() as stop:
+        for step in range(training.steps.shard.start_step, recipe.optim.steps):
+            asked = time.perf_counter()
+            batch = next(batches)
+            meter.waited(time.perf_counter() - asked)
+            log.bad_files(batch.bad, budget=recipe.data.max_bad_files)
+            meter.add(step_once(training, batch), batch)
+            last = step + 1 == recipe.optim.steps
+            logs = last or (step + 1) % run.log_every == 0
+            stopping = not last and _agreed(training, stop.asked, now=logs)
+            if logs or stopping:
+                summary = meter.summary(step + 1)
+                log.step(summary)
+                _stop_if_dead(summary, run.max_nonfinite_steps)
+            if last or stopping or (step + 1) % run.checkpoint_every == 0:
+                save_checkpoint(training, out, step + 1)
+            if stopping:
+                raise OmnimaskError(
+                    f"stopped by a signal after step {step + 1}, which is saved; the same command "
+                    "goes on from there"
+                )
+
+
+def step_once(training: Training, batch: StepBatch) -> StepReport:
+    """One optimisation step on all micro-batches of `batch`; never waits for the device."""
+    recipe, step = training.recipe, batch.step
+    progress = step / recipe.optim.steps
+    micro = [[group.to(training.device, True) for group in part] for part in batch.micro]
+    rate = learning_rate(recipe.optim, step)
+    set_learning_rate(training.optimizer, rate)
+    training.optimizer.zero_grad(set_to_none=True)
+    weights = {objective.name: objective.weight for objective in recipe.objectives}
+    counts = _count_ahead(training, micro, progress)
+    sums: dict[str, LossSum] = {}
+    num_tokens = 0
+    for number, groups in enumerate(micro):
+        last = number + 1 == len(micro)
+        with _maybe_unsynced(training, last):
+            outcome: Outcome = training.wrapped(groups, progress)
+            parts = outcome.sums
+            if counts is None:
+                counts = _over_ranks(training, {n: part.count for n, part in parts.items()})
+            loss = total_loss(parts, counts, weights)
+            # DDP averages gradients over the ranks; the loss is a mean over all their tokens.
+            training.accelerator.backward(loss * training.accelerator.num_processes)
+        num_tokens += outcome.num_tokens
+        for name, part in parts.items():
+            done = LossSum(total=part.total.detach(), count=part.count)
+            sums[name] = sums[name] + done if name in sums else done
+    norm = _clip(training, recipe.optim.clip_norm)
+    skipped = _apply(training, norm, sums)
+    if training.model.teacher is not None and recipe.teacher is not None:
+        decay = recipe.teacher.decay_at((step + 1) / recipe.optim.steps)
+        update_teacher(training.model.teacher, training.model.backbone, decay)
+    return StepReport(
+        step=step,
+        sums=sums,
+        grad_norm=norm,
+        skipped=skipped,
+        learning_rate=rate,
+        num_tokens=num_tokens,
+    )
+
+
+def _count_ahead(
+    training: Training, micro: Sequence[Sequence], progress: float
+) -> dict[str, Tensor] | None:
+    """The counts of the whole accumulation window, needed before its first backward pass.
+
+    Masks are a pure function of the samples, so they can be drawn twice. With one micro-batch the
+    forward pass itself gives the counts, and None is returned.
+    """
+    if len(micro) == 1:
+        return None
+    counted: dict[str, Tensor] = {}
+    for groups in micro:
+        for name, count in training.model.counts(groups, progress).items():
+            counted[name] = counted[name] + count if name in counted else count
+    return _over_ranks(training, counted)
+
+
+def _over_ranks(training: Training, counts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    if training.accelerator.num_processes == 1:
+        return dict(counts)
+    stacked = torch.stack(list(counts.values()))
+    torch.distributed.all_reduce(stacked)
+    return dict(zip(counts, stacked.unbind(), strict=True))
+
+
+def _maybe_unsynced(training: Training, last: bool):
+    """Gradients travel between ranks only with the last micro-batch."""
+    accelerator = training.accelerator
+    return torch.enable_grad() if last else accelerator.no_sync(training.wrapped)
+
+
+def _clip(training: Training, clip_norm: float | None) -> Tensor:
+    parameters = [p for p in training.model.parameters() if p.grad is not None]
+    limit = float("inf") if clip_norm is None else clip_norm
+    return torch.nn.utils.clip_grad_norm_(parameters, limit)
+
+
+def _apply(training: Training, norm: Tensor, sums: Mapping[str, LossSum]) -> Tensor:
+    """Steps the optimizer unless something is not finite on any rank; 1.0 if it was skipped.
+
+    Fused AdamW takes the decision as a tensor, so that the host does not wait for it.
+    """
+    parts = torch.stack([norm, *(part.total for part in sums.values())])
+    skipped = (~torch.isfinite(parts).all()).float()
+    if training.accelerator.num_processes > 1:
+        torch.distributed.all_reduce(skipped, op=torch.distributed.ReduceOp.MAX)
+    vars(training.optimizer)["found_inf"] = skipped.reshape(1)
+    training.optimizer.step()
+    return skipped
+
+
+def save_checkpoint(training: Training, out: Path, step: int) -> None:
+    """The main process writes; the others wait until the checkpoint is whole."""
+    if training.accelerator.is_main_process:
+        write_checkpoint(
+            out,
+            Checkpoint(
+                recipe=training.recipe,
+                weights=training.model.state_dict(),
+                optimizer=optimizer_tensors(training.model, training.optimizer),
+                state={"step": step, "samples_seen": training.steps.samples_seen(step)},
+            ),
+            keep=training.recipe.run.keep_checkpoints,
+        )
+    training.accelerator.wait_for_everyone()
+
+
+def _agreed(training: Training, asked: bool, *, now: bool) -> bool:
+    """Whether all processes stop here; several processes agree only where they log anyway."""
+    if training.accelerator.num_processes == 1:
+        return asked
+    if not now:
+        return False
+    flag = torch.tensor(float(asked), device=training.device)
+    torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
+    return bool(flag.item())
+
+
+def _stop_if_dead(summary: Mapping[str, object], limit: int) -> None:
+    in_a_row = summary["skipped_in_a_row"]
+    assert isinstance(in_a_row, int), "StepMeter counts in integers"
+    if in_a_row >= limit:
+        raise OmnimaskError(
+            f"{in_a_row} steps in a row had a non-finite loss or gradient and were skipped; their "
+            "samples are in skipped_steps.jsonl. Lower optim.lr, lengthen optim.warmup_steps, or "
+            "look at those samples; run.max_nonfinite_steps sets the limit"
+        )
+
+
+class _StopSignal:
+    """SIGTERM and SIGINT let the step finish, so that a checkpoint can be written."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "_StopSignal":
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        signal.signal(number, signal.SIG_DFL)  # a second signal stops at once
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
