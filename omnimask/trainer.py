@@ -244,7 +244,7 @@ def _apply(training: Training, norm: Tensor, sums: Mapping[str, LossSum]) -> Ten
     skipped = (~torch.isfinite(parts).all()).float()
     if training.accelerator.num_processes > 1:
         torch.distributed.all_reduce(skipped, op=torch.distributed.ReduceOp.MAX)
-    vars(training.optimizer)["found_inf"] = skipped.reshape(1)
+    vars(training.optimizer)["found_inf"] = skipped
     training.optimizer.step()
     return skipped
 

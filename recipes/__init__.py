@@ -1,0 +1,1 @@
+"""One file per method; each recipe is a function that returns a `Recipe`."""

@@ -1,0 +1,83 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from omnimask.attention import Attention, attend, attend_plainly, rotate
+from omnimask.packing import unpack
+
+GROUPS = [(3, 3), (2, 5, 1)]
+
+
+def rows_one_by_one(attention: Attention, x: torch.Tensor) -> torch.Tensor:
+    lengths = [n for group in GROUPS for n in group]
+    return torch.cat([attention(row, groups=[(len(row),)]) for row in x.split(lengths)])
+
+
+@pytest.mark.parametrize("qk_norm", [False, True])
+def test_packed_rows_attend_only_to_themselves(qk_norm: bool):
+    torch.manual_seed(0)
+    attention = Attention(16, 4, qk_norm=qk_norm)
+    x = torch.randn(14, 16)
+    together = attention(x, groups=GROUPS)
+    torch.testing.assert_close(together, rows_one_by_one(attention, x), atol=1e-6, rtol=1e-5)
+
+
+def test_attention_is_the_textbook_formula():
+    torch.manual_seed(0)
+    attention = Attention(8, 2)
+    x = torch.randn(5, 8)
+    q, k, v = attention.qkv(x).view(5, 3, 2, 4).permute(1, 2, 0, 3)
+    weights = (q @ k.transpose(1, 2) / 2.0).softmax(dim=-1)
+    expected = attention.proj((weights @ v).transpose(0, 1).reshape(5, 8))
+    torch.testing.assert_close(attention(x, groups=[(5,)]), expected)
+
+
+def test_the_plain_path_equals_sdpa_with_a_mask():
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 2, 4, 7, 8).unbind(0)
+    key_ok = torch.arange(7) < torch.tensor([[7], [4]])
+    expected = F.scaled_dot_product_attention(q, k, v, attn_mask=key_ok[:, None, None])
+    torch.testing.assert_close(attend_plainly(q, k, v, key_ok[:, None, None]), expected)
+
+
+def test_short_bf16_rows_take_the_plain_path_with_its_accuracy():
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 2, 4, 7, 8).bfloat16().unbind(0)
+    expected = F.scaled_dot_product_attention(q.float(), k.float(), v.float())
+    torch.testing.assert_close(attend(q, k, v).float(), expected, atol=3e-2, rtol=3e-2)
+
+
+def test_cross_attention_reads_the_same_row_of_its_context():
+    torch.manual_seed(0)
+    attention = Attention(8, 2, context_dim=6)
+    x, context = torch.randn(5, 8), torch.randn(7, 6)
+    out = attention(x, groups=[(2, 3)], context=context, context_groups=[(4, 3)])
+    alone = attention(x[2:], groups=[(3,)], context=context[4:], context_groups=[(3,)])
+    torch.testing.assert_close(out[2:], alone)
+
+
+def test_rotation_keeps_lengths_and_turns_by_the_angle():
+    x = torch.tensor([[[1.0, 0.0]]])
+    turned = rotate(x, torch.tensor([[torch.pi / 2]]))
+    torch.testing.assert_close(turned, torch.tensor([[[0.0, 1.0]]]), atol=1e-6, rtol=0)
+
+
+def test_rows_without_queries_or_keys_are_harmless():
+    attention = Attention(8, 2, context_dim=8)
+    x, context = torch.randn(2, 8), torch.randn(3, 8)
+    out = attention(x, groups=[(0, 2)], context=context, context_groups=[(1, 2)])
+    assert out.isfinite().all()
+    assert unpack(out, (0, 2)).shape == (2, 2, 8)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_varlen_attention_equals_dense_blocks():
+    torch.manual_seed(0)
+    dense = Attention(64, 2).cuda().bfloat16()
+    varlen = Attention(64, 2, path="varlen").cuda().bfloat16()
+    varlen.load_state_dict(dense.state_dict())
+    x = torch.randn(14, 64, device="cuda", dtype=torch.bfloat16)
+    torch.testing.assert_close(
+        varlen(x, groups=GROUPS), dense(x, groups=GROUPS), atol=2e-2, rtol=2e-2
+    )
