@@ -183,8 +183,9 @@ class Steps(Dataset[StepBatch]):
     ) -> tuple[int, dict[str, Sample], int]:
         """The sample at a position; where it cannot be read, another one chosen by its key."""
         index, epoch = reader.place(position)
+        visit = reader.key(index, epoch)
         failure: DataError | None = None
-        for _ in range(_REPLACEMENT_TRIES):
+        for attempt in range(_REPLACEMENT_TRIES):
             key = reader.key(index, epoch)
             try:
                 return index, reader.read(index, Draw(key=key)), key
@@ -197,7 +198,7 @@ class Steps(Dataset[StepBatch]):
                 failure = error
             name = reader.name(index)
             bad.append(BadFile(stream=reader.stream.name, name=name, error=str(failure)))
-            index = fold_key(key, "replacement") % len(reader)
+            index = fold_key(visit, "replacement", attempt) % len(reader)
         raise DataError(
             f"stream {reader.stream.name}: {_REPLACEMENT_TRIES} samples in a row could not be "
             f"read, the last because: {failure}"

@@ -12,6 +12,7 @@ from omnimask.batch import Group
 from omnimask.blocks import initialise
 from omnimask.masking.full import full_plan
 from omnimask.masking.plan import MaskPlan
+from omnimask.modality import Modality
 from omnimask.objective import (
     LossSum,
     Objective,
@@ -67,7 +68,7 @@ class MaskedModel(nn.Module):
         self.backbone = Backbone(recipe.modalities, encoder, mask_token=recipe.hidden == "replace")
         self.decoders = nn.ModuleDict(
             {
-                name: decoder.build(recipe.modalities, encoder)
+                name: decoder.build(_modalities_reaching(recipe, name), encoder)
                 for name, decoder in recipe.decoders.items()
             }
         )
@@ -237,6 +238,21 @@ class MaskedModel(nn.Module):
             return encoded
         keep = [0, *(1 + self.layers.index(layer) for layer in layers)]
         return encoded.keep(keep)
+
+
+def _modalities_reaching(recipe: Recipe, decoder: str) -> tuple[Modality, ...]:
+    """The modalities whose tokens a decoder meets: those it predicts, and their groups' others.
+
+    A decoder with parameters for a modality that never reaches it would leave them unused.
+    """
+    predicted = {o.modality for o in recipe.objectives if o.decoder == decoder}
+    reaching = {
+        name
+        for stream in recipe.data.streams
+        if predicted & set(stream.files)
+        for name in stream.files
+    }
+    return tuple(modality for modality in recipe.modalities if modality.name in reaching)
 
 
 def _head(width: int, num_predicted: int) -> nn.Linear:

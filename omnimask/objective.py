@@ -94,6 +94,17 @@ def count_tokens(
     return counted.sum(dtype=torch.float32)
 
 
+def counted_truths(
+    objective: Objective, truth: Truth, *, layout: Layout, plan: MaskPlan
+) -> Float[Tensor, "k t"]:
+    """The truth at the tokens that `evaluate_objective` counts, for baselines outside training.
+
+    Their number depends on the values, so this waits for the device.
+    """
+    counted, ids = _counted(objective, truth, layout=layout, plan=plan)
+    return _rows_of(truth.values, ids, plan.copies)[counted].float()
+
+
 def evaluate_objective(
     objective: Objective,
     predicted: Float[Tensor, "r n_predict p"],

@@ -73,9 +73,9 @@ def train(recipe: Recipe, out: Path) -> Path:
     return last_checkpoint(out)
 
 
-def pretrain(recipe: Recipe, out: Path | None = None) -> Path:
+def pretrain(recipe: Recipe, out: Path | str | None = None) -> Path:
     """Trains into `out` (runs/<recipe name> by default), then writes the report; returns `out`."""
-    out = Path("runs") / recipe.name if out is None else out
+    out = Path("runs") / recipe.name if out is None else Path(out)
     train(recipe, out)
     if recipe.run.report and PartialState().is_main_process:
         from omnimask.report import write_report

@@ -1,0 +1,183 @@
+"""What a frozen encoder's features are worth: nearest neighbours on labelled samples."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from omnimask.backbone import Backbone, EncodeItem
+from omnimask.data import StreamReader
+from omnimask.errors import DataError
+from omnimask.masking.full import full_plan
+from omnimask.model import GroupView, MaskedModel
+from omnimask.packing import row_of_token
+
+Label = str | float | None
+_Z95 = 1.959964  # standard normal quantile of a two-sided 95 % interval
+_BOOTSTRAPS = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Features:
+    """One vector per sample, and the sample's label (None where it has none)."""
+
+    values: Float[np.ndarray, "n d"]
+    labels: tuple[Label, ...]
+
+    def __post_init__(self) -> None:
+        assert len(self.values) == len(self.labels)
+
+    def with_classes(self) -> "Features":
+        """Only the samples whose label is a class name."""
+        return self._where([isinstance(label, str) for label in self.labels])
+
+    def with_numbers(self) -> "Features":
+        """Only the samples whose label is a number."""
+        return self._where([isinstance(label, float | int) for label in self.labels])
+
+    def _where(self, keep: Sequence[bool]) -> "Features":
+        rows = np.flatnonzero(np.asarray(keep, dtype=bool))
+        return Features(values=self.values[rows], labels=tuple(self.labels[i] for i in rows))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """A measure on held-out samples with its 95 % interval; `k` is the number of neighbours."""
+
+    value: float
+    low: float
+    high: float
+    num_train: int
+    num_test: int
+    k: int
+
+
+@torch.no_grad()
+def mean_features(backbone: Backbone, view: GroupView) -> Float[Tensor, "b d"]:
+    """The mean of the encoder's output over a sample's tokens, all valid ones shown.
+
+    A sample without a valid token has the zero vector. Prefix tokens are left out.
+    """
+    item = EncodeItem(tokens=view.tokens, layout=view.layout, plan=full_plan(view.layout))
+    (encoded,) = backbone([item])
+    packed, lengths = encoded.visible[0].float(), encoded.num_visible
+    sums = packed.new_zeros(len(lengths), packed.shape[1])
+    sums.index_add_(0, row_of_token(lengths, packed.device), packed)
+    return sums / torch.tensor(lengths, device=packed.device).clamp_min(1)[:, None]
+
+
+def collect_features(
+    model: MaskedModel, reader: StreamReader, indices: Sequence[int], batch_size: int
+) -> Features:
+    """Features of the given samples at their centre view, by the frozen encoder in eval mode.
+
+    Leaves the model in eval mode. DataError for a file that cannot be read.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    parts = []
+    for start in range(0, len(indices), batch_size):
+        group = reader.held_out_group(indices[start : start + batch_size]).to(device)
+        parts.append(mean_features(model.backbone, model.view(group)).cpu().numpy())
+    return Features(values=np.concatenate(parts), labels=tuple(reader.label(i) for i in indices))
+
+
+def standardise(train: Features, test: Features) -> tuple[Features, Features]:
+    """Both scaled to the training samples' mean 0 and deviation 1; constant features become 0."""
+    mean = train.values.mean(axis=0, dtype=np.float64)
+    deviation = train.values.std(axis=0, dtype=np.float64)
+    scale = np.where(deviation > 1e-8, 1.0 / np.maximum(deviation, 1e-8), 0.0)
+
+    def scaled(part: Features) -> Features:
+        values = ((part.values - mean) * scale).astype(np.float32)
+        return Features(values=values, labels=part.labels)
+
+    return scaled(train), scaled(test)
+
+
+def knn_accuracy(train: Features, test: Features, k: int = 10) -> Score:
+    """Share of test samples whose class is the majority of the k nearest training samples'.
+
+    Distance is cosine, every neighbour has one vote, and `k` is lowered to the number of training
+    samples. The interval is Wilson's for a binomial share
+    (https://doi.org/10.1080/01621459.1927.10502953). DataError where a side has no class labels.
+    """
+    from sklearn.neighbors import KNeighborsClassifier
+
+    train, test = train.with_classes(), test.with_classes()
+    _check_not_empty(train, test, "class names")
+    k = min(k, len(train.labels))
+    neighbours = KNeighborsClassifier(k, metric="cosine", algorithm="brute")
+    predicted = neighbours.fit(train.values, np.asarray(train.labels)).predict(test.values)
+    share = float(np.mean(predicted == np.asarray(test.labels)))
+    low, high = wilson_interval(share, len(test.labels))
+    return Score(
+        value=share,
+        low=low,
+        high=high,
+        num_train=len(train.labels),
+        num_test=len(test.labels),
+        k=k,
+    )
+
+
+def knn_r2(train: Features, test: Features, k: int = 10) -> Score:
+    """R² of the mean label of the k nearest training samples, by cosine distance.
+
+    1 is perfect, 0 is as good as the test labels' mean. The interval is the percentile bootstrap
+    over test samples. DataError where a side has no numeric labels.
+    """
+    from sklearn.neighbors import KNeighborsRegressor
+
+    train, test = train.with_numbers(), test.with_numbers()
+    _check_not_empty(train, test, "numbers")
+    k = min(k, len(train.labels))
+    neighbours = KNeighborsRegressor(k, metric="cosine", algorithm="brute")
+    truth = np.asarray(test.labels, dtype=np.float64)
+    neighbours.fit(train.values, np.asarray(train.labels, dtype=np.float64))
+    predicted = neighbours.predict(test.values)
+    draws = np.random.default_rng(0).integers(len(truth), size=(_BOOTSTRAPS, len(truth)))
+    resampled = [r2(predicted[rows], truth[rows]) for rows in draws]
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return Score(
+        value=r2(predicted, truth),
+        low=float(low),
+        high=float(high),
+        num_train=len(train.labels),
+        num_test=len(test.labels),
+        k=k,
+    )
+
+
+def majority_share(train: Features, test: Features) -> float:
+    """The accuracy of always answering the commonest class of the training samples."""
+    train, test = train.with_classes(), test.with_classes()
+    _check_not_empty(train, test, "class names")
+    names, counts = np.unique(np.asarray(train.labels), return_counts=True)
+    return float(np.mean(np.asarray(test.labels) == names[counts.argmax()]))
+
+
+def wilson_interval(share: float, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share of `count` independent trials."""
+    middle = share + _Z95**2 / (2 * count)
+    half = _Z95 * sqrt(share * (1 - share) / count + _Z95**2 / (4 * count**2))
+    scale = 1 + _Z95**2 / count
+    return max((middle - half) / scale, 0.0), min((middle + half) / scale, 1.0)
+
+
+def r2(predicted: np.ndarray, truth: np.ndarray) -> float:
+    """1 - squared error / variance; 0 where all truths are equal."""
+    spread = float(np.square(truth - truth.mean()).sum())
+    return 1.0 - float(np.square(predicted - truth).sum()) / spread if spread > 0 else 0.0
+
+
+def _check_not_empty(train: Features, test: Features, kind: str) -> None:
+    if not train.labels or not test.labels:
+        raise DataError(
+            f"a probe needs labels that are {kind} on both sides, got {len(train.labels)} training "
+            f"and {len(test.labels)} held-out samples with one"
+        )

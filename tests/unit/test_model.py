@@ -1,0 +1,202 @@
+"""The step: what must hold for any recipe over any modality."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from omnimask.batch import Group
+from omnimask.decoders import CrossAttentionDecoder, NoDecoder, SelfAttentionDecoder
+from omnimask.encoder import Encoder
+from omnimask.masking import RandomMask
+from omnimask.model import MaskedModel
+from omnimask.objective import LossSum
+from omnimask.recipe import Recipe
+from omnimask.teacher import update_teacher
+from omnimask.trainer import build_model
+from tests.sync_watch import SyncWatch
+from tests.unit.toy_recipe import first_batch, loss_of, toy_recipe, with_teacher
+
+ENCODERS = {
+    "additive": Encoder(width=16, depth=2, num_heads=2),
+    "rotary": Encoder(width=16, depth=2, num_heads=2, positions="rotary", class_token=False),
+    "registers": Encoder(width=16, depth=2, num_heads=2, positions="both", num_registers=3),
+}
+DECODERS = {
+    "self": ("drop", SelfAttentionDecoder(width=8, depth=1, num_heads=2)),
+    "cross": ("drop", CrossAttentionDecoder(width=8, depth=1, num_heads=2)),
+    "mixed": ("drop", CrossAttentionDecoder(width=8, depth=1, num_heads=2, mix_layers=True)),
+    "none": ("replace", NoDecoder()),
+}
+
+
+@pytest.fixture(params=ENCODERS)
+def encoder(request: pytest.FixtureRequest) -> Encoder:
+    return ENCODERS[request.param]
+
+
+@pytest.fixture(params=DECODERS)
+def recipe(request: pytest.FixtureRequest, encoder: Encoder) -> Recipe:
+    hidden, decoder = DECODERS[request.param]
+    return replace(toy_recipe(), encoder=encoder, hidden=hidden, decoders={"main": decoder})
+
+
+def add(sums: list[dict[str, LossSum]]) -> dict[str, LossSum]:
+    total: dict[str, LossSum] = {}
+    for part in sums:
+        for name, value in part.items():
+            total[name] = total[name] + value if name in total else value
+    return total
+
+
+def gradients(model: MaskedModel, sums: dict[str, LossSum]) -> dict[str, torch.Tensor]:
+    model.zero_grad()
+    loss_of(model, sums).backward()
+    return {
+        name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None
+    }
+
+
+def test_a_mixed_step_equals_its_groups_one_by_one(recipe: Recipe):
+    model, batch = build_model(recipe), first_batch(recipe)
+    together = model(batch).sums
+    apart = add([model([group]).sums for group in batch])
+    for name, part in together.items():
+        torch.testing.assert_close(part.total, apart[name].total, atol=1e-5, rtol=1e-5)
+        assert part.count == apart[name].count
+    expected = gradients(model, apart)
+    for name, gradient in gradients(model, together).items():
+        torch.testing.assert_close(gradient, expected[name], atol=1e-5, rtol=1e-5)
+
+
+def one_sample(group: Group, row: int) -> Group:
+    def cut(value: torch.Tensor | tuple[int, ...]) -> torch.Tensor | tuple[int, ...]:
+        return value[row : row + 1]
+
+    raw = {name: {k: cut(v) for k, v in part.items()} for name, part in group.raw.items()}
+    keys, names = group.keys[row : row + 1], group.names[row : row + 1]
+    return replace(group, raw=raw, keys=keys, names=names)
+
+
+def test_a_sample_is_encoded_alike_in_any_company(recipe: Recipe):
+    model, batch = build_model(recipe).eval(), first_batch(recipe)
+    together = model.encode([model.view(group) for group in batch], progress=0.0)
+    for number, group in enumerate(batch):
+        lengths = together[number].encoded.num_visible
+        rows = together[number].encoded.visible[0].split(lengths)
+        for row in range(len(group)):
+            (alone,) = model.encode([model.view(one_sample(group, row))], progress=0.0)
+            torch.testing.assert_close(alone.encoded.visible[0], rows[row], atol=1e-5, rtol=1e-5)
+
+
+def with_changed_values(model: MaskedModel, group: Group, *, hidden: bool) -> tuple:
+    """The encoder's output before and after noise is put on hidden (or shown) tokens."""
+    view = model.view(group)
+    plans = model.masks(view, 0.0)
+    (before,) = model.encode([view], progress=0.0, plans=[plans])
+    shown = torch.zeros_like(view.layout.valid, dtype=torch.long)
+    shown.scatter_add_(1, plans[0].visible_ids, plans[0].visible_ok.long())
+    start, tokens = 0, {}
+    for name, part in view.tokens.items():
+        stop = start + part.values.shape[1]
+        where = (shown[:, start:stop] == 0) if hidden else (shown[:, start:stop] > 0)
+        noise = torch.randn_like(part.values) * where[:, :, None]
+        tokens[name] = replace(part, values=part.values + noise)
+        start = stop
+    (after,) = model.encode([replace(view, tokens=tokens)], progress=0.0, plans=[plans])
+    return before.encoded.visible[0], after.encoded.visible[0]
+
+
+def test_hidden_content_never_reaches_the_encoder(recipe: Recipe):
+    model = build_model(recipe).eval()
+    for group in first_batch(recipe):
+        before, after = with_changed_values(model, group, hidden=True)
+        assert torch.equal(before, after)
+        before, after = with_changed_values(model, group, hidden=False)
+        assert not torch.allclose(before, after), "the check itself can fail"
+
+
+def test_every_parameter_learns_and_the_teacher_does_not():
+    recipe = replace(with_teacher(), encoder=replace(with_teacher().encoder, drop_path=0.0))
+    model = build_model(recipe)
+    loss_of(model, model(first_batch(recipe)).sums).backward()
+    for name, parameter in model.named_parameters():
+        if name.startswith("teacher."):
+            assert parameter.grad is None, name
+        else:
+            assert parameter.grad is not None, name
+            assert parameter.grad.abs().sum() > 0, name
+
+
+def test_a_modality_with_nothing_to_predict_adds_zero(recipe: Recipe):
+    recipe = replace(recipe, masker=RandomMask(ratio=1e-6))
+    model = build_model(recipe)
+    outcome = model(first_batch(recipe))
+    assert all(part.count == 0 for part in outcome.sums.values())
+    loss = loss_of(model, outcome.sums)
+    assert loss == 0.0
+    loss.backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_counts_ahead_are_the_counts_of_the_step():
+    recipe = with_teacher()
+    model, batch = build_model(recipe), first_batch(recipe)
+    ahead = model.counts(batch, 0.0)
+    for name, part in model(batch).sums.items():
+        assert ahead[name] == part.count > 0
+
+
+def test_the_step_never_waits_for_the_device():
+    recipe = with_teacher()
+    model, batch = build_model(recipe), first_batch(recipe)
+    with SyncWatch() as watch:
+        outcome = model(batch)
+        loss_of(model, outcome.sums).backward()
+    assert not watch.waits, watch.report()
+
+
+def test_branches_are_dropped_by_sample_not_by_place_in_the_batch():
+    recipe = with_teacher()
+    model = build_model(recipe).train()
+    group = first_batch(recipe)[0]
+    (whole,) = model.encode([model.view(group)], progress=0.0)
+    rows = whole.encoded.visible[0].split(whole.encoded.num_visible)
+    (last,) = model.encode([model.view(one_sample(group, 3))], progress=0.0)
+    torch.testing.assert_close(last.encoded.visible[0], rows[3], atol=1e-5, rtol=1e-5)
+    model.eval()
+    (calm,) = model.encode([model.view(group)], progress=0.0)
+    assert not torch.allclose(calm.encoded.visible[0], whole.encoded.visible[0])
+
+
+def test_checkpointed_blocks_give_the_same_gradients():
+    plain = toy_recipe()
+    thrifty = replace(plain, encoder=replace(plain.encoder, checkpoint_blocks=True))
+    batch = first_batch(plain)
+    grads = []
+    for recipe in (plain, thrifty):
+        model = build_model(recipe).train()
+        grads.append(gradients(model, model(batch).sums))
+    for name, gradient in grads[0].items():
+        torch.testing.assert_close(grads[1][name], gradient)
+
+
+def test_the_teacher_follows_slowly():
+    model = build_model(with_teacher())
+    assert model.teacher is not None
+    with torch.no_grad():
+        for parameter in model.backbone.parameters():
+            parameter.add_(1.0)
+    before = model.teacher.encoder.norm.weight.clone()
+    update_teacher(model.teacher, model.backbone, 0.9)
+    torch.testing.assert_close(model.teacher.encoder.norm.weight, before + 0.1)
+
+
+def test_weights_depend_on_the_seed_alone():
+    torch.manual_seed(5)
+    first = build_model(toy_recipe()).state_dict()
+    torch.manual_seed(6)
+    again = build_model(toy_recipe()).state_dict()
+    other = build_model(replace(toy_recipe(), seed=1)).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)

@@ -1,0 +1,70 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from omnimask.errors import RecipeError
+from omnimask.optim import (
+    build_optimizer,
+    learning_rate,
+    load_optimizer_tensors,
+    optimizer_tensors,
+)
+from omnimask.recipe import Optim
+
+
+def test_the_rate_rises_linearly_and_falls_by_half_a_cosine():
+    optim = Optim(steps=12, lr=1.0, final_lr=0.2, warmup_steps=2)
+    rates = [learning_rate(optim, step) for step in range(12)]
+    assert rates[:3] == [0.5, 1.0, 1.0]
+    assert rates[7] == pytest.approx(0.2 + 0.8 * 0.5 * (1 + math.cos(math.pi / 2)))
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+
+
+def test_vectors_do_not_decay():
+    model = nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2))
+    matrices, others = build_optimizer(model, Optim(steps=1)).param_groups
+    assert [p.shape for p in matrices["params"]] == [(2, 3)]
+    assert len(others["params"]) == 3
+    assert others["weight_decay"] == 0.0
+
+
+def step(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    optimizer.zero_grad()
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+
+
+def test_the_state_survives_by_parameter_name():
+    torch.manual_seed(0)
+    model, again = nn.Linear(3, 2), nn.Linear(3, 2)
+    optimizer = build_optimizer(model, Optim(steps=1))
+    step(model, optimizer)
+    again.load_state_dict(model.state_dict())
+    other = build_optimizer(again, Optim(steps=1))
+    load_optimizer_tensors(again, other, optimizer_tensors(model, optimizer))
+    step(model, optimizer)
+    step(again, other)
+    assert torch.equal(model.weight, again.weight)
+
+
+def test_the_fused_step_skips_by_a_tensor():
+    """The trainer leans on this property of torch's fused AdamW, on the CPU too."""
+    model = nn.Linear(3, 2)
+    optimizer = build_optimizer(model, Optim(steps=1))
+    step(model, optimizer)
+    before = {name: value.clone() for name, value in optimizer_tensors(model, optimizer).items()}
+    weight = model.weight.clone()
+    vars(optimizer)["found_inf"] = torch.tensor(1.0)
+    model.weight.grad = torch.full_like(model.weight, float("nan"))
+    optimizer.step()
+    assert torch.equal(model.weight, weight)
+    for name, value in optimizer_tensors(model, optimizer).items():
+        assert torch.equal(value, before[name]), name
+
+
+@pytest.mark.parametrize("fields", [{"steps": 0}, {"steps": 3, "warmup_steps": 4}])
+def test_impossible_schedules_are_refused(fields: dict[str, int]):
+    with pytest.raises(RecipeError, match=r"optim"):
+        Optim(**fields)

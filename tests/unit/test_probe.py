@@ -1,0 +1,114 @@
+"""Nearest-neighbour probes and the features they read."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import r2_score
+
+from omnimask.data import fit, open_held_out
+from omnimask.errors import DataError
+from omnimask.probe import (
+    Features,
+    collect_features,
+    knn_accuracy,
+    knn_r2,
+    majority_share,
+    mean_features,
+    r2,
+    standardise,
+    wilson_interval,
+)
+from omnimask.trainer import build_model
+from tests.unit.toy_recipe import toy_recipe
+
+
+def points(*rows: tuple[float, float], labels: tuple[str | float | None, ...]) -> Features:
+    return Features(values=np.asarray(rows, dtype=np.float32), labels=labels)
+
+
+TRAIN = points((1, 0), (0.9, 0.1), (0, 1), (0.1, 0.9), labels=("a", "a", "b", "b"))
+
+
+def test_the_nearest_class_wins():
+    test = points((5, 1), (1, 7), (3, 0), (2, 0), labels=("a", "b", "a", "b"))
+    score = knn_accuracy(TRAIN, test, k=1)
+    assert (score.value, score.num_train, score.num_test, score.k) == (0.75, 4, 4, 1)
+    assert score.low < 0.75 < score.high
+
+
+def test_k_is_lowered_to_the_number_of_training_samples():
+    assert knn_accuracy(TRAIN, points((1, 0), labels=("a",)), k=50).k == 4
+
+
+def test_classes_numbers_and_unlabelled_samples_are_kept_apart():
+    mixed = points(*[(i, 1) for i in range(4)], labels=("a", 2.0, None, 3))
+    assert mixed.with_classes().labels == ("a",)
+    assert mixed.with_numbers().labels == (2.0, 3)
+    assert mixed.with_numbers().values[:, 0].tolist() == [1, 3]
+    with pytest.raises(DataError, match="4 training and 0 held-out"):
+        knn_accuracy(TRAIN, points((1, 0), labels=(1.0,)))
+
+
+def test_r2_is_that_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=30)
+    predicted = truth + rng.normal(size=30)
+    assert r2(predicted, truth) == pytest.approx(r2_score(truth, predicted))
+
+
+def test_regression_on_informative_features_beats_the_mean():
+    angles = np.linspace(0, 1.5, 40)
+    values = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    labels = tuple(float(a) for a in angles)
+    known = Features(values=values[::2], labels=labels[::2])
+    asked = Features(values=values[1::2], labels=labels[1::2])
+    score = knn_r2(known, asked, k=2)
+    assert 0.9 < score.low <= score.value <= score.high <= 1.0
+    shuffled = Features(values=known.values, labels=tuple(np.roll(known.labels, 9)))
+    assert knn_r2(shuffled, asked, k=2).value < 0.3
+
+
+def test_wilson_interval_of_known_numbers():
+    # Reference: statsmodels proportion_confint(8, 10, method="wilson").
+    assert wilson_interval(0.8, 10) == pytest.approx((0.490162, 0.943318), abs=1e-5)
+    assert wilson_interval(1.0, 5)[1] == 1.0
+
+
+def test_chance_is_the_commonest_training_class():
+    train = points((0, 0), (0, 0), (0, 0), labels=("a", "a", "b"))
+    test = points((0, 0), (0, 0), (0, 0), (0, 0), labels=("b", "b", "b", "a"))
+    assert majority_share(train, test) == 0.25
+
+
+def test_standardising_uses_the_training_samples_only():
+    train = points((0, 5), (2, 5), labels=("a", "b"))
+    first, second = standardise(train, points((4, 9), labels=("a",)))
+    assert first.values.tolist() == [[-1, 0], [1, 0]]
+    assert second.values.tolist() == [[3, 0]]
+
+
+def test_features_do_not_depend_on_the_batch_and_leave_out_padding():
+    recipe = fit(toy_recipe())
+    model = build_model(recipe)
+    reader = open_held_out(recipe)[0]
+    alone = collect_features(model, reader, [3, 4, 5], 1)  # sample 4 has half of the tokens
+    together = collect_features(model, reader, [3, 4, 5], 3)
+    assert alone.labels == ("class-0", "class-1", "class-2")
+    np.testing.assert_allclose(alone.values, together.values, atol=1e-5)
+
+
+def test_a_feature_is_the_mean_over_the_encoders_tokens():
+    recipe = fit(toy_recipe())
+    model = build_model(recipe).eval()
+    view = model.view(open_held_out(recipe)[0].held_out_group([4, 0]))
+    teacher_like = replace(recipe.encoder)
+    assert teacher_like.num_prefix == 1
+    found = mean_features(model.backbone, view)
+    model.teacher = model.backbone
+    (by_layer,) = model.features([view], layers=[-1])
+    valid = view.layout.valid[:, :, None]
+    normed = model.backbone.encoder.norm(by_layer[-1])
+    expected = torch.where(valid, normed, 0.0).sum(dim=1) / valid.sum(dim=1)
+    torch.testing.assert_close(found, expected)

@@ -1,0 +1,119 @@
+"""What `draw` is handed: originals where shown, predictions where asked, zero elsewhere."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from omnimask.data import fit, open_held_out
+from omnimask.losses import mse
+from omnimask.masking import Copies, RandomMask
+from omnimask.model import GroupView, MaskedModel
+from omnimask.objective import Objective
+from omnimask.recipe import Recipe
+from omnimask.report.pictures import Filled, draw_group, fill
+from omnimask.targets import Content
+from omnimask.tokens import Tokens
+from omnimask.trainer import build_model
+from tests.unit.toy_recipe import toy_recipe, with_teacher
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Addition(Content):
+    """Restores by adding a number to the values that the objective before left."""
+
+    amount: float = 1.0
+
+    def restore(self, predicted: Tensor, tokens: Tokens) -> Tensor | None:
+        return tokens.values + self.amount
+
+
+def prepared(recipe: Recipe, stream: int = 0) -> tuple[MaskedModel, GroupView]:
+    recipe = fit(recipe)
+    model = build_model(recipe).eval()
+    return model, model.view(open_held_out(recipe)[stream].held_out_group([0, 4, 7]))
+
+
+def filled_toy(recipe: Recipe) -> tuple[Tokens, Filled]:
+    model, view = prepared(recipe)
+    return view.tokens["toy"], fill(model, view)["toy"]
+
+
+def test_shown_tokens_keep_their_values_and_predictions_stand_in_the_others():
+    model, view = prepared(toy_recipe())
+    tokens, filled = view.tokens["toy"], fill(model, view)["toy"]
+    assert filled.shown.sum(dim=1).tolist() == [4, 2, 4]
+    assert torch.equal(filled.values[filled.shown], tokens.values[filled.shown])
+    (plan,) = model.masks(view, 1.0)
+    (masked,) = model.encode([view], progress=1.0, plans=[[plan]])
+    predicted = model.predictions(masked)["toy_content"]
+    for row in range(3):
+        for place in range(plan.num_predict[row]):
+            token = plan.predict_ids[row, place]
+            torch.testing.assert_close(filled.values[row, token], predicted[row, place])
+    invalid = ~tokens.valid
+    assert invalid.any()
+    assert not filled.values[invalid].any()
+
+
+def test_several_objectives_restore_one_after_another():
+    recipe = toy_recipe()
+    second = Objective(name="more", modality="toy", target=Addition(amount=100.0), loss=mse)
+    _, before = filled_toy(recipe)
+    _, after = filled_toy(replace(recipe, objectives=(*recipe.objectives, second)))
+    assert after.restored == ("toy_content", "more")
+    asked = ~after.shown & (after.values.abs().sum(dim=-1) > 0)
+    assert asked.sum() == 10
+    # The predictions themselves differ: the second objective's head changed the random weights.
+    assert (after.values[asked] > 90).all()
+    assert (before.values[asked] < 90).all()
+
+
+def test_paired_modalities_are_filled_apart():
+    model, view = prepared(toy_recipe(), stream=2)
+    filled = fill(model, view)
+    for name, tokens in view.tokens.items():
+        part = filled[name]
+        assert part.values.shape == tokens.values.shape
+        assert torch.equal(part.values[part.shown], tokens.values[part.shown])
+        assert not (part.shown & ~tokens.valid).any()
+
+
+def test_only_the_first_of_several_masks_is_drawn():
+    recipe = toy_recipe()
+    masker = Copies(inner=RandomMask(ratio=0.5), count=3)
+    tokens, filled = filled_toy(replace(recipe, masker=masker))
+    assert len(filled.values) == len(tokens.values) == 3
+    assert torch.equal(filled.values[filled.shown], tokens.values[filled.shown])
+
+
+def test_statistics_taken_from_the_original_are_said():
+    recipe = toy_recipe()
+    objective = replace(recipe.objectives[0], target=Content(norm="token"))
+    model, view = prepared(replace(recipe, objectives=(objective, recipe.objectives[1])))
+    (gallery,) = draw_group(model, view.group)
+    assert len(gallery.pictures) == 3
+    assert "own mean and deviation" in gallery.notes[0]
+
+
+def test_latent_targets_are_said_and_not_drawn():
+    recipe = with_teacher()
+    latent = tuple(o for o in recipe.objectives if o.name != "toy_content")
+    model, view = prepared(replace(recipe, objectives=latent))
+    (gallery,) = draw_group(model, view.group)
+    assert gallery.pictures == ()
+    assert "predicts features of a teacher" in gallery.notes[0]
+
+
+def test_beside_a_latent_target_the_content_is_drawn():
+    model, view = prepared(with_teacher())
+    (gallery,) = draw_group(model, view.group)
+    assert len(gallery.pictures) == 3
+    assert gallery.pictures[0].png.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("stream", [0, 1])
+def test_drawing_needs_no_gradient(stream: int):
+    model, view = prepared(toy_recipe(), stream=stream)
+    assert all(not part.values.requires_grad for part in fill(model, view).values())

@@ -1,0 +1,196 @@
+"""The loop on toy data, in this process: resume, accumulation, skipped steps, bad files."""
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from omnimask.checkpoint import last_checkpoint, list_checkpoints
+from omnimask.errors import DataError, OmnimaskError, RecipeError
+from omnimask.losses import mse
+from omnimask.recipe import Recipe
+from omnimask.trainer import train
+from tests.unit.toy import ToyFiles
+from tests.unit.toy_recipe import streams, toy_recipe, with_teacher
+
+
+def lines(run: Path, name: str = "metrics.jsonl") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / name).read_text().splitlines()]
+
+
+def losses(run: Path) -> dict[int, float]:
+    """The last line of a step counts."""
+    return {line["step"]: line["loss"] for line in lines(run)}
+
+
+def weights(run: Path) -> dict[str, Tensor]:
+    return load_file(last_checkpoint(run) / "model.safetensors")
+
+
+def assert_same_weights(first: Path, second: Path) -> None:
+    expected, got = weights(first), weights(second)
+    assert expected.keys() == got.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(tensor, got[name]), name
+
+
+class Killed(Exception):
+    pass
+
+
+def train_until(recipe: Recipe, run: Path, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trains and dies without a word when `step` begins."""
+    import omnimask.trainer as trainer
+
+    whole_step = trainer.step_once
+
+    def dying(training: Any, batch: Any) -> Any:
+        if batch.step == step:
+            raise Killed
+        return whole_step(training, batch)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(trainer, "step_once", dying)
+        train(recipe, run)
+
+
+@pytest.mark.parametrize("make", [toy_recipe, with_teacher])
+def test_a_resumed_run_is_bit_equal(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    recipe = make()
+    train(recipe, tmp_path / "whole")
+    train_until(recipe, tmp_path / "killed", 5, monkeypatch)
+    train(recipe, tmp_path / "killed")
+    assert_same_weights(tmp_path / "whole", tmp_path / "killed")
+    assert losses(tmp_path / "whole") == losses(tmp_path / "killed")
+
+
+def test_workers_do_not_change_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    recipe = toy_recipe()
+    train(recipe, tmp_path / "none")
+    train_until(recipe, tmp_path / "two", 4, monkeypatch)
+    train(replace(recipe, run=replace(recipe.run, num_workers=2)), tmp_path / "two")
+    assert_same_weights(tmp_path / "none", tmp_path / "two")
+
+
+def test_accumulation_equals_one_large_batch(tmp_path: Path):
+    large = replace(toy_recipe(), data=replace(toy_recipe().data, streams=streams(8)))
+    small = replace(
+        toy_recipe(),
+        data=replace(toy_recipe().data, streams=streams(4)),
+        optim=replace(toy_recipe().optim, accumulate=2),
+    )
+    train(large, tmp_path / "large")
+    train(small, tmp_path / "small")
+    expected, got = losses(tmp_path / "large"), losses(tmp_path / "small")
+    assert expected.keys() == got.keys()
+    for step, loss in expected.items():
+        assert got[step] == pytest.approx(loss, abs=1e-4), step
+
+
+def test_the_last_checkpoints_are_kept(tmp_path: Path):
+    train(toy_recipe(), tmp_path)
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["step-00000006", "step-00000008"]
+
+
+def test_the_loss_falls_on_toy_waves(tmp_path: Path):
+    recipe = replace(toy_recipe(), optim=replace(toy_recipe().optim, steps=60))
+    train(recipe, tmp_path)
+    curve = list(losses(tmp_path).values())
+    assert sum(curve[-5:]) < 0.7 * sum(curve[:5])
+
+
+CALLS = {"number": 0}
+
+
+def nan_loss(predicted: Tensor, truth: Tensor) -> Tensor:
+    """MSE, but not a number from the sixth call to the ninth: two steps of two calls each."""
+    CALLS["number"] += 1
+    value = mse(predicted, truth)
+    return value * float("nan") if 5 < CALLS["number"] <= 9 else value
+
+
+def always_nan(predicted: Tensor, truth: Tensor) -> Tensor:
+    return mse(predicted, truth) * float("nan")
+
+
+def with_loss(loss: Any) -> Recipe:
+    recipe = toy_recipe()
+    (first, *others) = recipe.objectives
+    return replace(recipe, objectives=(replace(first, loss=loss), *others))
+
+
+def test_non_finite_steps_are_skipped_and_listed(tmp_path: Path):
+    CALLS["number"] = 0
+    train(with_loss(nan_loss), tmp_path)
+    skipped = lines(tmp_path, "skipped_steps.jsonl")
+    assert [entry["step"] for entry in skipped] == [2, 3, 4]
+    assert len(skipped[0]["samples"]["toy"]) == 4
+    assert all(tensor.isfinite().all() for tensor in weights(tmp_path).values())
+    assert lines(tmp_path)[-1]["skipped_in_a_row"] == 0
+
+
+def test_too_many_non_finite_steps_stop_the_run(tmp_path: Path):
+    recipe = with_loss(always_nan)
+    recipe = replace(recipe, run=replace(recipe.run, max_nonfinite_steps=3))
+    with pytest.raises(OmnimaskError, match=r"3 steps in a row .* skipped_steps.jsonl"):
+        train(recipe, tmp_path)
+    assert lines(tmp_path)[-1]["step"] == 3
+
+
+def with_bad_files(budget: int) -> Recipe:
+    recipe = toy_recipe()
+    files = {"toy": ToyFiles(bad=(1, 7))}
+    (first, *others) = recipe.data.streams
+    bad = (replace(first, files=files), *others)
+    return replace(recipe, data=replace(recipe.data, streams=bad, max_bad_files=budget))
+
+
+def test_the_first_bad_file_stops_a_run_by_default(tmp_path: Path):
+    recipe = with_bad_files(0)
+    recipe = replace(recipe, modalities=tuple(replace(m, mean=0.0) for m in recipe.modalities))
+    with pytest.raises(DataError, match=r"train-00[17]\.toy.*set data.max_bad_files"):
+        train(recipe, tmp_path)
+
+
+def test_bad_files_within_the_budget_are_listed_and_replaced(tmp_path: Path):
+    recipe = with_bad_files(2)
+    recipe = replace(recipe, modalities=tuple(replace(m, mean=0.0) for m in recipe.modalities))
+    train(recipe, tmp_path)
+    listed = lines(tmp_path, "bad_files.jsonl")
+    assert {Path(entry["name"]).name for entry in listed} == {"train-001.toy", "train-007.toy"}
+    assert len(listed) == 2
+    assert lines(tmp_path)[-1]["step"] == recipe.optim.steps
+
+
+def test_more_bad_files_than_the_budget_stop_the_run(tmp_path: Path):
+    recipe = with_bad_files(1)
+    recipe = replace(recipe, modalities=tuple(replace(m, mean=0.0) for m in recipe.modalities))
+    with pytest.raises(DataError, match="more than data.max_bad_files=1"):
+        train(recipe, tmp_path)
+
+
+def test_the_folder_of_another_recipe_is_refused(tmp_path: Path):
+    train(toy_recipe(), tmp_path)
+    other = replace(toy_recipe(), optim=replace(toy_recipe().optim, lr=0.5))
+    with pytest.raises(RecipeError, match=r"belongs to another recipe.*optim.lr: 0.01 -> 0.5"):
+        train(other, tmp_path)
+
+
+def test_a_folder_with_other_files_is_refused(tmp_path: Path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(RecipeError, match="is not empty and is no run folder"):
+        train(toy_recipe(), tmp_path)
+
+
+def test_a_finished_run_stays_as_it_is(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.WARNING)
+    train(toy_recipe(), tmp_path)
+    before = (tmp_path / "metrics.jsonl").read_text()
+    train(toy_recipe(), tmp_path)
+    assert (tmp_path / "metrics.jsonl").read_text() == before
