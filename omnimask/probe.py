@@ -37,7 +37,7 @@ class Features:
 
     def with_numbers(self) -> "Features":
         """Only the samples whose label is a number."""
-        return self._where([isinstance(label, float | int) for label in self.labels])
+        return self._where([isinstance(label, float) for label in self.labels])
 
     def _where(self, keep: Sequence[bool]) -> "Features":
         rows = np.flatnonzero(np.asarray(keep, dtype=bool))

@@ -19,6 +19,7 @@ _WORD = 1 << 64
 _GOLDEN = 0x9E3779B97F4A7C15
 _MIX_1 = 0xBF58476D1CE4E5B9
 _MIX_2 = 0x94D049BB133111EB
+_GAMMA_TRIES = 12
 
 
 def _signed(value: int) -> int:
@@ -103,34 +104,36 @@ class Rng:
 
     def normal(self, count: int) -> Float[Tensor, "rows count"]:
         """Standard normal numbers by the Box-Muller transform."""
-        radius = (-2.0 * torch.log1p(-self.child("radius").uniform(count))).sqrt()
-        return radius * torch.cos(2.0 * math.pi * self.child("angle").uniform(count))
+        return self._normal(count).float()
+
+    def _normal(self, count: int) -> Float[Tensor, "rows count"]:
+        """In fp64: devices differ in the last bits of `log` and `cos`, which fp32 rounds off."""
+        radius = (-2.0 * torch.log1p(-self.child("radius").uniform(count).double())).sqrt()
+        return radius * torch.cos(2.0 * math.pi * self.child("angle").uniform(count).double())
 
     def gamma(self, count: int, *, shape: float) -> Float[Tensor, "rows count"]:
         """Gamma(shape, 1) numbers by Marsaglia and Tsang (2000), the first accepted of 12 tries.
 
         https://doi.org/10.1145/358407.358414. A try is accepted with probability above 0.95, so
-        that no try succeeds about once in 10**15 draws; the last try is then taken as it is.
+        that no try succeeds about once in 10**15 draws; the first try is then taken as it is.
         """
         boosted = shape + 1.0 if shape < 1.0 else shape
         d = boosted - 1.0 / 3.0
-        c = 1.0 / math.sqrt(9.0 * d)
-        result = torch.full((len(self.keys), count), d, device=self.keys.device)
-        done = torch.zeros_like(result, dtype=torch.bool)
-        for attempt in range(12):
-            tried = self.child(f"gamma {attempt}")
-            x = tried.normal(count)
-            v = (1.0 + c * x) ** 3
-            u = 1.0 - tried.child("accept").uniform(count)
-            accepted = (v > 0) & (u.log() < 0.5 * x**2 + d - d * v + d * v.clamp_min(1e-30).log())
-            result = torch.where(accepted & ~done, d * v, result)
-            done |= accepted
+        # All tries at once: a device prefers a few large operations to many small ones.
+        tries = self.child("tries")
+        x = tries._normal(count * _GAMMA_TRIES).unflatten(1, (count, _GAMMA_TRIES))
+        u = 1.0 - tries.child("accept").uniform(count * _GAMMA_TRIES).double().view_as(x)
+        v = (1.0 + x / math.sqrt(9.0 * d)) ** 3
+        log_v = v.clamp_min(1e-30).log()
+        accepted = (v > 0) & (u.log() < 0.5 * x**2 + d - d * v + d * log_v)
+        first = accepted.to(torch.uint8).argmax(dim=2, keepdim=True)
+        result = d * v.gather(2, first).squeeze(2).clamp_min(0.0)
         if shape < 1.0:
-            result = result * (1.0 - self.child("boost").uniform(count)) ** (1.0 / shape)
-        return result
+            result = result * (1.0 - self.child("boost").uniform(count).double()) ** (1.0 / shape)
+        return result.float()
 
     def dirichlet(self, alphas: tuple[float, ...]) -> Float[Tensor, "rows parts"]:
         """Shares that sum to one, Dirichlet(alphas) distributed."""
         parts = [self.child(i).gamma(1, shape=alpha) for i, alpha in enumerate(alphas)]
-        gammas = torch.cat(parts, dim=1).clamp_min(1e-30)
-        return gammas / gammas.sum(dim=1, keepdim=True)
+        gammas = torch.cat(parts, dim=1).clamp_min(1e-30).double()
+        return (gammas / gammas.sum(dim=1, keepdim=True)).float()

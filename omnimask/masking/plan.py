@@ -1,12 +1,22 @@
-"""MaskPlan: which tokens the encoder sees and which are predicted. All id arithmetic is here."""
+"""MaskPlan: which tokens the encoder sees and which are predicted. All id arithmetic is here.
 
+No function here waits for the device: the number of ids in every row is a host integer, known
+before a single random number is drawn.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from omnimask.tokens import Layout
+from omnimask.packing import host_index
+from omnimask.rng import Rng
+from omnimask.tokens import Grid, Layout
+
+Counts = tuple[int, ...]  # one host integer per row
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +32,162 @@ class MaskPlan:
     visible_ok: Bool[Tensor, "r n_visible"]
     predict_ids: Int64[Tensor, "r n_predict"]
     predict_ok: Bool[Tensor, "r n_predict"]
-    num_visible: tuple[int, ...]
-    num_predict: tuple[int, ...]
+    num_visible: Counts
+    num_predict: Counts
     copies: int = 1
+
+
+@runtime_checkable
+class Masker(Protocol):
+    """A frozen dataclass whose fields are its configuration; a pure function of its arguments.
+
+    `hints` are tensors (b n ...) over the sequence, by name, from elsewhere (a teacher's
+    attention); `progress` is the share of training that is done. Maskers that need neither ignore
+    them. Most return one plan.
+    """
+
+    def __call__(
+        self,
+        layout: Layout,
+        rng: Rng,
+        hints: Mapping[str, Tensor] | None = None,
+        progress: float = 0.0,
+    ) -> list[MaskPlan]: ...
+
+    def check(self, grid: Grid | None, modality: str) -> None:
+        """RecipeError where the masker cannot work on a modality with this grid."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpanChoice:
+    """What a masker decides about one span: its `num_visible` lowest-scored valid tokens are shown.
+
+    Scores are finite; of equal ones the token that stands first counts as lower.
+    """
+
+    scores: Float[Tensor, "r n"]
+    num_visible: Counts
+
+
+def per_row(counts: Sequence[int], device: torch.device) -> Int64[Tensor, "r 1"]:
+    """Host integers as a column on the device, without waiting for it."""
+    if min(counts) == max(counts):
+        return torch.full((len(counts), 1), counts[0], device=device)
+    return host_index(counts, device)[:, None]
+
+
+def ranks(scores: Float[Tensor, "r n"], valid: Bool[Tensor, "r n"]) -> Int64[Tensor, "r n"]:
+    """The place of every token in its row's order of scores; invalid tokens come last."""
+    order = scores.masked_fill(~valid, torch.inf).argsort(dim=1, stable=True)
+    places = torch.arange(order.shape[1], device=order.device).expand_as(order)
+    return torch.empty_like(order).scatter_(1, order, places)
+
+
+def lowest(
+    scores: Float[Tensor, "r n"], valid: Bool[Tensor, "r n"], counts: Counts
+) -> Bool[Tensor, "r n"]:
+    """Flags of the `counts[i]` valid tokens of row i with the lowest scores."""
+    return ranks(scores, valid) < per_row(counts, scores.device)
+
+
+def pick(
+    values: Int64[Tensor, "r n"], flags: Bool[Tensor, "r n"], counts: Counts
+) -> tuple[Int64[Tensor, "r k"], Bool[Tensor, "r k"]]:
+    """The values where `flags` is True, in their order, and where they are real.
+
+    `counts` are the row sums of `flags`; k is the largest. Without a sort, since flags keep order.
+    """
+    width = max(counts)
+    # What is not flagged is written into one more column, which is then cut off.
+    slots = torch.where(flags, flags.cumsum(dim=1) - 1, width)
+    picked = values.new_zeros(len(counts), width + 1).scatter_(1, slots, values)[:, :width]
+    real = torch.arange(width, device=values.device) < per_row(counts, values.device)
+    return picked, real
+
+
+def plan_from_flags(
+    visible: Bool[Tensor, "r n"],
+    predict: Bool[Tensor, "r n"],
+    *,
+    num_visible: Counts,
+    num_predict: Counts,
+) -> MaskPlan:
+    """The plan that shows and predicts the flagged tokens; counts are the row sums of the flags."""
+    ids = torch.arange(visible.shape[1], device=visible.device).expand(visible.shape)
+    visible_ids, visible_ok = pick(ids, visible, num_visible)
+    predict_ids, predict_ok = pick(ids, predict, num_predict)
+    return MaskPlan(
+        visible_ids=visible_ids,
+        visible_ok=visible_ok,
+        predict_ids=predict_ids,
+        predict_ok=predict_ok,
+        num_visible=num_visible,
+        num_predict=num_predict,
+    )
+
+
+def plan_by_span(layout: Layout, choices: Sequence[SpanChoice]) -> MaskPlan:
+    """Shows what the choices say, one for each span, and predicts what is scorable and hidden."""
+    shown, hidden_counts = [], []
+    for span, choice in zip(layout.spans, choices, strict=True):
+        assert all(k <= n for k, n in zip(choice.num_visible, span.num_valid, strict=True))
+        valid = layout.valid[:, span.start : span.stop]
+        shown.append(lowest(choice.scores, valid, choice.num_visible))
+        # A span's valid tokens are all scorable or none is; so the host can count what is hidden.
+        hidden_counts.append(
+            [n - k if n else 0 for n, k in zip(span.num_scorable, choice.num_visible, strict=True)]
+        )
+    visible = torch.cat(shown, dim=1)
+    return plan_from_flags(
+        visible,
+        layout.scorable & ~visible,
+        num_visible=sum_rows([choice.num_visible for choice in choices]),
+        num_predict=sum_rows(hidden_counts),
+    )
+
+
+def plan_jointly(layout: Layout, scores: Float[Tensor, "r n"], num_visible: Counts) -> MaskPlan:
+    """Shows the lowest-scored tokens of the whole sequence, whichever span they stand in.
+
+    Every span's valid tokens must be scorable: how many of a span are shown only the device knows.
+    """
+    visible = lowest(scores, layout.valid, num_visible)
+    num_scorable = sum_rows([span.num_scorable for span in layout.spans])
+    return plan_from_flags(
+        visible,
+        layout.scorable & ~visible,
+        num_visible=num_visible,
+        num_predict=tuple(n - k for n, k in zip(num_scorable, num_visible, strict=True)),
+    )
+
+
+def merge_plans(plans: Sequence[MaskPlan], starts: Sequence[int]) -> MaskPlan:
+    """One plan from plans of parts of the sequence; part i starts at token `starts[i]`.
+
+    The parts are in the sequence's order and have the same rows.
+    """
+    if len(plans) == 1 and starts[0] == 0:
+        return plans[0]
+    num_visible = sum_rows([plan.num_visible for plan in plans])
+    num_predict = sum_rows([plan.num_predict for plan in plans])
+    visible = torch.cat([p.visible_ids + start for p, start in zip(plans, starts)], dim=1)
+    predict = torch.cat([p.predict_ids + start for p, start in zip(plans, starts)], dim=1)
+    visible_ok = torch.cat([plan.visible_ok for plan in plans], dim=1)
+    predict_ok = torch.cat([plan.predict_ok for plan in plans], dim=1)
+    visible_ids, visible_ok = pick(visible, visible_ok, num_visible)
+    predict_ids, predict_ok = pick(predict, predict_ok, num_predict)
+    return MaskPlan(
+        visible_ids=visible_ids,
+        visible_ok=visible_ok,
+        predict_ids=predict_ids,
+        predict_ok=predict_ok,
+        num_visible=num_visible,
+        num_predict=num_predict,
+        copies=plans[0].copies,
+    )
+
+
+def sum_rows(counts: Sequence[Sequence[int]]) -> Counts:
+    """Row by row, the sum over several tuples of host counts."""
+    return tuple(sum(row) for row in zip(*counts, strict=True))

@@ -79,7 +79,7 @@ def finite_rows(table: Table, names: Sequence[str], path: Path, *, drop: bool) -
 
     Depth sensors write NaN for a missing return, and one of them would turn a whole cloud to NaN.
     """
-    finite: np.ndarray = np.isfinite(stack(table, names)).all(axis=1)
+    finite = np.asarray(np.isfinite(stack(table, names)).all(axis=1))
     if finite.all():
         return table
     bad, columns = int((~finite).sum()), " ".join(names)

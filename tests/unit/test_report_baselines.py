@@ -26,7 +26,8 @@ def test_for_absolute_error_it_is_as_good_as_the_median():
 
 def test_for_binary_cross_entropy_it_is_the_log_odds():
     values = torch.tensor([[1.0]] * 3 + [[0.0]] * 1)
-    torch.testing.assert_close(fit_constant(bce, values, 1).sigmoid(), torch.tensor([0.75]))
+    found = fit_constant(bce, values, 1).sigmoid()
+    torch.testing.assert_close(found, torch.tensor([0.75]), atol=1e-3, rtol=0)
 
 
 def test_for_cross_entropy_it_is_the_frequencies():

@@ -82,7 +82,7 @@ def test_paired_modalities_are_filled_apart():
 
 def test_only_the_first_of_several_masks_is_drawn():
     recipe = toy_recipe()
-    masker = Copies(inner=RandomMask(ratio=0.5), count=3)
+    masker = Copies(masker=RandomMask(ratio=0.5), copies=3)
     tokens, filled = filled_toy(replace(recipe, masker=masker))
     assert len(filled.values) == len(tokens.values) == 3
     assert torch.equal(filled.values[filled.shown], tokens.values[filled.shown])

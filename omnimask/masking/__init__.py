@@ -1,0 +1,31 @@
+"""Maskers: frozen records that choose which tokens are shown and which are predicted."""
+
+from omnimask.masking.axis import AxisMask
+from omnimask.masking.blocks import BlockMask
+from omnimask.masking.cells import CellMask
+from omnimask.masking.copies import Copies
+from omnimask.masking.inverse_blocks import InverseBlockMask
+from omnimask.masking.joint import JointBudget
+from omnimask.masking.nearest import NearestMask
+from omnimask.masking.per_modality import PerModality
+from omnimask.masking.plan import Masker, MaskPlan
+from omnimask.masking.predict import PredictShare, PredictVisible
+from omnimask.masking.random import RandomMask
+from omnimask.masking.tube import TubeMask
+
+__all__ = [
+    "AxisMask",
+    "BlockMask",
+    "CellMask",
+    "Copies",
+    "InverseBlockMask",
+    "JointBudget",
+    "MaskPlan",
+    "Masker",
+    "NearestMask",
+    "PerModality",
+    "PredictShare",
+    "PredictVisible",
+    "RandomMask",
+    "TubeMask",
+]

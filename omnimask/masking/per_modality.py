@@ -1,0 +1,65 @@
+"""PerModality: each modality with a masker of its own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from omnimask.errors import RecipeError, nearest_names
+from omnimask.masking.plan import Masker, MaskPlan, merge_plans
+from omnimask.rng import Rng
+from omnimask.tokens import Grid, Layout, Span
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PerModality:
+    """`masks` has one masker per modality name, used wherever that modality appears.
+
+    Modalities of one group are masked independently; their maskers must then agree in the number
+    of plans and copies.
+    """
+
+    masks: Mapping[str, Masker]
+
+    def check(self, grid: Grid | None, modality: str) -> None:
+        self._masker(modality).check(grid, modality)
+
+    def __call__(
+        self,
+        layout: Layout,
+        rng: Rng,
+        hints: Mapping[str, Tensor] | None = None,
+        progress: float = 0.0,
+    ) -> list[MaskPlan]:
+        per_span = [
+            self._masker(span.modality)(
+                layout.only(span), rng, _hints_within(span, hints), progress
+            )
+            for span in layout.spans
+        ]
+        shapes = [tuple(plan.copies for plan in plans) for plans in per_span]
+        if len(set(shapes)) > 1:
+            found = ", ".join(
+                f"{span.modality}: {len(shape)} plans with {list(shape)} copies"
+                for span, shape in zip(layout.spans, shapes, strict=True)
+            )
+            raise RecipeError(
+                "modalities of one group need maskers with the same number of plans and copies, "
+                f"got {found}; write Copies(masker=PerModality(...), copies=...)"
+            )
+        starts = [span.start for span in layout.spans]
+        return [merge_plans(plans, starts) for plans in zip(*per_span, strict=True)]
+
+    def _masker(self, modality: str) -> Masker:
+        if modality not in self.masks:
+            raise RecipeError(
+                f"PerModality.masks has no masker for {modality!r}; "
+                f"{nearest_names(modality, self.masks)}"
+            )
+        return self.masks[modality]
+
+
+def _hints_within(span: Span, hints: Mapping[str, Tensor] | None) -> Mapping[str, Tensor] | None:
+    if hints is None:
+        return None
+    return {name: hint[:, span.start : span.stop] for name, hint in hints.items()}

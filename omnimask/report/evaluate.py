@@ -1,0 +1,267 @@
+"""Held-out losses and frozen features of every stream, each file read once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from omnimask.backbone import Backbone
+from omnimask.data import StreamReader
+from omnimask.model import GroupView, MaskedModel
+from omnimask.objective import Objective, counted_truths, evaluate_objective
+from omnimask.probe import Features, Label, mean_features
+from omnimask.recipe import Recipe
+from omnimask.report.baselines import fit_constant
+from omnimask.report.samples import Batch, Unreadable, read_batches, spread
+from omnimask.rng import permutation
+from omnimask.targets import Truth
+from omnimask.trainer import build_model
+
+MAX_HELD_OUT = 512
+MAX_TRAIN = 2000
+MAX_FIT_SAMPLES = 512
+MAX_FIT_TOKENS = 2048
+MAX_RAW_VALUES = 8192
+RANDOM_SEEDS = (1000, 1001, 1002)  # added to the recipe's seed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldOutLoss:
+    """Mean losses of one objective on one stream's held-out files, over `tokens` counted tokens.
+
+    `constant` is the loss of the best constant prediction fitted on training samples; None, with
+    the reason in `note`, where there is no such thing.
+    """
+
+    stream: str
+    objective: str
+    samples: int
+    tokens: int
+    model: float
+    constant: float | None
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StreamFeatures:
+    """Training and held-out samples of one stream in several feature spaces.
+
+    `trained` is the frozen encoder, `untrained` encoders with random weights, `raw` the token
+    values themselves: `num_raw` of them per sample, of which at most MAX_RAW_VALUES were taken.
+    """
+
+    stream: str
+    trained: tuple[Features, Features]
+    untrained: tuple[tuple[Features, Features], ...]
+    raw: tuple[Features, Features]
+    num_raw: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluated:
+    losses: tuple[HeldOutLoss, ...]
+    features: StreamFeatures | None  # None where no sample has a label
+
+
+def untrained_backbones(recipe: Recipe) -> list[Backbone]:
+    """The recipe's encoder with other random weights, never trained."""
+    seeds = [recipe.seed + offset for offset in RANDOM_SEEDS]
+    return [build_model(replace(recipe, seed=seed)).backbone.eval() for seed in seeds]
+
+
+@torch.no_grad()
+def evaluate_stream(
+    model: MaskedModel,
+    train: StreamReader,
+    held_out: StreamReader,
+    *,
+    untrained: Sequence[Backbone],
+    unreadable: Unreadable,
+) -> Evaluated:
+    """Reads up to MAX_TRAIN training and MAX_HELD_OUT held-out samples at their centre views."""
+    held_out_ids = spread(len(held_out), MAX_HELD_OUT)
+    labelled = any(held_out.label(index) is not None for index in held_out_ids)
+    spaces = _Spaces(model, untrained) if labelled else None
+    train_ids = spread(len(train), MAX_TRAIN if labelled else MAX_FIT_SAMPLES)
+
+    truths = _Truths(model, train, every=max(1, len(train_ids) // MAX_FIT_SAMPLES))
+    train_features = _Collected()
+    for batch, view in _views(model, train, train_ids, unreadable):
+        truths.add(view)
+        if spaces is not None:
+            train_features.add(spaces.of(view), batch.labels)
+    constants = truths.constants()
+
+    losses = _Losses(model, held_out, constants)
+    held_out_features = _Collected()
+    for batch, view in _views(model, held_out, held_out_ids, unreadable):
+        losses.add(view)
+        if spaces is not None:
+            held_out_features.add(spaces.of(view), batch.labels)
+    features = None
+    if spaces is not None and train_features.labels and held_out_features.labels:
+        pairs = list(zip(train_features.spaces(), held_out_features.spaces(), strict=True))
+        features = StreamFeatures(
+            stream=train.stream.name,
+            trained=pairs[0],
+            untrained=tuple(pairs[1:-1]),
+            raw=pairs[-1],
+            num_raw=spaces.num_raw,
+        )
+    return Evaluated(losses=losses.result(), features=features)
+
+
+def _views(
+    model: MaskedModel, reader: StreamReader, indices: Sequence[int], unreadable: Unreadable
+) -> Iterator[tuple[Batch, GroupView]]:
+    device = next(model.parameters()).device
+    for batch in read_batches(reader, indices, unreadable):
+        yield batch, model.view(batch.group.to(device))
+
+
+def _objectives(model: MaskedModel, reader: StreamReader) -> list[Objective]:
+    return [o for o in model.recipe.objectives if o.modality in reader.modalities]
+
+
+class _Spaces:
+    """A batch in every feature space: trained, untrained encoders, raw token values."""
+
+    def __init__(self, model: MaskedModel, untrained: Sequence[Backbone]) -> None:
+        device = next(model.parameters()).device
+        self.backbones = [model.backbone, *(backbone.to(device) for backbone in untrained)]
+        self.num_raw = 0
+
+    def of(self, view: GroupView) -> list[np.ndarray]:
+        encoded = [mean_features(backbone, view) for backbone in self.backbones]
+        return [part.cpu().numpy() for part in [*encoded, self._raw(view)]]
+
+    def _raw(self, view: GroupView) -> Tensor:
+        """Token values with zeros at invalid tokens, one row per sample, thinned out if many."""
+        parts = [
+            torch.where(part.valid[:, :, None], part.values.float(), 0.0).flatten(1)
+            for part in view.tokens.values()
+        ]
+        values = torch.cat(parts, dim=1)
+        self.num_raw = values.shape[1]
+        if self.num_raw <= MAX_RAW_VALUES:
+            return values
+        chosen = permutation(self.num_raw, "raw values")[:MAX_RAW_VALUES]
+        return values[:, torch.from_numpy(chosen).to(values.device)]
+
+
+class _Collected:
+    """Features of batches, one list per feature space."""
+
+    def __init__(self) -> None:
+        self.parts: list[list[np.ndarray]] = []
+        self.labels: list[Label] = []
+
+    def add(self, spaces: list[np.ndarray], labels: Sequence[Label]) -> None:
+        self.parts.append(spaces)
+        self.labels.extend(labels)
+
+    def spaces(self) -> list[Features]:
+        joined = [np.concatenate(parts) for parts in zip(*self.parts, strict=True)]
+        return [Features(values=values, labels=tuple(self.labels)) for values in joined]
+
+
+class _Truths:
+    """Training truths at the tokens that the objectives count, for the best constants."""
+
+    def __init__(self, model: MaskedModel, reader: StreamReader, *, every: int) -> None:
+        self.model, self.every, self.seen = model, every, 0
+        objectives = _objectives(model, reader)
+        self.objectives = [o for o in objectives if not o.target.teacher_layers]
+        self.parts: dict[str, list[Tensor]] = {o.name: [] for o in self.objectives}
+
+    def add(self, view: GroupView) -> None:
+        """Takes every `every`-th batch."""
+        self.seen += 1
+        if not self.objectives or (self.seen - 1) % self.every:
+            return
+        (truths,) = self.model.truths([view])
+        for plan in self.model.masks(view, 1.0):
+            for objective in self.objectives:
+                found = counted_truths(
+                    objective, truths[objective.name], layout=view.layout, plan=plan
+                )
+                self.parts[objective.name].append(_thinned(found, MAX_FIT_TOKENS).cpu())
+
+    def constants(self) -> dict[str, Tensor]:
+        """By objective; none for one that never had a token to predict."""
+        found = {
+            objective: _thinned(torch.cat(self.parts[objective.name]), MAX_FIT_TOKENS)
+            for objective in self.objectives
+            if self.parts[objective.name]
+        }
+        return {
+            objective.name: fit_constant(objective.loss, truths, self._width(objective))
+            for objective, truths in found.items()
+            if len(truths)
+        }
+
+    def _width(self, objective: Objective) -> int:
+        return self.model.heads[objective.name].out_features  # type: ignore[return-value]
+
+
+def _thinned(rows: Tensor, count: int) -> Tensor:
+    """At most `count` rows, evenly spread."""
+    return rows[spread(len(rows), count)] if len(rows) > count else rows
+
+
+class _Losses:
+    """Sums of the held-out losses of a stream's objectives, of the model and of the constants."""
+
+    def __init__(
+        self, model: MaskedModel, reader: StreamReader, constants: Mapping[str, Tensor]
+    ) -> None:
+        device = next(model.parameters()).device
+        self.model, self.stream = model, reader.stream.name
+        self.constants = {name: constant.to(device) for name, constant in constants.items()}
+        self.objectives = _objectives(model, reader)
+        self.sums = {o.name: torch.zeros(3, dtype=torch.float64) for o in self.objectives}
+        self.samples = 0
+
+    def add(self, view: GroupView) -> None:
+        self.samples += len(view.group)
+        (truths,) = self.model.truths([view])
+        for masked in self.model.encode([view], progress=1.0):
+            for name, predicted in self.model.predictions(masked).items():
+                self._add(name, predicted, truths[name], view=view, plan=masked.plan)
+
+    def _add(self, name: str, predicted: Tensor, truth: Truth, *, view: GroupView, plan) -> None:
+        objective = self.model.objectives[name]
+        of_model = evaluate_objective(objective, predicted, truth, layout=view.layout, plan=plan)
+        of_constant = torch.zeros(())
+        if name in self.constants:
+            constant = self.constants[name].expand_as(predicted)
+            of_constant = evaluate_objective(
+                objective, constant, truth, layout=view.layout, plan=plan
+            ).total
+        parts = [of_model.total, of_constant.to(of_model.total), of_model.count]
+        self.sums[name] += torch.stack(parts).double().cpu()
+
+    def result(self) -> tuple[HeldOutLoss, ...]:
+        found = []
+        for objective in self.objectives:
+            model, constant, count = self.sums[objective.name].tolist()
+            note = ""
+            if objective.target.teacher_layers:
+                note = "its target are features of a teacher that changes with training"
+            elif count == 0:
+                note = "no held-out token to predict"
+            has_constant = objective.name in self.constants and count > 0
+            found.append(
+                HeldOutLoss(
+                    stream=self.stream,
+                    objective=objective.name,
+                    samples=self.samples,
+                    tokens=int(count),
+                    model=model / max(count, 1.0),
+                    constant=constant / count if has_constant else None,
+                    note=note,
+                )
+            )
+        return tuple(found)

@@ -1,0 +1,47 @@
+"""What a run wrote while it trained: its metrics, bad files and skipped steps."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omnimask.errors import DataError
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The entries of a JSON-lines file; none if there is no such file."""
+    if not path.exists():
+        return []
+    entries = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        try:
+            entries.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"{path}, line {number}: expected one JSON object per line, got {line[:60]!r}; "
+                "remove that line"
+            ) from error
+    return entries
+
+
+def drop_repeated(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Only what counts after restarts: a line at a step withdraws all before it from that step on.
+
+    A run that was stopped at step 250 and goes on from the checkpoint of step 200 writes the steps
+    after 200 again.
+    """
+    kept: list[dict[str, Any]] = []
+    for line in lines:
+        while kept and kept[-1]["step"] >= line["step"]:
+            kept.pop()
+        kept.append(line)
+    return kept
+
+
+def trained_seconds(lines: Sequence[dict[str, Any]]) -> float:
+    """Time of the steps that count, without start-up, checkpoints' waiting and this report."""
+    before, seconds = 0, 0.0
+    for line in lines:
+        seconds += line["seconds_per_step"] * (line["step"] - before)
+        before = line["step"]
+    return seconds

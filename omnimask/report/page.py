@@ -1,0 +1,175 @@
+"""The report as one HTML page that opens without a network."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from omnimask.recipe import Recipe
+from omnimask.records import to_json
+from omnimask.report.curves import loss_curves, run_curves
+from omnimask.report.html import Html, element, folded, joined, paragraphs, picture, styled, table
+from omnimask.report.pictures import Gallery, Picture
+from omnimask.report.results import Results
+from omnimask.report.style import CSS
+from omnimask.report.tables import loss_table, score_table
+
+
+def report_page(results: Results, galleries: Sequence[Gallery]) -> str:
+    """The whole page, with plotly.js inside only if a picture needs it."""
+    pictures = [p for gallery in galleries for p in gallery.pictures]
+    title = f"{results.recipe.name}: report"
+    head = element(
+        "head",
+        element("meta", attributes={"charset": "utf-8"}),
+        element(
+            "meta",
+            attributes={"name": "viewport", "content": "width=device-width, initial-scale=1"},
+        ),
+        element("title", title),
+        element("style", Html(CSS)),
+        _plotly() if any(p.needs_plotly for p in pictures) else Html(""),
+    )
+    body = element(
+        "main",
+        _header(results),
+        _section("Results on held-out files", "results", *_results(results)),
+        _section("Reconstructions", "reconstructions", *_galleries(results.recipe, galleries)),
+        _section("Training", "training", *_training(results)),
+        _section("Run", "run", *_run(results)),
+    )
+    page = element("html", head, element("body", body), attributes={"lang": "en"})
+    return f"<!doctype html>\n{page}\n"
+
+
+def _plotly() -> Html:
+    from plotly.offline import get_plotlyjs
+
+    return element("script", Html(get_plotlyjs()))
+
+
+def _section(title: str, anchor: str, *children: str) -> Html:
+    return element("section", element("h2", title), *children, attributes={"id": anchor})
+
+
+def _header(results: Results) -> Html:
+    steps, asked = results.steps_done, results.recipe.optim.steps
+    speed = [line["tokens_per_s"] for line in results.lines[-20:]]
+    modalities = ", ".join(modality.name for modality in results.recipe.modalities)
+    facts = {
+        "steps" if steps == asked else f"of {asked:,} steps": f"{steps:,}",
+        "trained parameters": _millions(results.trained_parameters),
+        "of them in the encoder": _millions(results.encoder_parameters),
+        "training time": _duration(results.seconds),
+        "tokens per second": f"{sum(speed) / len(speed):,.0f}" if speed else "–",
+    }
+    links = {
+        "results": "Results",
+        "reconstructions": "Reconstructions",
+        "training": "Training",
+        "run": "Run",
+    }
+    return element(
+        "header",
+        element("h1", results.recipe.name),
+        element("p", f"Masked pretraining of one encoder on {modalities} · {results.finished}"),
+        styled(
+            "div",
+            "facts",
+            *(
+                styled("div", "fact", styled("div", "value", value), styled("div", "what", what))
+                for what, value in facts.items()
+            ),
+        ),
+        element(
+            "nav",
+            *(
+                element("a", text, attributes={"href": f"#{anchor}"})
+                for anchor, text in links.items()
+            ),
+        ),
+    )
+
+
+def _results(results: Results) -> list[Html]:
+    warnings = []
+    if results.unreadable:
+        files = "; ".join(f"{name}: {error}" for name, error in results.unreadable.items())
+        warnings.append(f"Left out of this report, because they could not be read: {files}")
+    return [
+        paragraphs(warnings, css_class="warning"),
+        element("h3", "Nearest neighbours of frozen features"),
+        score_table(results.scores, results.left_out),
+        element("h3", "Loss"),
+        loss_table(results.losses),
+    ]
+
+
+def _galleries(recipe: Recipe, galleries: Sequence[Gallery]) -> list[Html]:
+    streams = {stream.name: stream for stream in recipe.data.streams}
+    found = []
+    for gallery in galleries:
+        paired = len(streams[gallery.stream].files) > 1
+        title = f"{gallery.modality} in {gallery.stream}" if paired else gallery.modality
+        notes = list(gallery.notes)
+        if streams[gallery.stream].held_out is None:
+            notes.insert(0, "Training samples: the recipe names no held-out files for this stream.")
+        shown = [_figure(gallery.modality, part) for part in gallery.pictures]
+        found.append(joined(element("h3", title), *shown, paragraphs(notes)))
+    return found
+
+
+def _figure(modality: str, part: Picture) -> Html:
+    alt = f"{modality}: original, visible part and reconstruction"
+    return element(
+        "figure",
+        picture(part.png, media_type="image/png", alt=alt),
+        Html(part.html),
+        element("figcaption", part.sample),
+    )
+
+
+def _training(results: Results) -> list[Html]:
+    if not results.lines:
+        return [paragraphs(["metrics.jsonl has no line yet."])]
+    titles = {o.name: f"{o.modality} · {o.name}" for o in results.recipe.objectives}
+    losses = loss_curves(results.lines, titles, results.per_objective())
+    run = run_curves(results.lines)
+    return [
+        picture(losses, media_type="image/svg+xml", alt="loss of every objective by step"),
+        picture(run, media_type="image/svg+xml", alt="learning rate and speed by step"),
+        paragraphs(["Mean over the steps since the line before; horizontal: steps."]),
+    ]
+
+
+def _run(results: Results) -> list[Html]:
+    hardware = results.hardware
+    parts = [
+        paragraphs(
+            [
+                f"This report was made on {hardware['cpu']}, {hardware['threads']} threads, GPU: "
+                f"{hardware['gpu']}, {hardware['system']}."
+            ]
+        ),
+        table(["package", "version"], list(results.versions.items()), num_text=2),
+        folded("Recipe", element("pre", json.dumps(to_json(results.recipe), indent=2))),
+    ]
+    if results.bad_files:
+        parts.append(_entries("Files that could not be read in training", results.bad_files))
+    if results.skipped_steps:
+        parts.append(_entries("Skipped steps", results.skipped_steps))
+    return parts
+
+
+def _entries(title: str, entries: Sequence[Mapping[str, object]]) -> Html:
+    lines = "\n".join(json.dumps(entry) for entry in entries)
+    return folded(f"{title}: {len(entries)}", element("pre", lines))
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.1f} M" if count >= 1e5 else f"{count:,}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"

@@ -1,0 +1,67 @@
+"""Reads samples at their centre view in batches, setting aside those that cannot be read."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from omnimask.batch import Group
+from omnimask.data import StreamReader
+from omnimask.errors import DataError
+from omnimask.modality import Draw
+from omnimask.probe import Label
+
+_TOKENS_PER_BATCH = 4096
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """A group and its samples' labels."""
+
+    group: Group
+    labels: tuple[Label, ...]
+
+
+@dataclass(kw_only=True, slots=True)
+class Unreadable:
+    """Files that were left out of the report, by name, with the error of each."""
+
+    errors: dict[str, str] = field(default_factory=dict)
+
+
+def spread(length: int, count: int) -> list[int]:
+    """At most `count` indices below `length`, evenly spread (files are sorted by class)."""
+    count = min(length, count)
+    return [i * length // count for i in range(count)]
+
+
+def batch_size(reader: StreamReader) -> int:
+    """How many samples of a stream go through the encoder at a time."""
+    num_tokens = sum(modality.num_tokens for modality in reader.modalities.values())
+    return min(max(_TOKENS_PER_BATCH // num_tokens, 1), 256)
+
+
+def read_batches(
+    reader: StreamReader, indices: Sequence[int], unreadable: Unreadable
+) -> Iterator[Batch]:
+    """The given samples, without those that cannot be read, which are noted in `unreadable`."""
+    size = batch_size(reader)
+    for start in range(0, len(indices), size):
+        batch = _read(reader, indices[start : start + size], unreadable)
+        if batch is not None:
+            yield batch
+
+
+def _read(reader: StreamReader, indices: Sequence[int], unreadable: Unreadable) -> Batch | None:
+    samples, kept = [], []
+    for index in indices:
+        draw = Draw(key=reader.key(index, epoch=-1), augment=False)
+        try:
+            samples.append(reader.read(index, draw))
+        except DataError as error:
+            unreadable.errors[reader.name(index)] = str(error)
+            continue
+        kept.append(index)
+    if not kept:
+        return None
+    keys = [reader.key(index, epoch=-1) for index in kept]
+    group = reader.collate(samples, keys, [reader.name(index) for index in kept])
+    return Batch(group=group, labels=tuple(reader.label(index) for index in kept))

@@ -1,0 +1,83 @@
+"""From features to the numbers of the probe table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from omnimask.probe import Features, Score, knn_accuracy, knn_r2, majority_share, standardise
+from omnimask.report.evaluate import StreamFeatures
+
+NUM_NEIGHBOURS = 10
+
+Probe = Callable[[Features, Features, int], Score]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StreamScore:
+    """kNN on one stream's labels: `measure` is "accuracy" (class names) or "R²" (numbers).
+
+    `untrained` has one value per random encoder. `chance` is the commonest class's share, or 0 for
+    R², which is what the mean label scores.
+    """
+
+    stream: str
+    measure: str
+    num_classes: int
+    trained: Score
+    untrained: tuple[float, ...]
+    raw: float
+    chance: float
+
+    @property
+    def untrained_mean(self) -> float:
+        return float(np.mean(self.untrained))
+
+    @property
+    def untrained_deviation(self) -> float:
+        return float(np.std(self.untrained, ddof=1)) if len(self.untrained) > 1 else 0.0
+
+
+def score_stream(features: StreamFeatures) -> list[StreamScore]:
+    """Class names by accuracy and numbers by R², separately where a stream has both."""
+    train, test = features.trained
+    scores = []
+    if train.with_classes().labels and test.with_classes().labels:
+        scores.append(
+            _score(
+                features,
+                knn_accuracy,
+                measure="accuracy",
+                keep=Features.with_classes,
+                chance=majority_share(train, test),
+            )
+        )
+    if train.with_numbers().labels and test.with_numbers().labels:
+        scores.append(
+            _score(features, knn_r2, measure="R²", keep=Features.with_numbers, chance=0.0)
+        )
+    return scores
+
+
+def _score(
+    features: StreamFeatures,
+    probe: Probe,
+    *,
+    measure: str,
+    keep: Callable[[Features], Features],
+    chance: float,
+) -> StreamScore:
+    def run(pair: tuple[Features, Features]) -> Score:
+        train, test = standardise(keep(pair[0]), keep(pair[1]))
+        return probe(train, test, NUM_NEIGHBOURS)
+
+    classes = {label for label in features.trained[0].labels if isinstance(label, str)}
+    return StreamScore(
+        stream=features.stream,
+        measure=measure,
+        num_classes=len(classes) if measure == "accuracy" else 0,
+        trained=run(features.trained),
+        untrained=tuple(run(pair).value for pair in features.untrained),
+        raw=run(features.raw).value,
+        chance=chance,
+    )

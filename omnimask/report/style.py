@@ -1,0 +1,46 @@
+"""The report's style sheet."""
+
+CSS = """
+:root { --ink: #111827; --soft: #4b5563; --line: #e5e7eb; --page: #f8fafc; --accent: #2563eb; }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink);
+  font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
+main { max-width: 1180px; margin: 0 auto; padding: 32px 24px 64px; }
+header h1 { font-size: 30px; margin: 0 0 2px; letter-spacing: -0.02em; }
+header p { margin: 0; color: var(--soft); }
+h2 { font-size: 20px; margin: 0 0 4px; letter-spacing: -0.01em; }
+h3 { font-size: 16px; margin: 26px 0 6px; }
+section { background: white; border: 1px solid var(--line); border-radius: 12px;
+  padding: 22px 24px; margin-top: 20px; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px;
+  margin-top: 20px; }
+.fact { background: white; border: 1px solid var(--line); border-radius: 12px; padding: 12px 16px; }
+.fact .value { font-size: 21px; font-weight: 650; letter-spacing: -0.01em; }
+.fact .what { color: var(--soft); font-size: 13px; }
+nav { margin-top: 14px; }
+nav a { color: var(--accent); text-decoration: none; margin-right: 16px; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; margin: 10px 0 4px; font-size: 14px; }
+th { color: var(--soft); font-weight: 600; border-bottom: 1px solid #cbd5e1;
+  vertical-align: bottom; }
+td { border-bottom: 1px solid var(--line); }
+th, td { padding: 7px 12px 7px 0; text-align: left; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+.small { color: var(--soft); font-size: 12.5px; }
+.strong { font-weight: 650; }
+.bar { display: block; height: 5px; border-radius: 3px; background: var(--line); margin-top: 3px;
+  overflow: hidden; min-width: 84px; }
+.bar span { display: block; height: 100%; background: var(--accent); }
+.bar.other span { background: #94a3b8; }
+p.note { color: var(--soft); font-size: 13.5px; margin: 6px 0; max-width: 92ch; }
+p.warning { background: #fffbeb; border: 1px solid #fde68a; border-radius: 8px; padding: 8px 12px; }
+figure { margin: 14px 0 0; }
+figcaption { color: var(--soft); font-size: 12.5px; overflow-wrap: anywhere; }
+img { max-width: 100%; height: auto; display: block; }
+audio { height: 32px; vertical-align: middle; }
+details { margin-top: 8px; }
+summary { cursor: pointer; color: var(--accent); }
+pre { background: #0f172a; color: #e2e8f0; border-radius: 8px; padding: 14px 16px; overflow-x: auto;
+  font: 12.5px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
+code { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
+"""

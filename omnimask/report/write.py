@@ -1,0 +1,128 @@
+"""From a run folder to its report."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from omnimask.batch import Group
+from omnimask.checkpoint import last_checkpoint, load_checkpoint, write_json
+from omnimask.data import StreamReader, open_held_out, open_streams
+from omnimask.hardware import hardware
+from omnimask.model import MaskedModel
+from omnimask.recipe import Recipe
+from omnimask.report.evaluate import Evaluated, evaluate_stream, untrained_backbones
+from omnimask.report.history import drop_repeated, read_lines, trained_seconds
+from omnimask.report.overview import overview_picture
+from omnimask.report.page import report_page
+from omnimask.report.pictures import Gallery, draw_group
+from omnimask.report.results import Results
+from omnimask.report.samples import Unreadable, read_batches, spread
+from omnimask.report.scores import StreamScore, score_stream
+from omnimask.trainer import build_model
+
+
+def write_report(run: Path) -> Path:
+    """Writes `run/report/` from the last checkpoint and returns the path of its `index.html`.
+
+    Beside it: `results.json` with every number, `reconstructions.png`. RecipeError where the run
+    has no checkpoint; DataError where its data cannot be found.
+    """
+    folder = last_checkpoint(run)
+    checkpoint = load_checkpoint(folder)
+    recipe = checkpoint.recipe
+    model = build_model(recipe)
+    model.load_state_dict(checkpoint.weights)
+    model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    train, held_out = open_streams(recipe), {r.stream.name: r for r in open_held_out(recipe)}
+    unreadable = Unreadable()
+    galleries = [
+        gallery
+        for reader in train
+        for gallery in _draw(model, held_out.get(reader.stream.name, reader), unreadable)
+    ]
+    evaluated = _evaluate(model, train, held_out, unreadable)
+    lines = drop_repeated(read_lines(run / "metrics.jsonl"))
+    scores, left_out = _score(recipe, evaluated)
+    finished = datetime.fromtimestamp((folder / "state.json").stat().st_mtime, tz=UTC)
+    results = Results(
+        recipe=recipe,
+        steps_done=int(checkpoint.state["step"]),
+        finished=finished.strftime("%Y-%m-%d %H:%M UTC"),
+        seconds=trained_seconds(lines),
+        trained_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        encoder_parameters=sum(p.numel() for p in model.backbone.parameters()),
+        lines=tuple(lines),
+        losses=tuple(loss for part in evaluated.values() for loss in part.losses),
+        scores=tuple(scores),
+        left_out=tuple(left_out),
+        bad_files=tuple(read_lines(run / "bad_files.jsonl")),
+        skipped_steps=tuple(read_lines(run / "skipped_steps.jsonl")),
+        unreadable=unreadable.errors,
+        versions=checkpoint.state["versions"],
+        hardware=hardware(),
+    )
+    return _write(run / "report", results, galleries)
+
+
+def _write(folder: Path, results: Results, galleries: list[Gallery]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "results.json", results.to_json())
+    (folder / "reconstructions.png").write_bytes(overview_picture(galleries))
+    page = folder / "index.html"
+    page.write_text(report_page(results, galleries), encoding="utf-8")
+    return page
+
+
+def _draw(model: MaskedModel, reader: StreamReader, unreadable: Unreadable) -> list[Gallery]:
+    """Pictures of samples spread over the whole stream, which is sorted by class."""
+    indices = spread(len(reader), model.recipe.run.report_samples)
+    groups: list[Group] = [b.group for b in read_batches(reader, indices, unreadable)]
+    drawn: dict[str, Gallery] = {}
+    for group in groups:
+        for gallery in draw_group(model, group):
+            before = drawn.get(gallery.modality)
+            pictures = (*(before.pictures if before else ()), *gallery.pictures)
+            drawn[gallery.modality] = replace(gallery, pictures=pictures)
+    return list(drawn.values())
+
+
+def _evaluate(
+    model: MaskedModel,
+    train: list[StreamReader],
+    held_out: dict[str, StreamReader],
+    unreadable: Unreadable,
+) -> dict[str, Evaluated]:
+    """By stream, for the streams that have held-out files."""
+    untrained = untrained_backbones(model.recipe) if held_out else []
+    return {
+        reader.stream.name: evaluate_stream(
+            model,
+            reader,
+            held_out[reader.stream.name],
+            untrained=untrained,
+            unreadable=unreadable,
+        )
+        for reader in train
+        if reader.stream.name in held_out
+    }
+
+
+def _score(recipe: Recipe, evaluated: dict[str, Evaluated]) -> tuple[list[StreamScore], list[str]]:
+    """kNN scores, and why the other streams have none."""
+    scores, left_out = [], []
+    for stream in recipe.data.streams:
+        part = evaluated.get(stream.name)
+        if part is None:
+            left_out.append(f"{stream.name}: the recipe names no held-out files.")
+        elif part.features is None:
+            left_out.append(f"{stream.name}: no labels, so no nearest neighbours.")
+        else:
+            found = score_stream(part.features)
+            scores.extend(found)
+            if not found:
+                left_out.append(
+                    f"{stream.name}: training and held-out samples share no kind of label."
+                )
+    return scores, left_out

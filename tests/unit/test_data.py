@@ -1,0 +1,117 @@
+"""The order of samples and their keys: a pure function of (seed, step, rank)."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from omnimask.data import Shard, Steps, fit, load_steps, open_held_out, open_streams
+from omnimask.errors import DataError
+from omnimask.recipe import Data, Recipe, Stream
+from tests.unit.toy import Toy, ToyFiles
+from tests.unit.toy_recipe import TOYS, streams, toy_recipe
+
+
+def steps_of(recipe: Recipe, shard: Shard | None = None) -> Steps:
+    return Steps(recipe, open_streams(recipe), shard or Shard())
+
+
+def seen(steps: Steps, step: int, stream: int = 0) -> list[tuple[str, int]]:
+    """Names and keys of one stream's samples in a step."""
+    return [
+        (name, int(key))
+        for groups in steps[step].micro
+        for name, key in zip(groups[stream].names, groups[stream].keys)
+    ]
+
+
+def test_an_epoch_visits_every_sample_once_in_a_new_order_each_time():
+    steps = steps_of(toy_recipe())
+    epochs = [
+        [name for step in range(6 * epoch, 6 * epoch + 6) for name, _ in seen(steps, step)]
+        for epoch in (0, 1)
+    ]
+    assert len(set(epochs[0])) == 24
+    assert sorted(epochs[0]) == sorted(epochs[1])
+    assert epochs[0] != epochs[1]
+
+
+def test_a_key_depends_on_sample_epoch_and_seed_alone():
+    recipe = toy_recipe()
+    larger = replace(recipe, data=replace(recipe.data, streams=streams(8)))
+    small = [pair for step in range(4) for pair in seen(steps_of(recipe), step)]
+    large = [pair for step in range(2) for pair in seen(steps_of(larger), step)]
+    assert small == large
+    other_seed = seen(steps_of(replace(recipe, seed=1)), 0)
+    assert {key for _, key in small}.isdisjoint(key for _, key in other_seed)
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_ranks_share_what_one_process_would_take(world: int):
+    whole = steps_of(replace(toy_recipe(), data=replace(toy_recipe().data, streams=streams(8))))
+    part = replace(toy_recipe(), data=replace(toy_recipe().data, streams=streams(8 // world)))
+    for step in (0, 3):
+        ranks = [steps_of(part, Shard(rank=r, world=world)) for r in range(world)]
+        together = [pair for rank in ranks for pair in seen(rank, step)]
+        assert together == seen(whole, step)
+
+
+def test_micro_batches_share_what_one_large_batch_would_take():
+    recipe = toy_recipe()
+    large = steps_of(replace(recipe, data=replace(recipe.data, streams=streams(8))))
+    small = steps_of(replace(recipe, optim=replace(recipe.optim, accumulate=2)))
+    assert seen(small, 2) == seen(large, 2)
+
+
+def test_a_run_goes_on_where_it_was_with_another_batch_size():
+    recipe = toy_recipe()
+    before = steps_of(recipe).samples_seen(3)
+    assert before == {"toy": 12, "other": 12, "both": 12}
+    larger = replace(recipe, data=replace(recipe.data, streams=streams(8)))
+    resumed = steps_of(larger, Shard(start_step=3, samples_seen=before))
+    expected = seen(steps_of(recipe), 3) + seen(steps_of(recipe), 4)
+    assert seen(resumed, 3) == expected
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_workers_give_the_same_batches_in_order(num_workers: int):
+    recipe = toy_recipe()
+    direct = steps_of(recipe)
+    loaded = list(load_steps(direct, num_workers=num_workers, pin_memory=False))
+    assert [batch.step for batch in loaded] == list(range(recipe.optim.steps))
+    for batch in loaded:
+        expected = direct[batch.step].micro[0][0].raw["toy"]["wave"]
+        assert torch.equal(batch.micro[0][0].raw["toy"]["wave"], expected)
+
+
+def test_aligned_modalities_come_from_the_same_sample():
+    group = steps_of(toy_recipe())[0].micro[0][2]
+    assert set(group.raw) == {"toy", "other"}
+    toy, other = group.raw["toy"]["wave"], group.raw["other"]["wave"]
+    # One phase was drawn for both, so their first values agree.
+    torch.testing.assert_close(toy[:, 0], other[:, 0])
+
+
+def test_files_that_do_not_meet_are_an_error():
+    files = {"toy": ToyFiles(), "other": ToyFiles(path="elsewhere")}
+    recipe = replace(
+        toy_recipe(),
+        data=Data(root=".", streams=(Stream(name="pair", files=files, batch_size=2),)),
+    )
+    with pytest.raises(DataError, match="stream pair: no sample has all of"):
+        open_streams(recipe)
+
+
+def test_statistics_come_from_the_first_stream():
+    recipe = fit(toy_recipe())
+    assert all(isinstance(m, Toy) and m.mean is not None for m in recipe.modalities)
+    assert fit(recipe) == recipe
+    assert [m.name for m in recipe.modalities] == [m.name for m in TOYS]
+
+
+def test_held_out_samples_are_the_same_on_every_call():
+    reader = open_held_out(toy_recipe())[0]
+    first, again = reader.held_out_group([0, 3]), reader.held_out_group([0, 3])
+    assert torch.equal(first.raw["toy"]["wave"], again.raw["toy"]["wave"])
+    assert torch.equal(first.keys, again.keys)
+    assert reader.label(3) == "class-0"

@@ -1,0 +1,59 @@
+import pytest
+import torch
+
+from omnimask.errors import RecipeError
+from omnimask.masking import PredictShare, PredictVisible, RandomMask, TubeMask
+from tests.unit.masking_cases import keys, layout, part, predicted, visible
+
+RANDOM = RandomMask(ratio=0.75)
+
+
+def test_a_share_of_the_hidden_tokens_is_predicted():
+    whole = layout(toy=part(40, [40, 16, 1]))
+    (plan,) = PredictShare(masker=RANDOM, share=1 / 3)(whole, keys(3))
+    (plain,) = RANDOM(whole, keys(3))
+    assert torch.equal(plan.visible_ids, plain.visible_ids)
+    assert plan.num_predict == (10, 4, 0)
+    for few, all_hidden in zip(predicted(plan), predicted(plain), strict=True):
+        assert set(few) <= set(all_hidden)
+
+
+def test_every_hidden_token_is_as_likely():
+    rows = 2000
+    whole = layout(toy=part(8, [8] * rows))
+    (plan,) = PredictShare(masker=RandomMask(ratio=0.5), share=0.5)(whole, keys(rows))
+    counts = torch.tensor(predicted(plan)).flatten().bincount(minlength=8) / rows
+    assert (counts - 0.25).abs().max() < 5 * (0.25 * 0.75 / rows) ** 0.5
+
+
+def test_visible_tokens_are_predicted_too():
+    whole = layout(toy=part(8, [8, 5], extra=1))
+    (plan,) = PredictVisible(masker=RANDOM)(whole, keys(2))
+    assert predicted(plan) == [list(range(8)), list(range(6))]
+    assert plan.num_predict == (8, 6)
+    assert visible(plan) == visible(RANDOM(whole, keys(2))[0])
+
+
+def test_a_share_of_all():
+    whole = layout(toy=part(8, [8, 4]))
+    (plan,) = PredictShare(masker=PredictVisible(masker=RANDOM), share=0.5)(whole, keys(2))
+    assert plan.num_predict == (4, 2)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5, 25.0, -1.0])
+def test_refuses_what_is_not_a_share(share: float):
+    with pytest.raises(RecipeError, match=r"PredictShare.share must be in \(0, 1\]"):
+        PredictShare(masker=RANDOM, share=share)
+
+
+def test_refuses_a_share_that_would_have_no_effect():
+    with pytest.raises(RecipeError, match="write PredictShare"):
+        PredictVisible(masker=PredictShare(masker=RANDOM, share=0.5))
+
+
+@pytest.mark.parametrize(
+    "wrap", [PredictVisible, lambda masker: PredictShare(masker=masker, share=0.5)]
+)
+def test_checks_what_is_inside(wrap):
+    with pytest.raises(RecipeError, match="no grid"):
+        wrap(masker=TubeMask()).check(None, "cloud")
