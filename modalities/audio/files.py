@@ -1,0 +1,163 @@
+"""Random windows out of sound files and the sound tracks of videos."""
+
+import logging
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from modalities.audio import with_soundfile
+from modalities.audio.backends import BACKENDS, Backend, BackendName, choose_backend
+from modalities.audio.logmel import log_mel
+from modalities.audio.resampling import resample, resampling_ratio
+from modalities.audio.sound_info import SoundInfo
+from modalities.audio.tokens import AudioSpectrogram
+from omnimask.errors import DataError
+from omnimask.modality import Draw, Sample
+
+SOUND_SUFFIXES = with_soundfile.SUFFIXES | {".m4a", ".aac", ".wma"}
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})
+
+# A stated length may be longer than the sound by an encoder's delay and padding, not by more.
+_LENGTH_SLACK_S = 0.1
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AudioFiles:
+    """Sound files and videos with sound below `path`, found recursively, in sorted order.
+
+    `path`: folder relative to the root. `labels`: "folder" takes the name of a file's folder, none
+    at the top. `backend`: the reading library, "auto" picks per file. `gain_db`: training samples
+    become louder or softer by a random number of decibels within plus or minus this.
+    """
+
+    path: str = "."
+    labels: Literal["folder", "none"] = "folder"
+    backend: BackendName = "auto"
+    gain_db: float = 0.0
+
+    def open(self, root: str, modality: AudioSpectrogram, /) -> "AudioSource":
+        folder = Path(root, self.path)
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder of sound files; check `path` and the root")
+        suffixes = SOUND_SUFFIXES | VIDEO_SUFFIXES
+        found = sorted(
+            file.relative_to(folder)
+            for file in folder.rglob("*")
+            if file.suffix.lower() in suffixes and not file.name.startswith(".") and file.is_file()
+        )
+        if not found:
+            raise DataError(
+                f"{folder}: holds no sound; expected files ending in {', '.join(sorted(suffixes))}"
+            )
+        readers = {
+            suffix: choose_backend(self.backend, suffix)
+            for suffix in sorted({file.suffix.lower() for file in found})
+        }
+        _log.info("%s: %d sounds, read by %s", folder, len(found), readers)
+        return AudioSource(folder, tuple(found), readers, self, modality)
+
+
+class AudioSource:
+    """Random access to one window of each file; nothing stays open between reads."""
+
+    def __init__(
+        self,
+        folder: Path,
+        found: tuple[Path, ...],
+        readers: dict[str, str],
+        files: AudioFiles,
+        modality: AudioSpectrogram,
+    ) -> None:
+        self._folder, self._found, self._readers = folder, found, readers
+        self._files, self._modality = files, modality
+        self._infos: dict[int, SoundInfo] = {}
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def name(self, index: int, /) -> str:
+        return Path(self._files.path, self._found[index]).as_posix()
+
+    def label(self, index: int, /) -> str | None:
+        if self._files.labels == "none":
+            return None
+        return self._found[index].parent.name or None
+
+    def read(self, index: int, draw: Draw, /) -> Sample:
+        """`logmel` (t m) of whole patches; for held-out views also `waveform`, 16-bit, to play.
+
+        Training views carry no waveform: nothing but reports looks at it, and it would add half
+        to what goes through the loader.
+        """
+        path = self._folder / self._found[index]
+        info = self._info(index, path)
+        waveform = self._cut(path, info, draw)
+        if draw.augment and self._files.gain_db:
+            limit = self._files.gain_db
+            waveform = waveform * 10 ** (draw.generator("gain").uniform(-limit, limit) / 20)
+        sample: dict[str, torch.Tensor] = {"logmel": log_mel(waveform, self._modality.mel_scale)}
+        if not draw.augment:
+            sample["waveform"] = (waveform.clamp(-1, 1) * 32767).round().to(torch.int16)
+        return sample
+
+    def _info(self, index: int, path: Path) -> SoundInfo:
+        if index not in self._infos:
+            if not path.is_file() or path.stat().st_size == 0:
+                raise DataError(f"{path}: is empty or gone; expected a sound; remove or replace it")
+            info = self._backend(path).probe(path)
+            if info.num_samples == 0:
+                raise DataError(f"{path}: holds no sound, only a header; remove or replace it")
+            self._infos[index] = info
+        return self._infos[index]
+
+    def _cut(self, path: Path, info: SoundInfo, draw: Draw) -> torch.Tensor:
+        """A mono waveform of whole patches, at the modality's rate."""
+        ratio = resampling_ratio(info.rate_hz, self._modality.sample_rate_hz)
+        num_samples = self._whole_patches(path, int(info.num_samples / ratio))
+        count = math.ceil(num_samples * ratio)
+        start = self._start(info, info.num_samples - count, count, draw)
+        native = self._backend(path).decode(path, info, start=start, count=count)
+        if len(native) < count - _LENGTH_SLACK_S * info.rate_hz:
+            raise DataError(
+                f"{path}: ends after {(start + len(native)) / info.rate_hz:.2f} s, but states "
+                f"{info.num_samples / info.rate_hz:.2f} s; it is cut off or damaged; replace it"
+            )
+        waveform = resample(torch.from_numpy(native), ratio)
+        if len(waveform) < num_samples:
+            num_samples = self._whole_patches(path, len(waveform))
+        if not waveform.isfinite().all():
+            raise DataError(f"{path}: has samples that are NaN or infinite; replace it")
+        return waveform[:num_samples]
+
+    def _start(self, info: SoundInfo, latest: int, count: int, draw: Draw) -> int:
+        """The first sample: around the pair's centre if one is set, else random or central."""
+        if draw.center_s is not None:
+            around = round((draw.center_s - info.offset_s) * info.rate_hz) - count // 2
+            return min(max(around, 0), latest)
+        start = latest // 2
+        if draw.augment:
+            start = int(draw.generator("start").integers(latest + 1))
+        draw.center_s = info.offset_s + (start + count / 2) / info.rate_hz
+        return start
+
+    def _whole_patches(self, path: Path, num_samples: int) -> int:
+        """The most samples, at most a window, that give a whole number of patches in time."""
+        modality, scale = self._modality, self._modality.mel_scale
+        frames = min(scale.num_frames(num_samples), modality.window_frames)
+        frames -= frames % modality.patch[0]
+        if frames == 0:
+            shortest = scale.num_samples(modality.patch[0])
+            raise DataError(
+                f"{path}: lasts {num_samples / scale.sample_rate_hz:.3f} s; expected at least "
+                f"{shortest / scale.sample_rate_hz:.3f} s, one patch of {modality.patch[0]} "
+                "frames; remove it or choose a smaller patch[0]"
+            )
+        return scale.num_samples(frames)
+
+    def _backend(self, path: Path) -> Backend:
+        return BACKENDS[self._readers[path.suffix.lower()]]

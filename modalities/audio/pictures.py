@@ -1,0 +1,119 @@
+"""One sound as three spectrograms and two players."""
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from einops import repeat
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from modalities.audio.logmel import MelScale, mel_of_hz
+from modalities.audio.sound import pcm_of, player, sound_of
+from modalities.audio.tokens import AudioSpectrogram, integers_of, tensor_of
+from omnimask.modality import Drawing
+from omnimask.tokens import Raw
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_DECIBELS = 10 / math.log(10)
+_TICKS_HZ = (125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0)
+
+
+def draw_sound(
+    modality: AudioSpectrogram,
+    raw: Raw,
+    *,
+    shown: Bool[Tensor, "b n"],
+    filled: Float[Tensor, "b n v"],
+    index: int,
+) -> Drawing:
+    """Original, visible part and reconstruction of the real frames of sample `index`."""
+    from matplotlib.figure import Figure
+
+    num_frames = integers_of(raw, "num_frames")[index]
+    original = tensor_of(raw, "logmel")[index, :num_frames].cpu()
+    # The statistics of `join` are fp32, whatever precision the prediction came in.
+    joined = modality.join(filled.float(), raw)
+    rebuilt = tensor_of(joined, "logmel")[index, :num_frames].cpu()
+    hidden = ~repeat(
+        shown[index].cpu(),
+        "(t f) -> (t p) (f q)",
+        t=modality.grid["t"],
+        p=modality.patch[0],
+        q=modality.patch[1],
+    )[:num_frames]
+    visible = original.masked_fill(hidden, math.nan)
+
+    figure = Figure(figsize=(9, 2.6), layout="constrained")
+    panels = figure.subplots(1, 3, sharey=True)
+    low, high = torch.quantile(original.flatten()[::7], torch.tensor([0.02, 0.998])).tolist()
+    for axes, title, logmel in zip(
+        panels,
+        ("original", "visible", "reconstruction"),
+        (original, visible, rebuilt),
+        strict=True,
+    ):
+        _draw_panel(axes, logmel * _DECIBELS, modality, (low * _DECIBELS, high * _DECIBELS))
+        axes.set_title(title, fontsize=10)
+    _label_mels(panels[0], modality.mel_scale)
+    figure.colorbar(panels[2].images[0], ax=panels[2], label="dB")
+    return Drawing(figure=figure, html=_players(modality.mel_scale, raw, original, rebuilt, index))
+
+
+def _draw_panel(
+    axes: "Axes",
+    decibels: Float[Tensor, "t m"],
+    modality: AudioSpectrogram,
+    limits: tuple[float, float],
+) -> None:
+    from matplotlib import colormaps
+
+    scale = modality.mel_scale
+    seconds = len(decibels) * scale.hop / scale.sample_rate_hz
+    axes.imshow(
+        decibels.T.numpy(),
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        extent=(0.0, seconds, 0.0, float(scale.num_mels)),
+        cmap=colormaps["magma"].with_extremes(bad="0.65"),
+        vmin=limits[0],
+        vmax=max(limits[1], limits[0] + 1.0),
+    )
+    axes.set_xlabel("time (s)")
+    axes.tick_params(labelsize=8)
+
+
+def _label_mels(axes: "Axes", scale: MelScale) -> None:
+    """Frequencies in Hz at the heights of the bands that are centred on them."""
+    low, high = mel_of_hz(scale.min_hz), mel_of_hz(scale.max_hz)
+    band = (high - low) / (scale.num_mels + 1)
+    ticks = [hz for hz in _TICKS_HZ if scale.min_hz < hz <= scale.max_hz]
+    axes.set_yticks([(mel_of_hz(hz) - low) / band - 0.5 for hz in ticks])
+    axes.set_yticklabels([f"{hz / 1000:g}k" if hz >= 1000 else f"{hz:g}" for hz in ticks])
+    axes.set_ylim(0, scale.num_mels)
+    axes.set_ylabel("frequency (Hz, mel scale)")
+
+
+def _players(
+    scale: MelScale,
+    raw: Raw,
+    original: Float[Tensor, "t m"],
+    rebuilt: Float[Tensor, "t m"],
+    index: int,
+) -> str:
+    """The recorded sound if it came along, else one made from its spectrogram, and the rebuilt."""
+    if "waveform" in raw:
+        skipped = scale.frame // 2  # so that both begin at the middle of the first frame
+        length = (len(original) - 1) * scale.hop
+        recorded = tensor_of(raw, "waveform")[index, skipped : skipped + length].cpu()
+        first = player(recorded, scale.sample_rate_hz, caption="original sound, as recorded")
+    else:
+        estimated = pcm_of(sound_of(original, scale))
+        caption = "original spectrogram as sound; its phase is estimated"
+        first = player(estimated, scale.sample_rate_hz, caption=caption)
+    caption = "reconstruction (visible and predicted parts) as sound; its phase is estimated"
+    second = player(pcm_of(sound_of(rebuilt, scale)), scale.sample_rate_hz, caption=caption)
+    return f"<div>{first}{second}</div>"

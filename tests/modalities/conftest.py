@@ -1,0 +1,72 @@
+"""The folders of `modalities/`, and each one's case, opened and read once per test session."""
+
+import importlib
+import importlib.util
+import pkgutil
+from dataclasses import dataclass
+
+import pytest
+
+import modalities
+from omnimask.modality import Draw, Modality, Sample, Source
+from omnimask.tokens import Raw, Tokens
+from tests.modalities.case import Case
+
+FOLDERS = sorted(found.name for found in pkgutil.iter_modules(modalities.__path__) if found.ispkg)
+NUM_SAMPLES = 6
+
+MISSING_CASE = """modalities/{folder}/ has no tests/modalities/case_{folder}.py.
+Write one that defines
+
+    def make_case(root: Path) -> Case: ...
+
+It writes a few small real files below `root` and returns the modality at a small size, its Files
+record and the bad files that must be refused; tests/modalities/case.py says what each field means.
+"""
+
+
+def has_case(folder: str) -> bool:
+    return importlib.util.find_spec(f"tests.modalities.case_{folder}") is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A case whose files were opened, with the first samples read at their centre view."""
+
+    folder: str
+    case: Case
+    source: Source
+    modality: Modality  # fitted
+    samples: tuple[Sample, ...]
+    raw: Raw
+    tokens: Tokens
+
+
+@pytest.fixture(scope="session", params=FOLDERS)
+def folder(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def case(folder: str, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    if not has_case(folder):
+        pytest.skip(f"no case_{folder}.py; test_the_folder_has_a_case fails for it")
+    root = tmp_path_factory.mktemp(f"case_{folder}")
+    return importlib.import_module(f"tests.modalities.case_{folder}").make_case(root)
+
+
+@pytest.fixture(scope="session")
+def opened(folder: str, case: Case) -> Opened:
+    source = case.files.open(str(case.root), case.modality)
+    modality = case.modality.fit(source)
+    samples = tuple(source.read(i, Draw(key=i, augment=False)) for i in range(NUM_SAMPLES))
+    raw = modality.collate(samples)
+    return Opened(
+        folder=folder,
+        case=case,
+        source=source,
+        modality=modality,
+        samples=samples,
+        raw=raw,
+        tokens=modality.split(raw),
+    )
