@@ -7,7 +7,6 @@ form: the first line says what it is; then, after an optional text, lines that b
 
 import ast
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 
 from omnimask.errors import RecipeError
@@ -27,42 +26,23 @@ class RecipeEntry:
     status: str
 
 
-def list_recipes(width: int = 120) -> str:
-    """A table of all recipes, and the command that runs one. RecipeError for a faulty docstring."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
+def list_recipes() -> str:
+    """All recipes with modalities, paper, status and command; RecipeError for a faulty docstring.
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, leading=1)
-    table.add_column("recipe", no_wrap=True)
-    table.add_column("what it is")
-    table.add_column("modalities")
-    table.add_column("paper", min_width=36, overflow="fold")  # the length of an arXiv address
-    table.add_column("status")
-    for entry in find_recipes():
-        table.add_row(*map(_plain, _cells(entry)))
-    console = Console(file=StringIO(), width=width, color_system=None)
-    with console.capture() as captured:
-        console.print(table)
-    lines = [line.rstrip() for line in captured.get().splitlines()]
-    return "\n".join(
-        [
-            *lines,
-            "run one:   omnimask pretrain recipes.omni:quickstart --out runs/quickstart",
-            "its cost:  omnimask pretrain recipes.omni:quickstart --dry-run",
-        ]
-    )
+    A block of lines for each, so that addresses and commands stay whole and can be copied.
+    """
+    return "\n\n".join(_block(entry) for entry in find_recipes())
 
 
-def _cells(entry: RecipeEntry) -> tuple[str, ...]:
-    return (entry.reference, entry.summary, entry.modalities, entry.paper, entry.status)
-
-
-def _plain(text: str) -> str:
-    """Text in which rich sees no markup."""
-    from rich.markup import escape
-
-    return escape(text)
+def _block(entry: RecipeEntry) -> str:
+    rows = {
+        "Modalities": entry.modalities,
+        "Paper": entry.paper,
+        "Status": entry.status,
+        "Command": f"omnimask pretrain {entry.reference}",
+    }
+    lines = [f"    {name:11} {text}" for name, text in rows.items()]
+    return "\n".join([entry.reference, f"    {entry.summary}", *lines])
 
 
 def find_recipes(folder: Path | None = None) -> list[RecipeEntry]:

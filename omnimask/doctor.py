@@ -52,22 +52,25 @@ def diagnose() -> str:
     """
     found = packages()
     own = {name: what_is_wrong(name) for name in OURS}
+    absent = [p for p in found if p.problem and p.extra and p.version is None]
+    broken = [p for p in found if p.problem and p not in absent]
     problems = [f"{name}: {text}" for name, text in own.items() if text]
-    problems += [
-        f"{package.name}: {package.problem}" + (f"\n      {package.fix}" if package.fix else "")
-        for package in found
-        if package.problem
-    ]
+    problems += [f"{p.name}: {p.problem}\n      {p.fix}" for p in broken]
     problems += _machine_problems()
     sections = {
         "machine": machine_lines(),
         "attention": attention_lines(),
         "packages": _package_lines(found),
         "who reads what": ["modalities: see below"] if own["modalities"] else reader_lines(),
+        "not installed, needed only for what stands in brackets": [
+            f"{p.name} [{p.extra}]: {p.fix}" for p in absent
+        ],
         "to mend": [f"- {problem}" for problem in problems] or ["nothing"],
     }
     return "\n\n".join(
-        "\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in sections.items()
+        "\n".join([title, *(f"  {line}" for line in lines)])
+        for title, lines in sections.items()
+        if lines
     )
 
 
@@ -115,11 +118,12 @@ def packages() -> list[Package]:
     requirements = [Requirement(line) for line in importlib.metadata.requires("omnimask") or []]
     wanted = [(r, extra) for r in requirements for extra in _extras(r)]
     wanted += [(Requirement(name), "optional") for name in _ALSO_SHOWN]
+    modules = _import_names()
     works = run_isolated(
         {
-            requirement.name: f"import {module}"
+            requirement.name: f"import {modules[canonicalize_name(requirement.name)]}"
             for requirement, _ in wanted
-            if (module := _module_of(requirement.name)) is not None
+            if canonicalize_name(requirement.name) in modules
         }
     )
     return [_package(requirement, extra, works) for requirement, extra in wanted]
@@ -137,14 +141,15 @@ def _extras(requirement: Requirement) -> list[str]:
     return [e for e in every if e != "dev" and requirement.marker.evaluate({"extra": e})]
 
 
-def _module_of(distribution: str) -> str | None:
-    """The name under which an installed distribution is imported; None if it is not installed."""
+def _import_names() -> dict[str, str]:
+    """By installed distribution, the name under which it is imported (pillow: PIL)."""
+    names: dict[str, str] = {}
     for module, owners in importlib.metadata.packages_distributions().items():
-        if module.startswith("_"):
-            continue
-        if canonicalize_name(distribution) in map(canonicalize_name, owners):
-            return module
-    return None
+        for owner in map(canonicalize_name, owners):
+            # torch also brings torchgen and functorch; the module of its own name stands for it.
+            if not module.startswith("_") and (owner not in names or module == owner):
+                names[owner] = module
+    return names
 
 
 def _package(requirement: Requirement, extra: str, works: dict[str, Answer]) -> Package:

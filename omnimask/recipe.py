@@ -11,7 +11,7 @@ from omnimask.errors import RecipeError, nearest_names
 from omnimask.masking.plan import Masker
 from omnimask.modality import Files, Modality
 from omnimask.objective import Objective
-from omnimask.records import set_path
+from omnimask.records import set_paths
 from omnimask.teacher import Teacher
 
 
@@ -184,10 +184,11 @@ def _known(name: str, known: Any, where: str) -> None:
 
 
 def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
-    """A copy with `path=value` assignments applied in order, such as `optim.lr=1e-4`.
+    """A copy with `path=value` assignments applied together, such as `optim.lr=1e-4`.
 
     Values are Python literals; what is not one is taken as a string.
     """
+    changes: dict[str, Any] = {}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals:
@@ -196,5 +197,5 @@ def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
             value = ast.literal_eval(text)
         except (ValueError, SyntaxError):
             value = text
-        recipe = set_path(recipe, path.strip(), value)
-    return recipe
+        changes[path.strip()] = value
+    return set_paths(recipe, changes)

@@ -87,37 +87,42 @@ def _children(value: Any) -> dict[str, Any]:
 
 
 def paths(value: Any, prefix: str = "") -> Iterator[str]:
-    """Every dotted path that `set_path` accepts."""
+    """Every dotted path that `set_paths` accepts."""
     for name, child in _children(value).items():
         yield prefix + name
         yield from paths(child, f"{prefix}{name}.")
 
 
-def set_path(record: Any, path: str, new: Any) -> Any:
-    """A copy of `record` with the field at the dotted `path` replaced.
+def set_paths(record: Any, changes: Mapping[str, Any]) -> Any:
+    """A copy of `record` with the fields at dotted paths replaced, all of them at once, so that
+    changes which only make sense together are checked together.
 
     RecipeError for an unknown path (naming the nearest) or a value of another type.
     """
     known = set(paths(record))
-    if path not in known:
-        raise RecipeError(f"the recipe has no {path!r}; {nearest_names(path, known)}")
-    return _set(record, path.split("."), new, path)
+    for path in changes:
+        if path not in known:
+            raise RecipeError(f"the recipe has no {path!r}; {nearest_names(path, known)}")
+    return _set(record, {tuple(path.split(".")): new for path, new in changes.items()}, "")
 
 
-def _set(value: Any, steps: list[str], new: Any, path: str) -> Any:
-    if not steps:
-        return new
-    name, rest = steps[0], steps[1:]
-    # A mapping's key may itself hold dots; paths() built the path from whole keys.
+def _set(value: Any, changes: Mapping[tuple[str, ...], Any], path: str) -> Any:
+    if () in changes:
+        return changes[()]
+    by_child: dict[str, dict[tuple[str, ...], Any]] = {}
+    for (name, *rest), new in changes.items():
+        by_child.setdefault(name, {})[tuple(rest)] = new
+    children = _children(value)
+    replaced = {
+        name: _set(children[name], below, f"{path}{name}.") for name, below in by_child.items()
+    }
     if isinstance(value, Mapping):
-        return {**value, name: _set(value[name], rest, new, path)}
+        return {**value, **replaced}
     if isinstance(value, tuple):
-        place = list(_children(value)).index(name)
-        return (*value[:place], _set(value[place], rest, new, path), *value[place + 1 :])
-    child = _set(getattr(value, name), rest, new, path)
-    if not rest:
-        child = _fit_type(child, get_type_hints(type(value))[name], path)
-    return dataclasses.replace(value, **{name: child})
+        return tuple(replaced.get(name, child) for name, child in children.items())
+    hints = get_type_hints(type(value))
+    fitted = {name: _fit_type(new, hints[name], path + name) for name, new in replaced.items()}
+    return dataclasses.replace(value, **fitted)
 
 
 def _fit_type(value: Any, hint: Any, path: str) -> Any:

@@ -112,7 +112,11 @@ class Rng:
         return radius * torch.cos(2.0 * math.pi * self.child("angle").uniform(count).double())
 
     def gamma(self, count: int, *, shape: float) -> Float[Tensor, "rows count"]:
-        """Gamma(shape, 1) numbers by Marsaglia and Tsang (2000), the first accepted of 12 tries.
+        """Gamma(shape, 1) numbers; far below 1, where most are smaller than fp32 holds, zero."""
+        return self._log_gamma(count, shape=shape).exp().float()
+
+    def _log_gamma(self, count: int, *, shape: float) -> Float[Tensor, "rows count"]:
+        """By Marsaglia and Tsang (2000), the first accepted of 12 tries; in fp64.
 
         https://doi.org/10.1145/358407.358414. A try is accepted with probability above 0.95, so
         that no try succeeds about once in 10**15 draws; the first try is then taken as it is.
@@ -127,13 +131,13 @@ class Rng:
         log_v = v.clamp_min(1e-30).log()
         accepted = (v > 0) & (u.log() < 0.5 * x**2 + d - d * v + d * log_v)
         first = accepted.to(torch.uint8).argmax(dim=2, keepdim=True)
-        result = d * v.gather(2, first).squeeze(2).clamp_min(0.0)
+        result = math.log(d) + log_v.gather(2, first).squeeze(2)
         if shape < 1.0:
-            result = result * (1.0 - self.child("boost").uniform(count).double()) ** (1.0 / shape)
-        return result.float()
+            result = result + (1.0 - self.child("boost").uniform(count).double()).log() / shape
+        return result
 
     def dirichlet(self, alphas: tuple[float, ...]) -> Float[Tensor, "rows parts"]:
-        """Shares that sum to one, Dirichlet(alphas) distributed."""
-        parts = [self.child(i).gamma(1, shape=alpha) for i, alpha in enumerate(alphas)]
-        gammas = torch.cat(parts, dim=1).clamp_min(1e-30).double()
-        return (gammas / gammas.sum(dim=1, keepdim=True)).float()
+        """Shares that sum to one, Dirichlet(alphas) distributed; each at least 1e-30."""
+        parts = [self.child(i)._log_gamma(1, shape=alpha) for i, alpha in enumerate(alphas)]
+        # Of logarithms, since with small alphas every gamma number may be smaller than fp32 holds.
+        return torch.cat(parts, dim=1).softmax(dim=1).float().clamp_min(1e-30)

@@ -39,9 +39,7 @@ def test_the_core_imports_nothing_of_ours(path: Path):
 def test_a_modality_imports_the_core_and_itself(path: Path):
     own = ".".join(path.relative_to(ROOT).parts[:2])
     strangers = {
-        name
-        for name in ours(path)
-        if name.split(".")[0] != "omnimask" and not name.startswith(own)
+        name for name in ours(path) if name.split(".")[0] != "omnimask" and not name.startswith(own)
     }
     assert not strangers
 

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -34,10 +35,30 @@ def test_a_small_share_is_one_rectangle():
         assert (places.amax(dim=0) - places.amin(dim=0)).tolist() == [3, 3]
 
 
-def test_every_place_is_hidden_sometimes():
-    frequency = hidden(BlockMask(), rows=300).float().mean(dim=0)
-    assert frequency.min() > 0.05
-    assert frequency.max() < 0.75
+def beit(random: np.random.Generator, target: int) -> np.ndarray:
+    """Algorithm 1 of https://arxiv.org/abs/2106.08254: blocks one by one, up to what is missing."""
+    mask = np.zeros((14, 14), bool)
+    while (missing := target - mask.sum()) > 0:
+        area, ratio = random.uniform(min(16, missing), missing), random.uniform(np.log(0.3), 0)
+        ratio = np.exp(ratio * random.choice([-1, 1]))
+        h, w = round((area * ratio) ** 0.5), round((area / ratio) ** 0.5)
+        if h < 14 and w < 14:
+            top, left = random.integers(0, 15 - h), random.integers(0, 15 - w)
+            block = np.zeros_like(mask)
+            block[top : top + h, left : left + w] = True
+            if 0 < (block & ~mask).sum() <= missing:
+                mask |= block
+    return mask
+
+
+def test_hides_the_same_places_as_often_as_beit_does():
+    random = np.random.default_rng(0)
+    reference = torch.from_numpy(np.stack([beit(random, 78) for _ in range(400)]))
+    flags = hidden(BlockMask(), rows=400)
+    difference = flags.float().mean(dim=0) - reference.float().mean(dim=0)
+    assert difference.abs().mean() < 0.06
+    assert abs(borders(flags).mean() / borders(reference).mean() - 1) < 0.25
+    assert flags.float().mean(dim=0).min() > 0.0
 
 
 def test_high_ratios_are_reached_by_blocks():

@@ -1,15 +1,18 @@
 """What holds for every masker, whatever it hides."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
 
 from omnimask.masking import Masker, MaskPlan
 from omnimask.records import from_json, to_json
+from omnimask.rng import Rng
+from omnimask.tokens import Layout
 from tests.sync_watch import SyncWatch
 from tests.unit.masking_cases import CASES, keys, one_row, predicted, visible
 
+RNGS = {rows: keys(rows, "") for rows in range(1, 5)}
 EVERY = pytest.mark.parametrize("name", CASES)
 
 
@@ -69,7 +72,7 @@ def test_a_sample_alone_gets_the_mask_it_gets_in_a_batch(name: str):
     case, plan = CASES[name], draw(name)
     for row in range(case.layout.valid.shape[0]):
         rng = keys(case.layout.valid.shape[0], "")
-        alone = type(rng)(keys=rng.keys[row : row + 1])
+        alone = Rng(keys=rng.keys[row : row + 1])
         (single,) = case.masker(one_row(case.layout, row), alone)
         rows = slice(row * plan.copies, (row + 1) * plan.copies)
         assert visible(single) == visible(plan)[rows]
@@ -83,9 +86,6 @@ def test_never_waits_for_the_device(name: str):
         case = CASES[name]
         case.masker(case.layout, RNGS[case.layout.valid.shape[0]])
     assert not watch.waits, watch.report()
-
-
-RNGS = {rows: keys(rows, "") for rows in range(1, 5)}
 
 
 @EVERY
@@ -106,3 +106,25 @@ def test_hints_and_progress_change_nothing(name: str):
     for field in fields(MaskPlan):
         left, right = getattr(plan, field.name), getattr(plain, field.name)
         assert torch.equal(left, right) if isinstance(left, torch.Tensor) else left == right
+
+
+@pytest.mark.gpu
+@EVERY
+def test_the_gpu_draws_the_same_masks_and_never_waits(name: str):
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    case, plan = CASES[name], draw(name)
+    there = Layout(
+        spans=tuple(replace(span, coords=span.coords.cuda()) for span in case.layout.spans),
+        valid=case.layout.valid.cuda(),
+        scorable=case.layout.scorable.cuda(),
+    )
+    rng = Rng(keys=RNGS[case.layout.valid.shape[0]].keys.cuda())
+    case.masker(there, rng)  # host counts of ragged rows are copied once and kept
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        (on_gpu,) = case.masker(there, rng)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert visible(on_gpu) == visible(plan)
+    assert predicted(on_gpu) == predicted(plan)

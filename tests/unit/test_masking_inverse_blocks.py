@@ -1,4 +1,6 @@
 import pytest
+import torch.nn.functional as F
+from torch import Tensor
 
 from omnimask.errors import RecipeError
 from omnimask.masking import InverseBlockMask, RandomMask
@@ -18,9 +20,7 @@ def test_shows_exactly_the_ratio_in_blocks():
     assert (neighbours == 0).float().mean() < 0.02
 
 
-def _neighbours(flags):
-    import torch.nn.functional as F
-
+def _neighbours(flags: Tensor) -> Tensor:
     kernel = flags.new_ones(1, 1, 3, 3)
     kernel[0, 0, 1, 1] = 0
     return F.conv2d(flags, kernel, padding=1)

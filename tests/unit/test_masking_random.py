@@ -1,8 +1,8 @@
 import pytest
-import torch
 
 from omnimask.errors import RecipeError
 from omnimask.masking import RandomMask
+from tests.sync_watch import SyncWatch
 from tests.unit.masking_cases import keys, layout, part, shown, visible
 
 
@@ -35,8 +35,6 @@ def test_a_modality_is_masked_alike_alone_and_beside_another():
 
 
 def test_no_host_copy_where_all_rows_are_alike():
-    from tests.sync_watch import SyncWatch
-
     whole, rng = layout(toy=part(16, [16] * 4)), keys(4)
     with SyncWatch() as watch:
         RandomMask()(whole, rng)
@@ -46,12 +44,3 @@ def test_no_host_copy_where_all_rows_are_alike():
 def test_refuses_a_percentage():
     with pytest.raises(RecipeError, match=r"write 0\.75"):
         RandomMask(ratio=75.0)
-
-
-@pytest.mark.gpu
-def test_the_gpu_draws_the_same_masks_and_never_waits():
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
-    from tests.unit.masking_on_gpu import check_every_masker
-
-    check_every_masker()

@@ -52,9 +52,7 @@ def add(sums: list[dict[str, LossSum]]) -> dict[str, LossSum]:
 def gradients(model: MaskedModel, sums: dict[str, LossSum]) -> dict[str, torch.Tensor]:
     model.zero_grad()
     loss_of(model, sums).backward()
-    return {
-        name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None
-    }
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
 def test_a_mixed_step_equals_its_groups_one_by_one(recipe: Recipe):

@@ -58,7 +58,10 @@ def test_teacher_layers_must_exist():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: RandomMask(ratio=75.0), r"mask ratio must be in \(0, 1\), got 75(.0)?; write 0.75"),
+        (
+            lambda: RandomMask(ratio=75.0),
+            r"mask ratio must be in \(0, 1\), got 75(.0)?; write 0.75",
+        ),
         (lambda: Encoder(width=100, num_heads=12), "width must be num_heads times an even number"),
         (lambda: vit("smal"), "did you mean small"),
         (lambda: Stream(name="a", files={}, batch_size=0), "batch_size must be >= 1"),

@@ -7,7 +7,7 @@ from omnimask.encoder import Encoder
 from omnimask.errors import RecipeError
 from omnimask.losses import mse
 from omnimask.recipe import Optim, Run, override
-from omnimask.records import from_json, paths, set_path, to_json
+from omnimask.records import from_json, paths, set_paths, to_json
 from recipes.omni import quickstart
 
 
@@ -43,7 +43,7 @@ def test_values_that_json_cannot_hold_are_refused():
 
 
 def test_a_path_changes_one_field():
-    changed = set_path(quickstart(), "optim.lr", 1e-4)
+    changed = set_paths(quickstart(), {"optim.lr": 1e-4})
     assert changed == replace(quickstart(), optim=replace(quickstart().optim, lr=1e-4))
 
 
@@ -84,6 +84,11 @@ def test_a_wrong_override_says_what_was_meant(assignment: str, message: str):
         override(quickstart(), [assignment])
 
 
+def test_changes_are_checked_together():
+    recipe = override(quickstart(), ["optim.steps=10", "optim.warmup_steps=5"])
+    assert (recipe.optim.steps, recipe.optim.warmup_steps) == (10, 5)
+
+
 def test_every_path_can_be_set_to_its_own_value():
     recipe = replace(quickstart(), optim=Optim(steps=3))
     for path in paths(recipe):
@@ -95,4 +100,4 @@ def test_every_path_can_be_set_to_its_own_value():
                 value = {getattr(v, "name", str(i)): v for i, v in enumerate(value)}[step]
             else:
                 value = getattr(value, step)
-        assert set_path(recipe, path, value) == recipe, path
+        assert set_paths(recipe, {path: value}) == recipe, path

@@ -1,0 +1,18 @@
+"""Point clouds and meshes as groups of neighbouring points."""
+
+from modalities.points.chamfer import chamfer_l1, chamfer_l2
+from modalities.points.clouds import available_readers
+from modalities.points.files import PointFiles
+from modalities.points.grouping import group_points
+from modalities.points.targets import GroupPoints
+from modalities.points.tokens import PointGroups
+
+__all__ = [
+    "GroupPoints",
+    "PointFiles",
+    "PointGroups",
+    "available_readers",
+    "chamfer_l1",
+    "chamfer_l2",
+    "group_points",
+]

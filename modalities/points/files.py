@@ -1,0 +1,172 @@
+"""Point clouds and meshes in a folder, normalised and augmented."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from modalities.points.augment import Cloud, in_unit_sphere, rotation, upright
+from modalities.points.clouds import SUFFIXES, Mesh, read_points
+from modalities.points.meshes import sample_surface
+from modalities.points.open3d_part import estimated_normals
+from modalities.points.tokens import PointGroups
+from omnimask.errors import DataError, RecipeError
+from omnimask.modality import Draw, Sample
+from omnimask.point_files import COLOR, NORMAL, PLACE, Table, finite_rows, stack
+from omnimask.rng import numpy_generator
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PointFiles:
+    """Files of points (ply, pcd, xyz, npy, npz) and meshes (ply with faces, off, obj, stl).
+
+    A cloud with more points than the modality takes is subsampled, one with fewer is kept whole; a
+    mesh is sampled evenly on its surface. Then the cloud is turned until `up_axis` is z,
+    normalised, and in training rotated about z ("up") or freely ("any"), stretched along each axis
+    by a factor from `scale`, shifted by at most `shift` and each point moved by `jitter` (a
+    deviation, cut off at 3 of them). `shift` and `jitter` are in units of the normalised cloud;
+    the defaults of `scale` and `shift` are those of Point-MAE's code.
+
+    `columns` names the columns of xyz, txt and npy (x y z nx ny nz red green blue).
+    `nan`: what to do with points that are not finite. `estimate_normals`: fit planes to the cloud
+    where a file has no normals. `suffixes`: the formats taken from the folder; ".txt" is known too.
+    """
+
+    path: str = "."
+    labels: Literal["folder", "none"] = "folder"
+    normalize: Literal["unit_sphere", "none"] = "unit_sphere"
+    rotate: Literal["none", "up", "any"] = "up"
+    scale: tuple[float, float] | None = (2 / 3, 3 / 2)
+    shift: float = 0.2
+    jitter: float = 0.0
+    up_axis: Literal["x", "y", "z"] = "z"
+    nan: Literal["error", "drop"] = "error"
+    columns: tuple[str, ...] = PLACE
+    estimate_normals: bool = False
+    suffixes: tuple[str, ...] = SUFFIXES
+
+    def __post_init__(self) -> None:
+        if self.scale is not None and not 0 < self.scale[0] <= self.scale[1]:
+            raise RecipeError(
+                f"PointFiles scale must be (low, high) with 0 < low <= high, got {self.scale}"
+            )
+        if not set(PLACE) <= set(self.columns):
+            raise RecipeError(f"PointFiles columns must have x, y and z, got {self.columns}")
+
+    def open(self, root: str, modality: Any, /) -> "PointSource":
+        if not isinstance(modality, PointGroups):
+            raise RecipeError(
+                f"PointFiles feeds PointGroups, got {type(modality).__name__}; use the Files "
+                "record of that modality"
+            )
+        folder = Path(root) / self.path
+        names = sorted(
+            found.relative_to(folder).as_posix()
+            for found in folder.rglob("*")
+            if found.suffix.lower() in self.suffixes and found.is_file()
+        )
+        if not names:
+            raise DataError(
+                f"{folder}: no files ending in {' '.join(self.suffixes)} below this folder; check "
+                "the data root and PointFiles.path"
+            )
+        return PointSource(files=self, modality=modality, folder=str(folder), names=tuple(names))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PointSource:
+    """The opened files. Samples are `xyz` (p 3) and `features` (p f) with p up to num_points."""
+
+    files: PointFiles
+    modality: PointGroups
+    folder: str
+    names: tuple[str, ...] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def name(self, index: int, /) -> str:
+        return (Path(self.files.path) / self.names[index]).as_posix()
+
+    def label(self, index: int, /) -> str | float | None:
+        parent = Path(self.names[index]).parent.name
+        return parent if parent and self.files.labels == "folder" else None
+
+    def read(self, index: int, draw: Draw, /) -> Sample:
+        path = Path(self.folder) / self.names[index]
+        table = self._points(path, draw)
+        cloud = Cloud(xyz=stack(table, PLACE), normals=self._normals(table))
+        cloud = upright(cloud, self.files.up_axis)
+        if self.files.normalize == "unit_sphere":
+            cloud = Cloud(xyz=in_unit_sphere(cloud.xyz), normals=cloud.normals)
+        if draw.augment:
+            cloud = self._augmented(cloud, draw)
+        features = {
+            "colors": lambda: 2.0 * stack(table, COLOR) - 1.0,
+            "normals": lambda: cloud.normals,
+        }
+        blocks = [features[name]() for name in self.modality.features]
+        channels = np.concatenate([np.zeros((len(cloud.xyz), 0)), *blocks], axis=1)
+        return {
+            "xyz": torch.from_numpy(cloud.xyz.astype(np.float32)),
+            "features": torch.from_numpy(channels.astype(np.float32)),
+        }
+
+    def _points(self, path: Path, draw: Draw) -> Table:
+        """At most `num_points` finite points with the columns that the features need."""
+        generator = _generator(draw, "points")
+        found = read_points(path, self.files.columns)
+        if isinstance(found, Mesh):
+            found = sample_surface(found, self.modality.num_points, generator, path)
+        needed = self._needed_columns(found, path)
+        found = finite_rows(found, needed, path, drop=self.files.nan == "drop")
+        if "nx" in needed or "normals" not in self.modality.features:
+            return _subset(found, self.modality.num_points, generator)
+        normals = estimated_normals(stack(found, PLACE), path)
+        found = found | {name: normals[:, i] for i, name in enumerate(NORMAL)}
+        return _subset(found, self.modality.num_points, generator)
+
+    def _needed_columns(self, table: Mapping[str, np.ndarray], path: Path) -> tuple[str, ...]:
+        needed = PLACE
+        for feature, columns in (("colors", COLOR), ("normals", NORMAL)):
+            if feature not in self.modality.features:
+                continue
+            if all(name in table for name in columns):
+                needed += columns
+            elif feature == "colors" or not self.files.estimate_normals:
+                fix = ", set estimate_normals=True" if feature == "normals" else ""
+                raise DataError(
+                    f"{path}: has no {feature} (columns {' '.join(columns)}), only "
+                    f"{' '.join(table)}; take {feature!r} out of PointGroups.features{fix}, or "
+                    "name them in PointFiles.columns if the format has no names"
+                )
+        return needed
+
+    def _normals(self, table: Table) -> np.ndarray | None:
+        return stack(table, NORMAL) if "normals" in self.modality.features else None
+
+    def _augmented(self, cloud: Cloud, draw: Draw) -> Cloud:
+        files = self.files
+        if files.rotate != "none":
+            cloud = cloud.moved(rotation(files.rotate, draw.generator("rotate")))
+        if files.scale is not None:
+            cloud = cloud.moved(np.diag(draw.generator("scale").uniform(*files.scale, size=3)))
+        offset = draw.generator("shift").uniform(-files.shift, files.shift, size=3)
+        noise = draw.generator("jitter").normal(size=cloud.xyz.shape).clip(-3, 3) * files.jitter
+        return Cloud(xyz=(cloud.xyz + offset + noise).astype(np.float32), normals=cloud.normals)
+
+
+def _generator(draw: Draw, purpose: str) -> np.random.Generator:
+    """The held-out view is drawn as well, but the same on every visit."""
+    return draw.generator(purpose) if draw.augment else numpy_generator(0, purpose)
+
+
+def _subset(table: Table, num_points: int, generator: np.random.Generator) -> Table:
+    length = len(table["x"])
+    if length <= num_points:
+        return table
+    kept = np.sort(generator.choice(length, num_points, replace=False))
+    return {name: column[kept] for name, column in table.items()}

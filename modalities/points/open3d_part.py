@@ -1,0 +1,53 @@
+"""What needs Open3D: STL files and normals. It imports slowly and prints instead of raising."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from omnimask.errors import DataError
+
+_FIX = (
+    "pip install 'omnimask[points]', and on a bare Linux: "
+    "apt-get install libusb-1.0-0 libgl1 libegl1 libx11-6 libgomp1"
+)
+
+
+def load_open3d(path: Path) -> Any:
+    """The module; `DataError` naming the file that needs it where it cannot be imported."""
+    try:
+        import open3d
+    except (ImportError, OSError) as error:
+        raise DataError(
+            f"{path}: needs Open3D, which cannot be imported ({error}); {_FIX}"
+        ) from error
+    return open3d
+
+
+def open3d_state() -> str:
+    """Open3D's version, or why it is missing and what to do."""
+    try:
+        import open3d
+    except (ImportError, OSError) as error:
+        return f"missing: {error}; {_FIX}"
+    return f"open3d {open3d.__version__}"
+
+
+def quiet(open3d: Any) -> AbstractContextManager[Any]:
+    """Keeps Open3D from printing warnings, which our errors replace."""
+    return open3d.utility.VerbosityContextManager(open3d.utility.VerbosityLevel.Error)
+
+
+def estimated_normals(xyz: np.ndarray, path: Path, *, num_neighbours: int = 16) -> np.ndarray:
+    """Unit normals (points, 3) of the planes through each point's neighbours.
+
+    Turned away from the middle of the cloud, since a cloud alone does not say which side is out.
+    """
+    open3d = load_open3d(path)
+    cloud = open3d.geometry.PointCloud()
+    cloud.points = open3d.utility.Vector3dVector(xyz.astype(np.float64))
+    cloud.estimate_normals(open3d.geometry.KDTreeSearchParamKNN(num_neighbours))
+    normals = np.asarray(cloud.normals)
+    inward = ((xyz - xyz.mean(axis=0)) * normals).sum(axis=1, keepdims=True) < 0
+    return np.where(inward, -normals, normals).astype(np.float32)

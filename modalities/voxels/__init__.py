@@ -1,0 +1,16 @@
+"""Lidar sweeps as occupied voxels, with empty cells that are asked about."""
+
+from modalities.voxels.files import SweepFiles, available_readers
+from modalities.voxels.losses import masked_chamfer
+from modalities.voxels.targets import VoxelCount, VoxelOccupied, VoxelPoints
+from modalities.voxels.tokens import VoxelGrid
+
+__all__ = [
+    "SweepFiles",
+    "VoxelCount",
+    "VoxelGrid",
+    "VoxelOccupied",
+    "VoxelPoints",
+    "available_readers",
+    "masked_chamfer",
+]

@@ -1,0 +1,167 @@
+"""Lidar sweeps in a folder, augmented and turned into voxels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from modalities.voxels.tokens import VoxelGrid
+from modalities.voxels.voxelise import voxelise
+from omnimask.errors import DataError, RecipeError
+from omnimask.modality import Draw, Sample
+from omnimask.point_files import (
+    PLACE,
+    Table,
+    finite_rows,
+    read_bin,
+    read_npy,
+    read_npz,
+    read_pcd,
+    read_ply,
+    read_text,
+    stack,
+)
+from omnimask.rng import numpy_generator
+
+SUFFIXES = (".bin", ".pcd", ".ply", ".npy", ".npz", ".xyz")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepFiles:
+    """Files of points in metres around the sensor, x and y level, z up.
+
+    `columns_bin` is the number of float32 columns of a .bin file: 4 for KITTI, 5 for nuScenes;
+    `columns` names those of npy and xyz, and of the arrays `xyz` or `points` in npz. In training a
+    sweep is rotated about the sensor's vertical by at most `rotate_deg` to either side, mirrored
+    at x and at y by chance (`flip`), and scaled by one factor from `scale`.
+    `nan`: what to do with points that are not finite.
+    """
+
+    path: str = "."
+    labels: Literal["folder", "none"] = "folder"
+    columns_bin: int = 4
+    columns: tuple[str, ...] = PLACE
+    rotate_deg: float = 45.0
+    flip: bool = True
+    scale: tuple[float, float] | None = (0.95, 1.05)
+    nan: Literal["error", "drop"] = "error"
+
+    def __post_init__(self) -> None:
+        if self.columns_bin < 3:
+            raise RecipeError(f"SweepFiles columns_bin must be at least 3, got {self.columns_bin}")
+        if self.scale is not None and not 0 < self.scale[0] <= self.scale[1]:
+            raise RecipeError(
+                f"SweepFiles scale must be (low, high) with 0 < low <= high, got {self.scale}"
+            )
+        if not set(PLACE) <= set(self.columns):
+            raise RecipeError(f"SweepFiles columns must have x, y and z, got {self.columns}")
+
+    def open(self, root: str, modality: Any, /) -> "SweepSource":
+        if not isinstance(modality, VoxelGrid):
+            raise RecipeError(
+                f"SweepFiles feeds VoxelGrid, got {type(modality).__name__}; use the Files record "
+                "of that modality"
+            )
+        folder = Path(root) / self.path
+        names = sorted(
+            found.relative_to(folder).as_posix()
+            for found in folder.rglob("*")
+            if found.suffix.lower() in SUFFIXES and found.is_file()
+        )
+        if not names:
+            raise DataError(
+                f"{folder}: no files ending in {' '.join(SUFFIXES)} below this folder; check the "
+                "data root and SweepFiles.path"
+            )
+        return SweepSource(files=self, modality=modality, folder=str(folder), names=tuple(names))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepSource:
+    """The opened files. Samples are the arrays of `VoxelGrid`'s raw form, without the batch."""
+
+    files: SweepFiles
+    modality: VoxelGrid
+    folder: str
+    names: tuple[str, ...] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def name(self, index: int, /) -> str:
+        return (Path(self.files.path) / self.names[index]).as_posix()
+
+    def label(self, index: int, /) -> str | float | None:
+        parent = Path(self.names[index]).parent.name
+        return parent if parent and self.files.labels == "folder" else None
+
+    def read(self, index: int, draw: Draw, /) -> Sample:
+        path = Path(self.folder) / self.names[index]
+        table = self._table(path)
+        xyz = stack(table, PLACE)
+        if draw.augment:
+            xyz = (xyz @ self._augmentation(draw).T).astype(np.float32)
+        intensity = np.zeros(len(xyz), dtype=np.float32)
+        if self.modality.with_intensity:
+            intensity = table["intensity"]
+        # The held-out view is drawn as well, but the same on every visit.
+        generator = draw.generator("voxels") if draw.augment else numpy_generator(0, "voxels")
+        voxels = voxelise(xyz, intensity, self.modality, generator)
+        if voxels is None:
+            low, high = xyz.min(axis=0).round(2).tolist(), xyz.max(axis=0).round(2).tolist()
+            raise DataError(
+                f"{path}: none of its {len(xyz)} points lies in VoxelGrid.range_m "
+                f"{self.modality.range_m}; they span {low} to {high} m: widen the range, or check "
+                "the units (metres) and columns_bin"
+            )
+        return {
+            "points": torch.from_numpy(voxels.points),
+            "intensity": torch.from_numpy(voxels.intensity),
+            "point_ok": torch.from_numpy(voxels.point_ok),
+            "count": torch.from_numpy(voxels.count),
+            "cell": torch.from_numpy(voxels.cell),
+            "num_occupied": voxels.num_occupied,
+        }
+
+    def _table(self, path: Path) -> Table:
+        """The file's finite points, with intensities where they are needed."""
+        table = _READERS[path.suffix.lower()](path, self.files)
+        needed = PLACE
+        if self.modality.with_intensity:
+            if "intensity" not in table:
+                raise DataError(
+                    f"{path}: has no intensity, only {' '.join(table)}; set "
+                    "VoxelGrid.with_intensity=False, or name it in SweepFiles.columns"
+                )
+            needed = (*PLACE, "intensity")
+        return finite_rows(table, needed, path, drop=self.files.nan == "drop")
+
+    def _augmentation(self, draw: Draw) -> np.ndarray:
+        """One 3 × 3 matrix; z is scaled only."""
+        files = self.files
+        angle = np.deg2rad(draw.generator("rotate").uniform(-files.rotate_deg, files.rotate_deg))
+        matrix = np.eye(3)
+        matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        if files.flip:
+            matrix = np.diag([*draw.generator("flip").choice([-1.0, 1.0], 2), 1.0]) @ matrix
+        if files.scale is not None:
+            matrix = matrix * draw.generator("scale").uniform(*files.scale)
+        return matrix
+
+
+_READERS: dict[str, Callable[[Path, SweepFiles], Table]] = {
+    ".bin": lambda path, files: read_bin(path, num_columns=files.columns_bin),
+    ".pcd": lambda path, files: read_pcd(path),
+    ".ply": lambda path, files: read_ply(path)[0],
+    ".npy": lambda path, files: read_npy(path, files.columns),
+    ".npz": lambda path, files: read_npz(path, files.columns),
+    ".xyz": lambda path, files: read_text(path, files.columns),
+}
+
+
+def available_readers() -> dict[str, str]:
+    """By format, what reads it here; all of it is NumPy, which is always there."""
+    return dict.fromkeys(SUFFIXES, f"numpy {np.__version__}")

@@ -1,0 +1,133 @@
+"""What a hidden voxel is asked for: its points, their number, and whether there are any.
+
+The three targets of Voxel-MAE, https://arxiv.org/abs/2207.00531, section 3.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from modalities.voxels.tokens import VoxelGrid
+from modalities.voxels.values import VoxelValues
+from omnimask.errors import RecipeError
+from omnimask.modality import Modality
+from omnimask.targets import Truth, View
+from omnimask.tokens import Tokens
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VoxelPoints:
+    """Places of `num_points` points for `masked_chamfer`; known where the voxel is occupied.
+
+    The paper's code predicts 10. Truth is the x y z of all k kept points, from the centre in
+    [-1, 1] wall to wall, then their k flags.
+    """
+
+    num_points: int = 10
+
+    @property
+    def teacher_layers(self) -> tuple[int, ...]:
+        return ()
+
+    def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
+        _require_voxels(modality, "VoxelPoints")
+        return 3 * self.num_points
+
+    def __call__(self, view: View, /) -> Truth:
+        voxels = VoxelValues.of(view.tokens.values.float())
+        values = torch.cat([voxels.places.flatten(-2), voxels.ok.float()], dim=-1)
+        return Truth(values=values, known=voxels.occupied & view.tokens.scorable)
+
+    def restore(
+        self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
+    ) -> Float[Tensor, "b n v"] | None:
+        """Predicted points in the first slots of truly occupied voxels, without intensities; those
+        beyond the slots of a voxel are left out."""
+        voxels = VoxelValues.of(tokens.values)
+        places, ok = torch.zeros_like(voxels.places), torch.zeros_like(voxels.ok)
+        guessed = predicted.to(places.dtype).unflatten(-1, (-1, 3))
+        used = min(guessed.shape[-2], places.shape[-2])
+        ok[..., :used] = voxels.occupied[..., None]
+        places[..., :used, :] = guessed[..., :used, :] * voxels.occupied[..., None, None]
+        intensity = torch.zeros_like(voxels.intensity)
+        return replace(voxels, places=places, ok=ok, intensity=intensity).packed()
+
+    @property
+    def restores_with(self) -> str:
+        return "which voxels are occupied, and their number of points"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VoxelCount:
+    """The number of points in the voxel before any was left out, for `smooth_l1`.
+
+    `scale`: "log" is log(1 + number); "linear" the number, as in the paper, which the few voxels
+    near the sensor dominate. `where`: known in occupied voxels, as in the paper, or in empty ones
+    too, where it is 0.
+    """
+
+    scale: Literal["log", "linear"] = "log"
+    where: Literal["occupied", "all"] = "occupied"
+
+    @property
+    def teacher_layers(self) -> tuple[int, ...]:
+        return ()
+
+    def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
+        _require_voxels(modality, "VoxelCount")
+        return 1
+
+    def __call__(self, view: View, /) -> Truth:
+        voxels = VoxelValues.of(view.tokens.values.float())
+        count = voxels.log_count if self.scale == "log" else voxels.log_count.expm1()
+        scorable = view.tokens.scorable
+        known = scorable if self.where == "all" else scorable & voxels.occupied
+        return Truth(values=count[..., None], known=known)
+
+    def restore(
+        self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
+    ) -> Float[Tensor, "b n v"] | None:
+        """None: a number of points without places cannot be drawn."""
+        return None
+
+    @property
+    def restores_with(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VoxelOccupied:
+    """1 for an occupied voxel, 0 for an empty cell that is asked about; for `bce`."""
+
+    @property
+    def teacher_layers(self) -> tuple[int, ...]:
+        return ()
+
+    def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
+        _require_voxels(modality, "VoxelOccupied")
+        return 1
+
+    def __call__(self, view: View, /) -> Truth:
+        voxels = VoxelValues.of(view.tokens.values.float())
+        return Truth(values=voxels.occupied[..., None].float(), known=view.tokens.scorable)
+
+    def restore(
+        self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
+    ) -> Float[Tensor, "b n v"] | None:
+        """None: an occupied voxel without points cannot be drawn."""
+        return None
+
+    @property
+    def restores_with(self) -> str:
+        return ""
+
+
+def _require_voxels(modality: Modality, target: str) -> None:
+    if not isinstance(modality, VoxelGrid):
+        raise RecipeError(
+            f"{target} is a target of voxels, got the modality {modality.name!r} "
+            f"({type(modality).__name__}); use Content for it"
+        )
