@@ -90,6 +90,7 @@ def rotary_angles(
     num_frequencies = half // num_axes
     steps = torch.linspace(0, 1, max(num_frequencies, 1), device=coords.device)[:num_frequencies]
     periods = min_period * (max_period / min_period) ** steps
-    scale = torch.tensor([2.0 / max(size, 1e-6) for size in extent], device=coords.device)
-    angles = (coords.float() * scale)[:, :, None] * (2 * math.pi / periods)
+    # Axis by axis, so that no tensor of lengths has to travel to the device.
+    scaled = [axis * (2.0 / max(size, 1e-6)) for axis, size in zip(coords.unbind(1), extent)]
+    angles = torch.stack(scaled, dim=1).float()[:, :, None] * (2 * math.pi / periods)
     return nn.functional.pad(angles.flatten(1), (0, half - num_axes * num_frequencies))

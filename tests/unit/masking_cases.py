@@ -161,6 +161,8 @@ CASES = {
         predicts="share",
     ),
     "visible too": MaskerCase(
-        masker=PredictVisible(masker=RandomMask(ratio=0.5)), layout=_cloud(), predicts="all"
+        masker=PredictVisible(masker=Copies(masker=RandomMask(ratio=0.5), copies=2)),
+        layout=_cloud(),
+        predicts="all",
     ),
 }

@@ -26,6 +26,13 @@ def _neighbours(flags: Tensor) -> Tensor:
     return F.conv2d(flags, kernel, padding=1)
 
 
+def test_squares_are_cut_alike_at_all_borders():
+    frequency = (~hidden(InverseBlockMask(ratio=0.8, block=5), rows=1500)).float().mean(dim=0)
+    corners = frequency[[0, 0, -1, -1], [0, -1, 0, -1]]
+    # A corner is in one of nine squares that an inner place is in of 25.
+    assert (corners / frequency[5:9, 5:9].mean()).sub(9 / 25).abs().max() < 0.15
+
+
 def test_one_block_is_a_rectangle_with_a_cut_last_row():
     flags = ~hidden(InverseBlockMask(ratio=0.65, block=None, aspect=(0.5, 2.0)))
     assert flags.sum(dim=(1, 2)).tolist() == [69] * 40

@@ -35,4 +35,6 @@ def test_invalid_tokens_are_neither_centre_nor_neighbour():
         )
     )
     (plan,) = NearestMask(ratio=0.2)(whole, keys(50))
-    assert {tuple(row) for row in predicted(plan)} == {(i,) for i in range(5)}
+    counts = torch.tensor(predicted(plan)).flatten().bincount()
+    assert len(counts) == 5
+    assert counts.max() < 22  # 10 expected, sigma 2.8; of invalid centres token 4 were nearest

@@ -48,6 +48,10 @@ def test_drawn_rectangles_fit_and_hold_their_area():
     assert (blocks.left >= 0).all()
     assert (blocks.top + blocks.height <= high).all()
     assert (blocks.left + blocks.width <= wide).all()
+    # Every border is reached.
+    assert ((blocks.top == 0) & (blocks.height < high)).any(dim=1).all()
+    assert ((blocks.top + blocks.height == high) & (blocks.top > 0)).any(dim=1).all()
+    assert ((blocks.left + blocks.width == wide) & (blocks.left > 0)).any(dim=1).all()
     held = blocks.height * blocks.width
     assert (held >= area).all()
     assert (held - area < blocks.height).all()  # not a column more than needed

@@ -24,7 +24,6 @@ def test_plain_content_is_the_values():
     truth = Content()(view())
     assert torch.equal(truth.values, VALUES)
     assert torch.equal(truth.known, TOKENS.scorable)
-    assert torch.equal(Content().restore(VALUES, TOKENS), VALUES)
 
 
 def test_token_norm_is_that_of_mae():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import torch
 
 from omnimask.tokens import dense_tokens, layout_of
@@ -46,7 +48,9 @@ def test_only_is_the_layout_of_one_span_alone():
 
 
 def test_repeat_puts_copies_of_a_sample_next_to_each_other():
-    layout = layout_of(two())
+    parts = two()
+    parts["cloud"] = replace(parts["cloud"], coords=torch.rand(2, 3, 3))
+    layout = layout_of(parts)
     repeated = layout.repeat(3)
     assert torch.equal(repeated.valid, layout.valid[[0, 0, 0, 1, 1, 1]])
     assert torch.equal(repeated.scorable, layout.scorable[[0, 0, 0, 1, 1, 1]])

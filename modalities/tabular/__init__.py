@@ -1,0 +1,19 @@
+"""Tables: a token per cell of a row, from CSV and Parquet files."""
+
+from modalities.tabular.files import TableFiles, available_readers
+from modalities.tabular.readable import cells_to_frames, cells_to_rows
+from modalities.tabular.schema import Column, Table
+from modalities.tabular.targets import Cells, cell_loss
+from modalities.tabular.tokens import TableCells
+
+__all__ = [
+    "Cells",
+    "Column",
+    "Table",
+    "TableCells",
+    "TableFiles",
+    "available_readers",
+    "cell_loss",
+    "cells_to_frames",
+    "cells_to_rows",
+]

@@ -1,0 +1,187 @@
+"""One row of a table: what it holds, what the encoder saw, and what was filled in."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from modalities.tabular.readable import Readable, readable_cell
+from modalities.tabular.schema import UNSEEN, Column
+from modalities.tabular.tokens import CODE, NUMBER, TableCells
+from omnimask.modality import Drawing
+from omnimask.tokens import Raw
+
+MOST_COLUMNS = 30  # of the figure; the HTML table has all
+WORST_DEVIATIONS = 2.0  # an error of this many deviations, or a wrong category, is fully red
+
+_GREY, _INK, _PALE = "#c8c8c8", "#1a1a1a", "#9a9a9a"
+_GOOD, _MIDDLE, _BAD = (0xCD, 0xE8, 0xD0), (0xFB, 0xEE, 0xC4), (0xF3, 0xB9, 0xB0)
+_HEADER = ("column", "original", "visible", "reconstruction", "error")
+_LEFTS = (0.0, 0.33, 0.53, 0.73, 0.91)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Line:
+    """One column of the row. `badness`: 0 right to 1 wrong; None where nothing was predicted."""
+
+    name: str
+    original: str
+    present: bool
+    shown: bool
+    filled: str
+    error: str
+    badness: float | None
+
+
+def draw_row(
+    modality: TableCells,
+    raw: Raw,
+    *,
+    shown: Bool[Tensor, "b n"],
+    filled: Float[Tensor, "b n v"],
+    index: int,
+) -> Drawing:
+    """A figure and an HTML table with a line per column of the table."""
+    assert modality.tables is not None
+    assert isinstance(raw["table"], tuple)
+    table = modality.tables[raw["table"][index]]
+    truth = modality.split(raw).values[index].tolist()
+    present, was_shown = _flags(raw["present"], index), _flags(shown, index)
+    guesses = filled[index].tolist()
+    lines = [
+        _line(column, truth[i], guesses[i], present=present[i], shown=was_shown[i])
+        for i, column in enumerate(table.columns)
+    ]
+    title = f"{table.name}: {sum(line.shown for line in lines)} of {sum(present)} cells visible"
+    return Drawing(figure=_figure(title, lines), html=_html(title, lines))
+
+
+def _flags(flags: Tensor | tuple[int, ...], index: int) -> list[bool]:
+    assert isinstance(flags, Tensor)
+    return flags[index].tolist()
+
+
+def _line(
+    column: Column, truth: list[float], guess: list[float], *, present: bool, shown: bool
+) -> _Line:
+    original = readable_cell(column, truth[NUMBER], truth[CODE])
+    filled = readable_cell(column, guess[NUMBER], guess[CODE])
+    error, badness = "", None
+    if present and not shown and original != UNSEEN:
+        if column.is_number:
+            deviations = abs(guess[NUMBER] - truth[NUMBER])
+            error, badness = f"{deviations:.2g} σ", min(deviations / WORST_DEVIATIONS, 1.0)
+        else:
+            error, badness = ("wrong", 1.0) if filled != original else ("right", 0.0)
+    return _Line(
+        name=column.name,
+        original=_text(original) if present else "missing",
+        present=present,
+        shown=shown,
+        filled=_text(filled) if present else "",
+        error=error,
+        badness=badness,
+    )
+
+
+def _text(cell: Readable) -> str:
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+
+
+def _shorten(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _color(badness: float) -> str:
+    """Green over yellow to red."""
+    low, high = (_GOOD, _MIDDLE) if badness < 0.5 else (_MIDDLE, _BAD)
+    share = badness * 2 if badness < 0.5 else badness * 2 - 1
+    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(low, high))
+
+
+def _figure(title: str, lines: Sequence[_Line]) -> Figure:
+    rows = lines[:MOST_COLUMNS]
+    more = len(lines) - len(rows)
+    height = len(rows) + 1 + bool(more)
+    figure = Figure(figsize=(9.0, 0.45 + 0.235 * height), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlim=(0, 1), ylim=(height, 0))
+    axes.set_axis_off()
+    axes.set_title(title, fontsize=10, loc="left", color=_INK)
+    for left, name in zip(_LEFTS, _HEADER):
+        axes.text(left + 0.008, 0.55, name, fontsize=8, weight="bold", va="center", color=_INK)
+    axes.plot([0, 1], [1, 1], color=_INK, linewidth=0.8)
+    for i, line in enumerate(rows):
+        _draw_line(axes, line, i + 1)
+    if more:
+        axes.text(0.008, height - 0.45, f"and {more} more columns", fontsize=8, color=_PALE)
+    return figure
+
+
+def _draw_line(axes: Axes, line: _Line, top: int) -> None:
+    texts = (
+        _shorten(line.name, 34),
+        line.original,
+        line.original if line.shown else "",
+        line.filled,
+        line.error,
+    )
+    for place, text in enumerate(texts):
+        left, right = _LEFTS[place], (*_LEFTS, 1.0)[place + 1]
+        fill = None
+        if place == 2 and line.present and not line.shown:
+            fill = _GREY
+        elif place in (3, 4) and line.badness is not None:
+            fill = _color(line.badness)
+        if fill:
+            axes.add_patch(
+                Rectangle((left, top + 0.06), right - left - 0.006, 0.88, color=fill, linewidth=0)
+            )
+        pale = (place == 3 and line.shown) or (place == 1 and not line.present)
+        axes.text(
+            left + 0.008,
+            top + 0.54,
+            text if place == 0 else _shorten(text, 19),
+            fontsize=8,
+            va="center",
+            color=_PALE if pale else _INK,
+            style="italic" if place == 1 and not line.present else "normal",
+            parse_math=False,
+        )
+
+
+def _html(title: str, lines: Sequence[_Line]) -> str:
+    head = "".join(f"<th style='text-align:left;padding:2px 10px'>{name}</th>" for name in _HEADER)
+    body = "".join(_html_line(line) for line in lines)
+    return (
+        "<table style='border-collapse:collapse;font:13px sans-serif'>"
+        f"<caption style='text-align:left;padding:4px 10px'>{html.escape(title)}</caption>"
+        f"<tr style='border-bottom:1px solid {_INK}'>{head}</tr>{body}</table>"
+    )
+
+
+def _html_line(line: _Line) -> str:
+    hidden = f"background:{_GREY}" if line.present and not line.shown else ""
+    colored = f"background:{_color(line.badness)}" if line.badness is not None else ""
+    cells = (
+        (line.name, ""),
+        (line.original, "" if line.present else f"color:{_PALE};font-style:italic"),
+        (line.original if line.shown else "", hidden),
+        (line.filled, f"color:{_PALE}" if line.shown else colored),
+        (line.error, colored),
+    )
+    return (
+        "<tr>"
+        + "".join(
+            f"<td style='padding:2px 10px;{style}'>{html.escape(text)}</td>"
+            for text, style in cells
+        )
+        + "</tr>"
+    )

@@ -1,0 +1,132 @@
+"""TableCells: one token per cell of a table row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from modalities.tabular.embedding import CellEmbedding
+from modalities.tabular.encoding import encode_rows
+from modalities.tabular.schema import Column, Table
+from modalities.tabular.statistics import measure_tables
+from omnimask.errors import RecipeError
+from omnimask.modality import Drawing, Sample, Source
+from omnimask.positions import LearnedPosition
+from omnimask.tokens import Grid, Raw, Tokens
+
+COLUMN, NUMBER, CODE, NUM_CATEGORIES = range(4)  # the places in a token's values
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TableCells:
+    """Rows of one or several tables, a token per cell (FT-Transformer, section 3.1 of
+    https://arxiv.org/abs/2106.11959).
+
+    `tables`: the schema and the statistics, or None to measure them. `max_categories`: the most
+    categories of a column that keep a class of their own; the others share one.
+
+    A token's values are its column's number (counted over all tables), the standardised number (0
+    in a column of categories), the code of the category (from 1; 0 for one that training rows did
+    not have, and in columns of numbers), and the column's number of categories. A missing cell is a
+    token that is neither valid nor scorable, and so is the padding of a table with fewer columns
+    than the widest.
+    """
+
+    name: str = "table"
+    max_categories: int = 64
+    tables: tuple[Table, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_categories < 1:
+            raise RecipeError(f"max_categories must be 1 or more, got {self.max_categories}")
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of all tables, one after the other; empty before `fit`."""
+        return tuple(column for table in self.tables or () for column in table.columns)
+
+    @property
+    def grid(self) -> Grid | None:
+        return None
+
+    @property
+    def num_tokens(self) -> int:
+        """The columns of the widest table; 0 before `fit`."""
+        return max((len(table.columns) for table in self.tables or ()), default=0)
+
+    @property
+    def num_values(self) -> int:
+        return 4
+
+    @property
+    def extent(self) -> tuple[float, ...]:
+        return (float(max(len(self.columns), 1)),)
+
+    def fit(self, source: Source, /) -> "TableCells":
+        if self.tables is not None:
+            return self
+        return replace(self, tables=measure_tables(source, max_categories=self.max_categories))
+
+    def collate(self, samples: Sequence[Sample], /) -> Raw:
+        """Per cell (b n): `column`, `number`, `code`, `num_categories`, as in a token's values, and
+        `present`, False for a missing cell and for padding. On the host: `num_present` and the
+        place of each row's `table` in `tables`.
+        """
+        return encode_rows(self._fitted(), samples, width=self.num_tokens)
+
+    def split(self, raw: Raw, /) -> Tokens:
+        present, counts = _tensor(raw, "present"), raw["num_present"]
+        assert isinstance(counts, tuple)
+        names = ("column", "number", "code", "num_categories")
+        parts = [_tensor(raw, name).to(torch.float32) for name in names]
+        return Tokens(
+            values=torch.stack(parts, dim=-1),
+            coords=parts[COLUMN][:, :, None],
+            valid=present,
+            scorable=present,
+            num_valid=counts,
+            num_scorable=counts,
+            grid=None,
+        )
+
+    def join(self, values: Float[Tensor, "b n v"], raw: Raw, /) -> Raw:
+        """Exact; what a cell's column is and whether it is present comes from `raw`."""
+        code = values[..., CODE].round().long()
+        return {**raw, "number": values[..., NUMBER], "code": code}
+
+    def embed(self, dim: int, /) -> CellEmbedding:
+        self._fitted()
+        return CellEmbedding(dim, self.columns)
+
+    def position(self, dim: int, /) -> LearnedPosition:
+        """A learned vector per column."""
+        self._fitted()
+        return LearnedPosition(dim, sizes=(len(self.columns),))
+
+    def draw(
+        self,
+        raw: Raw,
+        *,
+        shown: Bool[Tensor, "b n"],
+        filled: Float[Tensor, "b n v"],
+        index: int,
+    ) -> Drawing:
+        from modalities.tabular.pictures import draw_row
+
+        return draw_row(self, raw, shown=shown, filled=filled, index=index)
+
+    def _fitted(self) -> tuple[Table, ...]:
+        if self.tables is None:
+            raise RecipeError(
+                f"the columns of {self.name!r} are not known yet; call fit on the training rows "
+                "first, or give TableCells(tables=...)"
+            )
+        return self.tables
+
+
+def _tensor(raw: Raw, name: str) -> Tensor:
+    part = raw[name]
+    assert isinstance(part, Tensor)
+    return part
