@@ -2,15 +2,20 @@
 
 import argparse
 import importlib
+import os
 import sys
+import types
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omnimask.errors import OmnimaskError, RecipeError, nearest_names
-from omnimask.recipe import Recipe, override
+
+if TYPE_CHECKING:
+    from omnimask.recipe import Recipe
 
 
-def load_named_recipe(reference: str) -> Recipe:
+def load_named_recipe(reference: str) -> "Recipe":
     """Calls the recipe function named by `package.module:function`, such as recipes.omni:omni."""
     module_name, colon, function = reference.partition(":")
     if not colon:
@@ -24,18 +29,26 @@ def load_named_recipe(reference: str) -> Recipe:
         raise RecipeError(
             f"there is no module {module_name!r}; `omnimask recipes` lists those that come along"
         ) from error
-    known = [name for name, value in vars(module).items() if callable(value) and name[0] != "_"]
+    known = [
+        name
+        for name, value in vars(module).items()
+        if isinstance(value, types.FunctionType) and value.__module__ == module_name
+    ]
     if function not in known:
         raise RecipeError(
             f"{module_name} has no recipe {function!r}; {nearest_names(function, known)}"
         )
     recipe = vars(module)[function]()
+    from omnimask.recipe import Recipe
+
     if not isinstance(recipe, Recipe):
         raise RecipeError(f"{reference} returned a {type(recipe).__name__}, not a Recipe")
     return recipe
 
 
 def _pretrain(arguments: argparse.Namespace) -> None:
+    from omnimask.recipe import override
+
     recipe = override(load_named_recipe(arguments.recipe), arguments.set)
     if arguments.dry_run:
         from omnimask.dry_run import describe
@@ -97,6 +110,9 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; an `OmnimaskError` is printed without a traceback and gives exit status 2."""
     parsed = _parser().parse_args(arguments)
+    # Before torch is loaded: OpenMP threads that wait should sleep. Loader workers share their
+    # cores, and a spinning thread can make a step many times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         parsed.run_command(parsed)
     except OmnimaskError as error:

@@ -1,12 +1,9 @@
 """The training loop; the only file that knows Accelerate."""
 
-import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import torch
 from accelerate import Accelerator, PartialState
@@ -29,6 +26,7 @@ from omnimask.optim import (
 )
 from omnimask.recipe import Recipe
 from omnimask.run_folder import RunLog, claim_run_folder
+from omnimask.stop_signal import StopSignal
 from omnimask.teacher import update_teacher
 
 
@@ -134,7 +132,7 @@ def _loop(training: Training, out: Path, log: RunLog) -> None:
         )
     )
     training.wrapped.train()
-    with _StopSignal() as stop:
+    with StopSignal() as stop:
         for step in range(training.steps.shard.start_step, recipe.optim.steps):
             asked = time.perf_counter()
             batch = next(batches)
@@ -285,24 +283,3 @@ def _stop_if_dead(summary: Mapping[str, object], limit: int) -> None:
             "samples are in skipped_steps.jsonl. Lower optim.lr, lengthen optim.warmup_steps, or "
             "look at those samples; run.max_nonfinite_steps sets the limit"
         )
-
-
-class _StopSignal:
-    """SIGTERM and SIGINT let the step finish, so that a checkpoint can be written."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> "_StopSignal":
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._before[number] = signal.signal(number, self._ask)
-        return self
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
-        signal.signal(number, signal.SIG_DFL)  # a second signal stops at once
-
-    def __exit__(self, *error: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)

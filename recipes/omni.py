@@ -117,13 +117,13 @@ def quickstart() -> Recipe:
     Status: runs; held-out losses and kNN accuracies are in its report
     """
     batch_sizes = {
-        "image": 32,
-        "video": 6,
-        "audio": 12,
-        "points": 12,
-        "voxels": 8,
-        "table": 32,
-        "video+audio": 4,
+        "image": 24,
+        "video": 4,
+        "audio": 8,
+        "points": 8,
+        "voxels": 6,
+        "table": 24,
+        "video+audio": 2,
     }
     return Recipe(
         name="quickstart",
@@ -133,8 +133,8 @@ def quickstart() -> Recipe:
         decoders={"main": SelfAttentionDecoder(width=128, depth=2, num_heads=4)},
         objectives=_objectives(),
         data=Data(root="data/sample", streams=_sample_streams(batch_sizes)),
-        optim=Optim(steps=600, lr=1e-3, warmup_steps=60),
-        run=Run(num_workers=2, checkpoint_every=200),
+        optim=Optim(steps=500, lr=1e-3, warmup_steps=50),
+        run=Run(num_workers=1, checkpoint_every=100),
     )
 
 
@@ -145,10 +145,8 @@ def debug() -> Recipe:
     Paper: none
     Status: runs in seconds; learns nothing of use
     """
-    batch_sizes = dict.fromkeys(
-        ("image", "video", "audio", "points", "voxels", "table", "video+audio"), 4
-    )
     recipe = quickstart()
+    batch_sizes = {stream.name: 4 for stream in recipe.data.streams}
     return replace(
         recipe,
         name="debug",
