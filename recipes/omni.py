@@ -12,8 +12,14 @@ from modalities.image import ImageFiles, ImagePatches
 from modalities.points import PointFiles, PointGroups, chamfer_l2
 from modalities.tabular import Cells, TableCells, TableFiles, cell_loss
 from modalities.video import VideoFiles, VideoTubelets
-from modalities.voxels import SweepFiles, VoxelCount, VoxelGrid, VoxelOccupied, VoxelPoints
-from modalities.voxels import masked_chamfer
+from modalities.voxels import (
+    SweepFiles,
+    VoxelCount,
+    VoxelGrid,
+    VoxelOccupied,
+    VoxelPoints,
+    masked_chamfer,
+)
 from omnimask.cli import main
 from omnimask.decoders import SelfAttentionDecoder
 from omnimask.encoder import Encoder, vit

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes .venv with everything: uv if it is missing, system libraries of Open3D where allowed, packages.
+# Makes .venv with everything: uv if it is missing, system libraries where allowed, packages.
 set -eu
 PYTHON=${PYTHON:-python3}
 
@@ -21,7 +21,10 @@ else
     UV=.venv-uv/bin/uv
 fi
 
+# Open3D needs the first four; torchcodec decodes through FFmpeg's libraries.
 missing=""
+"$PYTHON" -c "import ctypes.util, sys; sys.exit(not ctypes.util.find_library('avcodec'))" \
+    || missing=" ffmpeg"
 for pair in libusb-1.0.so.0=libusb-1.0-0 libGL.so.1=libgl1 libEGL.so.1=libegl1 libX11.so.6=libx11-6
 do
     "$PYTHON" -c "import ctypes, sys; ctypes.CDLL('${pair%%=*}')" 2>/dev/null \
@@ -30,11 +33,11 @@ done
 if [ -n "$missing" ]; then
     install="apt-get update && apt-get install -y --no-install-recommends$missing"
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-        echo "installing system libraries for Open3D:$missing"
+        echo "installing system libraries:$missing"
         sh -c "$install" >/dev/null
     else
-        echo "Open3D needs system libraries that are not here; without them points and voxels read"
-        echo "npy, npz, bin and xyz only. Run: sudo sh -c '$install'"
+        echo "system libraries are missing that some readers need (omnimask doctor says which);"
+        echo "run: sudo sh -c '$install'"
     fi
 fi
 

@@ -44,9 +44,9 @@ def _status(name: str) -> tuple[bool, str]:
         return False, f"missing: {error}"
 
 
-def available_backends() -> list[tuple[str, str]]:
+def available_readers() -> dict[str, str]:
     """Each reading library in the order of preference, with its version or why it is missing."""
-    return [(name, _status(name)[1]) for name in BACKENDS]
+    return {name: _status(name)[1] for name in BACKENDS}
 
 
 def choose_backend(backend: str, suffix: str) -> str:

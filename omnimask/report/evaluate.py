@@ -14,13 +14,11 @@ from omnimask.objective import Objective, counted_truths, evaluate_objective
 from omnimask.probe import Features, Label, mean_features
 from omnimask.recipe import Recipe
 from omnimask.report.baselines import fit_constant
-from omnimask.report.samples import Batch, Unreadable, read_batches, spread
+from omnimask.report.samples import Batch, Unreadable, choose_samples, read_batches, spread
 from omnimask.rng import permutation
 from omnimask.targets import Truth
 from omnimask.trainer import build_model
 
-MAX_HELD_OUT = 512
-MAX_TRAIN = 2000
 MAX_FIT_SAMPLES = 512
 MAX_FIT_TOKENS = 2048
 MAX_RAW_VALUES = 8192
@@ -80,11 +78,14 @@ def evaluate_stream(
     untrained: Sequence[Backbone],
     unreadable: Unreadable,
 ) -> Evaluated:
-    """Reads up to MAX_TRAIN training and MAX_HELD_OUT held-out samples at their centre views."""
-    held_out_ids = spread(len(held_out), MAX_HELD_OUT)
+    """Reads the chosen training and held-out samples at their centre views, each once."""
+    device = next(model.parameters()).device
+    held_out_ids = choose_samples(held_out, training=False, device=device)
     labelled = any(held_out.label(index) is not None for index in held_out_ids)
     spaces = _Spaces(model, untrained) if labelled else None
-    train_ids = spread(len(train), MAX_TRAIN if labelled else MAX_FIT_SAMPLES)
+    train_ids = choose_samples(train, training=True, device=device)
+    if not labelled:
+        train_ids = train_ids[:: max(1, len(train_ids) // MAX_FIT_SAMPLES)]
 
     truths = _Truths(model, train, every=max(1, len(train_ids) // MAX_FIT_SAMPLES))
     train_features = _Collected()

@@ -11,35 +11,43 @@ _TITLE = 44
 
 
 def overview_picture(galleries: Sequence[Gallery], *, columns: int = 2) -> bytes:
-    """A PNG with the first picture of every modality, titled by its name.
+    """A PNG with one picture of every modality, titled by its name, in columns of even height.
 
     A modality of several streams appears once, from the first stream that shows it.
     """
     from PIL import Image, ImageDraw
 
-    firsts: dict[str, bytes] = {}
-    for gallery in galleries:
-        if gallery.pictures and gallery.modality not in firsts:
-            firsts[gallery.modality] = gallery.pictures[0].png
-    cells = [_cell(name, png) for name, png in firsts.items()]
-    columns = min(columns, len(cells)) or 1
-    rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
-    heights = [max(cell.height for cell in row) for row in rows]
-    size = (
-        columns * _WIDTH + (columns + 1) * _GAP,
-        sum(heights) + (len(rows) + 1) * _GAP if rows else _TITLE,
-    )
+    cells = [_cell(name, png) for name, png in _flattest(galleries).items()]
+    heights = [_GAP] * columns
+    places = []
+    for cell in cells:
+        column = heights.index(min(heights))
+        places.append((_GAP + column * (_WIDTH + _GAP), heights[column]))
+        heights[column] += cell.height + _GAP
+    size = (columns * _WIDTH + (columns + 1) * _GAP, max(heights) if cells else _TITLE)
     page = Image.new("RGB", size, "white")
-    if not rows:
+    if not cells:
         ImageDraw.Draw(page).text((_GAP, 8), "no reconstructions: all targets are latent", "black")
-    top = _GAP
-    for row, height in zip(rows, heights, strict=True):
-        for number, cell in enumerate(row):
-            page.paste(cell, (_GAP + number * (_WIDTH + _GAP), top))
-        top += height + _GAP
+    for cell, place in zip(cells, places, strict=True):
+        page.paste(cell, place)
     buffer = BytesIO()
     page.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
+
+
+def _flattest(galleries: Sequence[Gallery]) -> dict[str, bytes]:
+    """By modality, the picture that is lowest for its width; the first of equals."""
+    from PIL import Image
+
+    def height(png: bytes) -> float:
+        with Image.open(BytesIO(png)) as image:
+            return round(image.height / image.width, 2)
+
+    found: dict[str, bytes] = {}
+    for gallery in galleries:
+        if gallery.pictures and gallery.modality not in found:
+            found[gallery.modality] = min((p.png for p in gallery.pictures), key=height)
+    return found
 
 
 def _cell(name: str, png: bytes):

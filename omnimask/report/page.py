@@ -12,6 +12,24 @@ from omnimask.report.results import Results
 from omnimask.report.style import CSS
 from omnimask.report.tables import loss_table, score_table
 
+# Scripts inside a template run when its content is put into the page; removing it frees the GPU.
+_OPEN_SCENES = """
+document.addEventListener("toggle", (event) => {
+  const details = event.target;
+  if (!details.classList.contains("interactive")) return;
+  const shown = details.querySelector(".scene");
+  if (shown) {
+    shown.querySelectorAll(".js-plotly-plot").forEach((plot) => Plotly.purge(plot));
+    shown.remove();
+  }
+  if (!details.open) return;
+  const scene = document.createElement("div");
+  scene.className = "scene";
+  details.append(scene);
+  scene.append(document.importNode(details.querySelector("template").content, true));
+}, true);
+"""
+
 
 def report_page(results: Results, galleries: Sequence[Gallery]) -> str:
     """The whole page, with plotly.js inside only if a picture needs it."""
@@ -43,7 +61,7 @@ def report_page(results: Results, galleries: Sequence[Gallery]) -> str:
 def _plotly() -> Html:
     from plotly.offline import get_plotlyjs
 
-    return element("script", Html(get_plotlyjs()))
+    return joined(element("script", Html(get_plotlyjs())), element("script", Html(_OPEN_SCENES)))
 
 
 def _section(title: str, anchor: str, *children: str) -> Html:
@@ -113,7 +131,8 @@ def _galleries(recipe: Recipe, galleries: Sequence[Gallery]) -> list[Html]:
         if streams[gallery.stream].held_out is None:
             notes.insert(0, "Training samples: the recipe names no held-out files for this stream.")
         shown = [_figure(gallery.modality, part) for part in gallery.pictures]
-        found.append(joined(element("h3", title), *shown, paragraphs(notes)))
+        grid = styled("div", "gallery", *shown)
+        found.append(joined(element("h3", title), grid, paragraphs(notes)))
     return found
 
 
@@ -122,8 +141,18 @@ def _figure(modality: str, part: Picture) -> Html:
     return element(
         "figure",
         picture(part.png, media_type="image/png", alt=alt),
-        Html(part.html),
+        _turnable(part.html) if part.needs_plotly else Html(part.html),
         element("figcaption", part.sample),
+    )
+
+
+def _turnable(plot: str) -> Html:
+    """A plotly scene that is made when it is opened: a browser can show only a few at a time."""
+    return element(
+        "details",
+        element("summary", "turn it in 3D"),
+        element("template", Html(plot)),
+        attributes={"class": "interactive", "name": "interactive"},
     )
 
 

@@ -5,7 +5,7 @@ CSS = """
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink);
   font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
-main { max-width: 1180px; margin: 0 auto; padding: 32px 24px 64px; }
+main { max-width: 1360px; margin: 0 auto; padding: 32px 24px 64px; }
 header h1 { font-size: 30px; margin: 0 0 2px; letter-spacing: -0.02em; }
 header p { margin: 0; color: var(--soft); }
 h2 { font-size: 20px; margin: 0 0 4px; letter-spacing: -0.01em; }
@@ -32,9 +32,13 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
   overflow: hidden; min-width: 84px; }
 .bar span { display: block; height: 100%; background: var(--accent); }
 .bar.other span { background: #94a3b8; }
+.bar.over span { background: #f59e0b; }
 p.note { color: var(--soft); font-size: 13.5px; margin: 6px 0; max-width: 92ch; }
 p.warning { background: #fffbeb; border: 1px solid #fde68a; border-radius: 8px; padding: 8px 12px; }
-figure { margin: 14px 0 0; }
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 520px), 1fr));
+  gap: 18px 28px; align-items: start; margin-top: 10px; }
+figure { margin: 0; min-width: 0; overflow-x: auto; }
+details.interactive[open] { grid-column: 1 / -1; }
 figcaption { color: var(--soft); font-size: 12.5px; overflow-wrap: anywhere; }
 img { max-width: 100%; height: auto; display: block; }
 audio { height: 32px; vertical-align: middle; }

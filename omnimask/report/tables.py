@@ -44,7 +44,9 @@ def _ratio(loss: HeldOutLoss) -> Html | str:
     if loss.constant is None or loss.constant <= 0:
         return "–"
     ratio = loss.model / loss.constant
-    return joined(styled("span", "strong", f"{ratio:.2f}"), bar(ratio))
+    return joined(
+        styled("span", "strong", f"{ratio:.2f}"), bar(ratio, kind="over" if ratio > 1 else "")
+    )
 
 
 def score_table(scores: Sequence[StreamScore], left_out: Sequence[str]) -> Html:
@@ -85,10 +87,10 @@ def _score_row(score: StreamScore) -> list[str]:
         joined(
             _share(score.untrained_mean, percent),
             styled("span", "small", f" ± {spread}"),
-            bar(score.untrained_mean, other=True),
+            bar(score.untrained_mean, kind="other"),
         ),
-        joined(_share(score.raw, percent), bar(score.raw, other=True)),
-        joined(_share(score.chance, percent), bar(score.chance, other=True)),
+        joined(_share(score.raw, percent), bar(score.raw, kind="other")),
+        joined(_share(score.chance, percent), bar(score.chance, kind="other")),
     ]
 
 
@@ -96,11 +98,11 @@ def _share(value: float, percent: bool) -> str:
     return f"{100 * value:.1f}" if percent else f"{value:.2f}"
 
 
-def bar(share: float, *, other: bool = False) -> Html:
-    """A thin bar of the given share of its width."""
+def bar(share: float, *, kind: str = "") -> Html:
+    """A thin bar of the given share of its width; `kind` is a class of the style sheet."""
     width = 100 * min(max(share, 0.0), 1.0)
     inner = element("span", attributes={"style": f"width:{width:.1f}%"})
-    return styled("span", "bar other" if other else "bar", inner)
+    return styled("span", f"bar {kind}".strip(), inner)
 
 
 def four_digits(value: float) -> str:

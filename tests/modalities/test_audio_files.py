@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from modalities.audio import AudioFiles, AudioSpectrogram, available_backends, backends
+from modalities.audio import AudioFiles, AudioSpectrogram, available_readers, backends
 from modalities.audio.backends import BACKENDS, choose_backend
 from modalities.audio.files import AudioSource
 from modalities.audio.resampling import resample, resampling_ratio
@@ -15,12 +15,12 @@ from omnimask.modality import Draw
 from tests.modalities.case_audio import chirp, encode, write
 
 SMALL = AudioSpectrogram(window_s=1.28, num_mels=32, mean=-6.0, std=3.0)
-WORKING = {name for name, status in available_backends() if not status.startswith("missing")}
+WORKING = {name for name, status in available_readers().items() if not status.startswith("missing")}
 
 
 def needs(name: str) -> None:
     if name not in WORKING:
-        pytest.skip(f"{name} {dict(available_backends())[name]}")
+        pytest.skip(f"{name} {available_readers()[name]}")
 
 
 def open_small(root: Path, files: AudioFiles | None = None) -> AudioSource:
@@ -118,8 +118,8 @@ def test_a_pair_cuts_by_the_time_of_the_recording_not_of_the_sound_track(tmp_pat
 
 
 def test_every_backend_is_listed_with_a_version_or_a_reason() -> None:
-    assert [name for name, _ in available_backends()] == ["soundfile", "pyav", "torchcodec"]
-    assert all(status for _, status in available_backends())
+    assert list(available_readers()) == ["soundfile", "pyav", "torchcodec"]
+    assert all(available_readers().values())
 
 
 def test_automatic_choice_and_what_is_said_without_any(monkeypatch: pytest.MonkeyPatch) -> None:

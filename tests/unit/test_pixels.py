@@ -34,8 +34,8 @@ def philox(key: int) -> np.random.Generator:
 
 
 def is_inside(box: Box, height: int, width: int) -> bool:
-    rows = 0 <= box.top and box.height >= 1 and box.top + box.height <= height
-    return rows and 0 <= box.left and box.width >= 1 and box.left + box.width <= width
+    rows = box.top >= 0 and box.height >= 1 and box.top + box.height <= height
+    return rows and box.left >= 0 and box.width >= 1 and box.left + box.width <= width
 
 
 @given(key=st.integers(0, 2**32), height=sides, width=sides)

@@ -1,0 +1,95 @@
+"""One image as three panels."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from einops import repeat
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor
+
+from modalities.image.tokens import ImagePatches
+from omnimask.modality import Drawing
+from omnimask.pixels import as_unit
+from omnimask.tokens import Raw
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_HIDDEN_GREY = 0.55
+
+
+def draw_image(
+    modality: ImagePatches,
+    raw: Raw,
+    *,
+    shown: Bool[Tensor, "b n"],
+    filled: Float[Tensor, "b n v"],
+    index: int,
+) -> Drawing:
+    """Original, visible part and reconstruction of sample `index`.
+
+    RGB is shown as it is, alpha over white; one channel in grey; of other numbers of channels the
+    first three (of two, the first). Values outside [0, 1], or all below 0.5 in other than 8-bit
+    images, are stretched by the original's range.
+    """
+    from matplotlib.figure import Figure
+
+    pixels = raw["pixels"]
+    assert isinstance(pixels, Tensor)
+    one = {"pixels": as_unit(pixels[index : index + 1])}
+    rebuilt = modality.join(filled[index : index + 1].float(), one)["pixels"]
+    assert isinstance(rebuilt, Tensor)
+    span = _span(pixels[index])
+    original = _displayed(one["pixels"][0], span)
+    hidden = ~repeat(
+        shown[index].cpu(),
+        "(h w) -> (h p) (w q)",
+        h=modality.grid["h"],
+        p=modality.patch[0],
+        q=modality.patch[1],
+    ).numpy()
+    visible = np.where(hidden[..., None], _HIDDEN_GREY, original)
+
+    figure = Figure(
+        figsize=(9, 0.3 + 3 * modality.size[0] / modality.size[1]), layout="constrained"
+    )
+    titles = ("original", "visible", "reconstruction")
+    panels = (original, visible, _displayed(rebuilt[0], span))
+    for axes, title, panel in zip(figure.subplots(1, 3), titles, panels, strict=True):
+        _show(axes, panel, title)
+    if modality.num_channels not in (1, 3, 4):
+        figure.supxlabel(f"{_shown_channels(modality.num_channels)}", fontsize=8)
+    return Drawing(figure=figure)
+
+
+def _show(axes: "Axes", panel: np.ndarray, title: str) -> None:
+    axes.imshow(panel, interpolation="nearest")
+    axes.set_title(title, fontsize=10)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def _shown_channels(num_channels: int) -> str:
+    if num_channels == 2:
+        return "channel 1 of 2"
+    return f"channels 1 to 3 of {num_channels} as red, green, blue"
+
+
+def _span(pixels: Shaped[Tensor, "c h w"]) -> tuple[float, float]:
+    """The values that are drawn black and white."""
+    if pixels.dtype == torch.uint8:
+        return 0.0, 1.0
+    low, high = pixels.min().item(), pixels.max().item()
+    return (0.0, 1.0) if low >= 0 and 0.5 <= high <= 1 else (low, max(high, low + 1e-6))
+
+
+def _displayed(pixels: Float[Tensor, "c h w"], span: tuple[float, float]) -> np.ndarray:
+    """(h w 3) in [0, 1]."""
+    pixels = pixels.float().cpu()
+    if len(pixels) == 4:
+        alpha = pixels[3:].clamp(0, 1)
+        pixels = pixels[:3] * alpha + 1 - alpha
+    pixels = pixels[:3] if len(pixels) > 2 else pixels[:1]
+    stretched = ((pixels - span[0]) / (span[1] - span[0])).clamp(0, 1)
+    return torch.movedim(stretched.expand(3, -1, -1), 0, -1).numpy()

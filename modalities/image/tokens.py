@@ -1,0 +1,149 @@
+"""Images as square or oblong patches (MAE, https://arxiv.org/abs/2111.06377, section 3)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from omnimask.errors import RecipeError
+from omnimask.modality import Drawing, Sample, Source
+from omnimask.pixels import (
+    as_dtype,
+    as_unit,
+    filled_by_number,
+    grid_coords,
+    measure_channels,
+    patchify,
+    unpatchify,
+)
+from omnimask.positions import LearnedPosition, SinCosPosition
+from omnimask.tokens import Grid, Raw, Tokens, dense_tokens
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImagePatches:
+    """Patches of `patch` (rows, columns) pixels of an image of `size` (height, width) pixels.
+
+    A token's values are its pixels row by row with the channels fastest (MAE's order), each channel
+    minus `mean` over `std`; None measures them in `fit`, for values in [0, 1]. `num_channels`: 1
+    grey, 3 RGB, 4 RGB and alpha, others as the files have them. Coordinates are (row, column)
+    counted in patches. `positions`: fixed sines and cosines, or one learned vector per axis.
+    """
+
+    name: str = "image"
+    size: tuple[int, int] = (224, 224)
+    patch: tuple[int, int] = (16, 16)
+    num_channels: int = 3
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    positions: Literal["sincos", "learned"] = "sincos"
+
+    def __post_init__(self) -> None:
+        if min(*self.size, *self.patch, self.num_channels) < 1:
+            raise RecipeError(
+                f"{self.name}: size, patch and num_channels must be positive, got {self.size}, "
+                f"{self.patch} and {self.num_channels}"
+            )
+        if self.size[0] % self.patch[0] or self.size[1] % self.patch[1]:
+            fitting = tuple(max(s // p, 1) * p for s, p in zip(self.size, self.patch))
+            raise RecipeError(
+                f"{self.name}: size must be a multiple of patch {self.patch}, got {self.size}; "
+                f"write size={fitting}"
+            )
+        for field, numbers in (("mean", self.mean), ("std", self.std)):
+            if numbers is not None and len(numbers) != self.num_channels:
+                raise RecipeError(
+                    f"{self.name}: {field} must have one number per channel, "
+                    f"{self.num_channels}, got {len(numbers)}; write {field}=None to measure it"
+                )
+        if self.std is not None and min(self.std) <= 0:
+            raise RecipeError(f"{self.name}: std must be positive, got {self.std}")
+
+    @property
+    def grid(self) -> Grid:
+        return {"h": self.size[0] // self.patch[0], "w": self.size[1] // self.patch[1]}
+
+    @property
+    def num_tokens(self) -> int:
+        return self.grid["h"] * self.grid["w"]
+
+    @property
+    def num_values(self) -> int:
+        return self.patch[0] * self.patch[1] * self.num_channels
+
+    @property
+    def extent(self) -> tuple[float, ...]:
+        return (float(self.grid["h"]), float(self.grid["w"]))
+
+    def fit(self, source: Source, /) -> "ImagePatches":
+        """With the mean and deviation of each channel over at most 256 images."""
+        if self.mean is not None and self.std is not None:
+            return self
+        mean, std = measure_channels(source, "pixels", num_channels=self.num_channels)
+        return replace(self, mean=self.mean or mean, std=self.std or std)
+
+    def collate(self, samples: Sequence[Sample], /) -> Raw:
+        """`pixels` (b c h w): uint8, or fp32 where one of the samples is."""
+        pixels = [sample["pixels"] for sample in samples]
+        if not all(image.dtype == torch.uint8 for image in pixels):
+            pixels = [as_unit(image) for image in pixels]
+        return {"pixels": torch.stack(pixels)}
+
+    def split(self, raw: Raw, /) -> Tokens:
+        pixels = _pixels_of(raw)
+        mean, std = self._statistics(pixels.device)
+        normalised = (as_unit(pixels) - mean) / std
+        coords = grid_coords(tuple(self.grid.values()), pixels.device)
+        values = patchify(normalised[:, None], (1, *self.patch))
+        return dense_tokens(values, coords, grid=self.grid)
+
+    def join(self, values: Float[Tensor, "b n v"], raw: Raw, /) -> Raw:
+        """`pixels` in the type they have in `raw`; uint8 is rounded and cut off at 0 and 255."""
+        mean, std = self._statistics(values.device)
+        grid = (1, self.grid["h"], self.grid["w"])
+        pixels = unpatchify(values.float(), (1, *self.patch), grid)[:, 0] * std + mean
+        return {"pixels": as_dtype(pixels, _pixels_of(raw).dtype)}
+
+    def embed(self, dim: int, /) -> nn.Module:
+        """One linear layer, Xavier-uniform as in MAE."""
+        layer = nn.Linear(self.num_values, dim)
+        nn.init.xavier_uniform_(layer.weight)
+        nn.init.zeros_(layer.bias)
+        return layer
+
+    def position(self, dim: int, /) -> nn.Module:
+        if self.positions == "learned":
+            return LearnedPosition(dim, tuple(self.grid.values()))
+        return SinCosPosition(dim, 2)
+
+    def draw(
+        self,
+        raw: Raw,
+        *,
+        shown: Bool[Tensor, "b n"],
+        filled: Float[Tensor, "b n v"],
+        index: int,
+    ) -> Drawing:
+        """Three pictures side by side; hidden patches are grey in the second."""
+        from modalities.image.pictures import draw_image
+
+        return draw_image(self, raw, shown=shown, filled=filled, index=index)
+
+    def _statistics(
+        self, device: torch.device
+    ) -> tuple[Float[Tensor, "c 1 1"], Float[Tensor, "c 1 1"]]:
+        if self.mean is None or self.std is None:
+            raise RecipeError(
+                f"{self.name}: mean and std are not known; call fit(source) or set both"
+            )
+        mean, std = filled_by_number(self.mean, device), filled_by_number(self.std, device)
+        return mean[:, None, None], std[:, None, None]
+
+
+def _pixels_of(raw: Raw) -> Tensor:
+    pixels = raw["pixels"]
+    assert isinstance(pixels, Tensor)
+    return pixels
