@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omnimask.errors import OmnimaskError, RecipeError, nearest_names
+from omnimask.packages import check_our_packages
 
 if TYPE_CHECKING:
     from omnimask.recipe import Recipe
@@ -21,6 +22,7 @@ def load_named_recipe(reference: str) -> "Recipe":
     if not colon:
         raise RecipeError(f"a recipe is named module:function, got {reference!r}")
     sys.path.insert(0, str(Path.cwd()))  # a user's own module beside the data
+    check_our_packages()
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

@@ -1,5 +1,6 @@
 """From a recipe's files to the batch of any step, as a pure function of (seed, step, rank)."""
 
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -229,6 +230,12 @@ def fit(recipe: Recipe) -> Recipe:
     return replace(recipe, modalities=tuple(fitted))
 
 
+def _outlive_signals(worker: int) -> None:
+    """Schedulers signal the whole process group; the main process decides when workers end."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def load_steps(steps: Steps, *, num_workers: int, pin_memory: bool) -> DataLoader[StepBatch]:
     """Batches of the remaining steps in order; worker processes make whole steps ahead of time."""
     return DataLoader(
@@ -238,4 +245,5 @@ def load_steps(steps: Steps, *, num_workers: int, pin_memory: bool) -> DataLoade
         num_workers=num_workers,
         prefetch_factor=2 if num_workers else None,
         pin_memory=pin_memory,
+        worker_init_fn=_outlive_signals,
     )

@@ -131,10 +131,10 @@ def quickstart() -> Recipe:
     Status: runs; held-out losses and kNN accuracies are in its report
     """
     batch_sizes = {
-        "image": 48,
+        "image": 40,
         "video": 4,
         "audio": 8,
-        "points": 12,
+        "points": 8,
         "voxels": 6,
         "table": 24,
         "video+audio": 2,

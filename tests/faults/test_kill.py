@@ -72,6 +72,7 @@ def start(data: Path, out: Path, *settings: str) -> subprocess.Popen[str]:
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        start_new_session=True,
     )
 
 
@@ -115,10 +116,12 @@ def test_kills_at_any_moment_lose_nothing(whole: Path, sample_data: Path, tmp_pa
 
 
 def test_a_terminated_run_saves_first(sample_data: Path, tmp_path: Path):
+    """The signal goes to the loader's workers too, as a scheduler or Ctrl-C sends it."""
     out = tmp_path / "run"
-    process = start(sample_data, out, "optim.steps=200", "run.checkpoint_every=1000")
+    settings = ("optim.steps=200", "run.checkpoint_every=1000", "run.num_workers=2")
+    process = start(sample_data, out, *settings)
     wait_for_step(process, out, 2)
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "stopped by a signal after step" in errors
