@@ -1,6 +1,7 @@
 """The step: what must hold for any recipe over any modality."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import torch
@@ -8,11 +9,12 @@ import torch
 from omnimask.batch import Group
 from omnimask.decoders import CrossAttentionDecoder, NoDecoder, SelfAttentionDecoder
 from omnimask.encoder import Encoder
-from omnimask.masking import RandomMask
+from omnimask.masking.full import full_plan
 from omnimask.model import MaskedModel
 from omnimask.objective import LossSum
 from omnimask.recipe import Recipe
 from omnimask.teacher import update_teacher
+from omnimask.tokens import Layout
 from omnimask.trainer import build_model
 from tests.sync_watch import SyncWatch
 from tests.unit.toy_recipe import first_batch, loss_of, toy_recipe, with_teacher
@@ -126,8 +128,19 @@ def test_every_parameter_learns_and_the_teacher_does_not():
             assert parameter.grad.abs().sum() > 0, name
 
 
+@dataclass(frozen=True)
+class ShowAll:
+    """A masker that hides nothing."""
+
+    def __call__(self, layout: Layout, rng: Any, hints: Any = None, progress: float = 0.0):
+        return [full_plan(layout)]
+
+    def check(self, grid: Any, modality: str) -> None:
+        pass
+
+
 def test_a_modality_with_nothing_to_predict_adds_zero(recipe: Recipe):
-    recipe = replace(recipe, masker=RandomMask(ratio=1e-6))
+    recipe = replace(recipe, masker=ShowAll())
     model = build_model(recipe)
     outcome = model(first_batch(recipe))
     assert all(part.count == 0 for part in outcome.sums.values())

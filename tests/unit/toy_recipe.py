@@ -23,9 +23,7 @@ TOYS = (Toy(), Toy(name="other", num_tokens=6, num_values=3))
 def streams(batch_size: int = 4) -> tuple[Stream, ...]:
     files, held_out = ToyFiles(), ToyFiles(path="held_out", num_samples=12)
     return (
-        Stream(
-            name="toy", files={"toy": files}, held_out={"toy": held_out}, batch_size=batch_size
-        ),
+        Stream(name="toy", files={"toy": files}, held_out={"toy": held_out}, batch_size=batch_size),
         Stream(
             name="other",
             files={"other": files},
