@@ -14,7 +14,7 @@ from einops import rearrange
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from omnimask.errors import DataError
+from omnimask.errors import DataError, RecipeError
 from omnimask.modality import Draw, Source
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
@@ -177,3 +177,18 @@ def grid_coords(grid: Sequence[int], device: torch.device) -> Float[Tensor, "n c
     """The place of each cell of a grid along its axes, the last axis running fastest."""
     axes = [torch.arange(size, device=device, dtype=torch.float32) for size in grid]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, -2)
+
+
+def check_crops(scale: tuple[float, float], ratio: tuple[float, float], flip: float) -> None:
+    """RecipeError for settings of random boxes that cannot be drawn."""
+    if not 0 < scale[0] <= scale[1] <= 1:
+        raise RecipeError(
+            f"crop_scale must be two shares of the area, 0 < low <= high <= 1, got {scale}; write "
+            "(0.2, 1.0)"
+        )
+    if not 0 < ratio[0] <= ratio[1]:
+        raise RecipeError(
+            f"crop_ratio must be width / height, 0 < low <= high, got {ratio}; write (0.75, 1.333)"
+        )
+    if not 0 <= flip <= 1:
+        raise RecipeError(f"flip must be a probability in [0, 1], got {flip}")

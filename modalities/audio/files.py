@@ -4,7 +4,6 @@ import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -15,6 +14,7 @@ from modalities.audio.resampling import resample, resampling_ratio
 from modalities.audio.sound_info import SoundInfo
 from modalities.audio.tokens import AudioSpectrogram
 from omnimask.errors import DataError
+from omnimask.folders import FolderFiles, Labels, list_files
 from omnimask.modality import Draw, Sample
 
 SOUND_SUFFIXES = with_soundfile.SUFFIXES | {".m4a", ".aac", ".wma"}
@@ -36,30 +36,19 @@ class AudioFiles:
     """
 
     path: str = "."
-    labels: Literal["folder", "none"] = "folder"
+    labels: Labels = "folder"
     backend: BackendName = "auto"
     gain_db: float = 0.0
 
     def open(self, root: str, modality: AudioSpectrogram, /) -> "AudioSource":
-        folder = Path(root, self.path)
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder of sound files; check `path` and the root")
         suffixes = SOUND_SUFFIXES | VIDEO_SUFFIXES
-        found = sorted(
-            file.relative_to(folder)
-            for file in folder.rglob("*")
-            if file.suffix.lower() in suffixes and not file.name.startswith(".") and file.is_file()
-        )
-        if not found:
-            raise DataError(
-                f"{folder}: holds no sound; expected files ending in {', '.join(sorted(suffixes))}"
-            )
+        found = list_files(root, self.path, suffixes, what="sounds", labels=self.labels)
         readers = {
             suffix: choose_backend(self.backend, suffix)
-            for suffix in sorted({file.suffix.lower() for file in found})
+            for suffix in sorted({Path(name).suffix.lower() for name in found.names})
         }
-        _log.info("%s: %d sounds, read by %s", folder, len(found), readers)
-        return AudioSource(folder, tuple(found), readers, self, modality)
+        _log.info("%s: %d sounds, read by %s", found.folder, len(found), readers)
+        return AudioSource(found, readers, self, modality)
 
 
 class AudioSource:
@@ -67,13 +56,12 @@ class AudioSource:
 
     def __init__(
         self,
-        folder: Path,
-        found: tuple[Path, ...],
+        found: FolderFiles,
         readers: dict[str, str],
         files: AudioFiles,
         modality: AudioSpectrogram,
     ) -> None:
-        self._folder, self._found, self._readers = folder, found, readers
+        self._found, self._readers = found, readers
         self._files, self._modality = files, modality
         self._infos: dict[int, SoundInfo] = {}
 
@@ -81,12 +69,10 @@ class AudioSource:
         return len(self._found)
 
     def name(self, index: int, /) -> str:
-        return Path(self._files.path, self._found[index]).as_posix()
+        return self._found.names[index]
 
     def label(self, index: int, /) -> str | None:
-        if self._files.labels == "none":
-            return None
-        return self._found[index].parent.name or None
+        return self._found.label(index)
 
     def read(self, index: int, draw: Draw, /) -> Sample:
         """`logmel` (t m) of whole patches; for held-out views also `waveform`, 16-bit, to play.
@@ -94,7 +80,7 @@ class AudioSource:
         Training views carry no waveform: nothing but reports looks at it, and it would add half
         to what goes through the loader.
         """
-        path = self._folder / self._found[index]
+        path = self._found.path(index)
         info = self._info(index, path)
         waveform = self._cut(path, info, draw)
         if draw.augment and self._files.gain_db:

@@ -1,16 +1,14 @@
 """Random views of image files."""
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 from modalities.image.channels import to_channels
 from modalities.image.readers import read_picture
 from modalities.image.tokens import ImagePatches
-from omnimask.errors import DataError, RecipeError
+from omnimask.errors import DataError
+from omnimask.folders import FolderFiles, Labels, list_files
 from omnimask.modality import Draw, Sample
-from omnimask.pixels import Box, Interpolation, center_box, random_box, resize
+from omnimask.pixels import Box, Interpolation, center_box, check_crops, random_box, resize
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff")
 
@@ -27,7 +25,7 @@ class ImageFiles:
     """
 
     path: str = "."
-    labels: Literal["folder", "none"] = "folder"
+    labels: Labels = "folder"
     crop_scale: tuple[float, float] = (0.2, 1.0)
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
     flip: float = 0.5
@@ -35,59 +33,32 @@ class ImageFiles:
     max_pixels: int = 100_000_000
 
     def __post_init__(self) -> None:
-        if not 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1:
-            raise RecipeError(
-                "crop_scale must be two shares of the area, 0 < low <= high <= 1, got "
-                f"{self.crop_scale}; write (0.2, 1.0)"
-            )
-        if not 0 < self.crop_ratio[0] <= self.crop_ratio[1]:
-            raise RecipeError(
-                "crop_ratio must be width / height, 0 < low <= high, got "
-                f"{self.crop_ratio}; write (0.75, 1.333)"
-            )
-        if not 0 <= self.flip <= 1:
-            raise RecipeError(f"flip must be a probability in [0, 1], got {self.flip}")
+        check_crops(self.crop_scale, self.crop_ratio, self.flip)
 
     def open(self, root: str, modality: ImagePatches, /) -> "ImageSource":
-        folder = Path(root, self.path)
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder of images; check `path` and the root")
-        found = sorted(
-            Path(place, name).relative_to(folder).as_posix()
-            for place, _, names in os.walk(folder, followlinks=True)
-            for name in names
-            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-        )
-        if not found:
-            raise DataError(
-                f"{folder}: holds no image; expected files ending in {', '.join(SUFFIXES)}"
-            )
-        return ImageSource(folder, tuple(found), self, modality)
+        found = list_files(root, self.path, SUFFIXES, what="images", labels=self.labels)
+        return ImageSource(found, self, modality)
 
 
 class ImageSource:
     """Random access to one view of each image; nothing stays open between reads."""
 
-    def __init__(
-        self, folder: Path, found: tuple[str, ...], files: ImageFiles, modality: ImagePatches
-    ) -> None:
-        self._folder, self._found = folder, found
+    def __init__(self, found: FolderFiles, files: ImageFiles, modality: ImagePatches) -> None:
+        self._found = found
         self._files, self._modality = files, modality
 
     def __len__(self) -> int:
         return len(self._found)
 
     def name(self, index: int, /) -> str:
-        return Path(self._files.path, self._found[index]).as_posix()
+        return self._found.names[index]
 
     def label(self, index: int, /) -> str | None:
-        if self._files.labels == "none":
-            return None
-        return Path(self._found[index]).parent.name or None
+        return self._found.label(index)
 
     def read(self, index: int, draw: Draw, /) -> Sample:
         """`pixels` (c h w) of the modality's size: uint8 from 8-bit files, else fp32."""
-        path, files, modality = self._folder / self._found[index], self._files, self._modality
+        path, files, modality = self._found.path(index), self._files, self._modality
         picture = read_picture(path, grey=modality.num_channels == 1, max_pixels=files.max_pixels)
         height, width = picture.pixels.shape[-2:]
         part = picture.cut(self._box(height, width, draw))

@@ -1,7 +1,7 @@
 """Point clouds and meshes in a folder, normalised and augmented."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from modalities.points.meshes import sample_surface
 from modalities.points.open3d_part import estimated_normals
 from modalities.points.tokens import PointGroups
 from omnimask.errors import DataError, RecipeError
+from omnimask.folders import FolderFiles, Labels, list_files
 from omnimask.modality import Draw, Sample
 from omnimask.point_files import COLOR, NORMAL, PLACE, Table, finite_rows, stack
 from omnimask.rng import numpy_generator
@@ -36,7 +37,7 @@ class PointFiles:
     """
 
     path: str = "."
-    labels: Literal["folder", "none"] = "folder"
+    labels: Labels = "folder"
     normalize: Literal["unit_sphere", "none"] = "unit_sphere"
     rotate: Literal["none", "up", "any"] = "up"
     scale: tuple[float, float] | None = (2 / 3, 3 / 2)
@@ -62,18 +63,8 @@ class PointFiles:
                 f"PointFiles feeds PointGroups, got {type(modality).__name__}; use the Files "
                 "record of that modality"
             )
-        folder = Path(root) / self.path
-        names = sorted(
-            found.relative_to(folder).as_posix()
-            for found in folder.rglob("*")
-            if found.suffix.lower() in self.suffixes and found.is_file()
-        )
-        if not names:
-            raise DataError(
-                f"{folder}: no files ending in {' '.join(self.suffixes)} below this folder; check "
-                "the data root and PointFiles.path"
-            )
-        return PointSource(files=self, modality=modality, folder=str(folder), names=tuple(names))
+        found = list_files(root, self.path, self.suffixes, what="points", labels=self.labels)
+        return PointSource(files=self, modality=modality, found=found)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,21 +73,19 @@ class PointSource:
 
     files: PointFiles
     modality: PointGroups
-    folder: str
-    names: tuple[str, ...] = field(repr=False)
+    found: FolderFiles
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.found)
 
     def name(self, index: int, /) -> str:
-        return (Path(self.files.path) / self.names[index]).as_posix()
+        return self.found.names[index]
 
     def label(self, index: int, /) -> str | float | None:
-        parent = Path(self.names[index]).parent.name
-        return parent if parent and self.files.labels == "folder" else None
+        return self.found.label(index)
 
     def read(self, index: int, draw: Draw, /) -> Sample:
-        path = Path(self.folder) / self.names[index]
+        path = self.found.path(index)
         table = self._points(path, draw)
         cloud = Cloud(xyz=stack(table, PLACE), normals=self._normals(table))
         cloud = upright(cloud, self.files.up_axis)

@@ -1,10 +1,8 @@
 """Random clips of video files."""
 
-import os
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -14,9 +12,10 @@ from modalities.video.backends import BackendName, decode, usable_backends
 from modalities.video.frame_index import FrameIndex, index_frames
 from modalities.video.sampling import ClipFrames, at_rate, every_nth
 from modalities.video.tokens import VideoTubelets
-from omnimask.errors import DataError, RecipeError
+from omnimask.errors import RecipeError
+from omnimask.folders import FolderFiles, Labels, list_files
 from omnimask.modality import Draw, Sample
-from omnimask.pixels import Box, Interpolation, center_box, random_box, resize
+from omnimask.pixels import Box, Interpolation, center_box, check_crops, random_box, resize
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi")
 
@@ -37,7 +36,7 @@ class VideoFiles:
     """
 
     path: str = "."
-    labels: Literal["folder", "none"] = "folder"
+    labels: Labels = "folder"
     backend: BackendName = "auto"
     frame_stride: int | None = 4
     rate_hz: float | None = None
@@ -58,43 +57,18 @@ class VideoFiles:
                 f"frame_stride and rate_hz must be positive, got {self.frame_stride} and "
                 f"{self.rate_hz}"
             )
-        if not 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1:
-            raise RecipeError(
-                "crop_scale must be two shares of the area, 0 < low <= high <= 1, got "
-                f"{self.crop_scale}; write (0.5, 1.0)"
-            )
-        if not 0 < self.crop_ratio[0] <= self.crop_ratio[1]:
-            raise RecipeError(
-                "crop_ratio must be width / height, 0 < low <= high, got "
-                f"{self.crop_ratio}; write (0.75, 1.333)"
-            )
-        if not 0 <= self.flip <= 1:
-            raise RecipeError(f"flip must be a probability in [0, 1], got {self.flip}")
+        check_crops(self.crop_scale, self.crop_ratio, self.flip)
 
     def open(self, root: str, modality: VideoTubelets, /) -> "VideoSource":
-        folder = Path(root, self.path)
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder of videos; check `path` and the root")
-        found = sorted(
-            Path(place, name).relative_to(folder).as_posix()
-            for place, _, names in os.walk(folder, followlinks=True)
-            for name in names
-            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-        )
-        if not found:
-            raise DataError(
-                f"{folder}: holds no video; expected files ending in {', '.join(SUFFIXES)}"
-            )
-        return VideoSource(folder, tuple(found), self, modality)
+        found = list_files(root, self.path, SUFFIXES, what="videos", labels=self.labels)
+        return VideoSource(found, self, modality)
 
 
 class VideoSource:
     """Random access to one clip of each video; nothing stays open between reads."""
 
-    def __init__(
-        self, folder: Path, found: tuple[str, ...], files: VideoFiles, modality: VideoTubelets
-    ) -> None:
-        self._folder, self._found = folder, found
+    def __init__(self, found: FolderFiles, files: VideoFiles, modality: VideoTubelets) -> None:
+        self._found = found
         self._files, self._modality = files, modality
         self._backends = usable_backends(files.backend)
         # Per file what was learned on an earlier visit: its frames, and the decoders left to try.
@@ -104,18 +78,16 @@ class VideoSource:
         return len(self._found)
 
     def name(self, index: int, /) -> str:
-        return Path(self._files.path, self._found[index]).as_posix()
+        return self._found.names[index]
 
     def label(self, index: int, /) -> str | None:
-        if self._files.labels == "none":
-            return None
-        return Path(self._found[index]).parent.name or None
+        return self._found.label(index)
 
     def read(self, index: int, draw: Draw, /) -> Sample:
         """`frames` (t c h w) uint8 of the modality's size; t is what the video has, at most
         `num_frames`. Sets `draw.center_s`, or cuts around it if it is set.
         """
-        path = self._folder / self._found[index]
+        path = self._found.path(index)
         frame_index, backends = self._look_up(index, path)
         chosen = self._choose(frame_index, draw)
         draw.center_s = chosen.center_s if draw.center_s is None else draw.center_s

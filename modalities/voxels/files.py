@@ -1,7 +1,7 @@
 """Lidar sweeps in a folder, augmented and turned into voxels."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import torch
 from modalities.voxels.tokens import VoxelGrid
 from modalities.voxels.voxelise import voxelise
 from omnimask.errors import DataError, RecipeError
+from omnimask.folders import FolderFiles, Labels, list_files
 from omnimask.modality import Draw, Sample
 from omnimask.point_files import (
     PLACE,
@@ -41,7 +42,7 @@ class SweepFiles:
     """
 
     path: str = "."
-    labels: Literal["folder", "none"] = "folder"
+    labels: Labels = "folder"
     columns_bin: int = 4
     columns: tuple[str, ...] = PLACE
     rotate_deg: float = 45.0
@@ -65,18 +66,8 @@ class SweepFiles:
                 f"SweepFiles feeds VoxelGrid, got {type(modality).__name__}; use the Files record "
                 "of that modality"
             )
-        folder = Path(root) / self.path
-        names = sorted(
-            found.relative_to(folder).as_posix()
-            for found in folder.rglob("*")
-            if found.suffix.lower() in SUFFIXES and found.is_file()
-        )
-        if not names:
-            raise DataError(
-                f"{folder}: no files ending in {' '.join(SUFFIXES)} below this folder; check the "
-                "data root and SweepFiles.path"
-            )
-        return SweepSource(files=self, modality=modality, folder=str(folder), names=tuple(names))
+        found = list_files(root, self.path, SUFFIXES, what="sweeps", labels=self.labels)
+        return SweepSource(files=self, modality=modality, found=found)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,21 +76,19 @@ class SweepSource:
 
     files: SweepFiles
     modality: VoxelGrid
-    folder: str
-    names: tuple[str, ...] = field(repr=False)
+    found: FolderFiles
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.found)
 
     def name(self, index: int, /) -> str:
-        return (Path(self.files.path) / self.names[index]).as_posix()
+        return self.found.names[index]
 
     def label(self, index: int, /) -> str | float | None:
-        parent = Path(self.names[index]).parent.name
-        return parent if parent and self.files.labels == "folder" else None
+        return self.found.label(index)
 
     def read(self, index: int, draw: Draw, /) -> Sample:
-        path = Path(self.folder) / self.names[index]
+        path = self.found.path(index)
         table = self._table(path)
         xyz = stack(table, PLACE)
         if draw.augment:

@@ -252,9 +252,9 @@ def test_labels_names_and_what_is_listed(tmp_path: Path) -> None:
     (tmp_path / "set" / "notes.txt").write_text("not sound")
     source = open_small(tmp_path, AudioFiles(path="set"))
     assert [source.name(i) for i in range(len(source))] == [
-        "set/c.wav",
-        "set/cat/b.wav",
-        "set/dog/a.WAV",
+        "c.wav",
+        "cat/b.wav",
+        "dog/a.WAV",
     ]
     assert [source.label(i) for i in range(3)] == [None, "cat", "dog"]
     assert open_small(tmp_path, AudioFiles(path="set", labels="none")).label(1) is None

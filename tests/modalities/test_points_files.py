@@ -163,4 +163,4 @@ def test_labels_can_be_left_out(tmp_path: Path) -> None:
     assert source.name(0) == "balls/a.ply"
     assert [source.label(i) for i in (0, 4, 7)] == ["balls", "cubes", None]
     source = PointFiles(path="balls", labels="none").open(str(tmp_path), PointGroups())
-    assert (source.name(0), source.label(0)) == ("balls/a.ply", None)
+    assert (source.name(0), source.label(0)) == ("a.ply", None)

@@ -40,7 +40,7 @@ def assert_same_weights(first: Path, second: Path) -> None:
         assert torch.equal(tensor, got[name]), name
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -52,12 +52,13 @@ def train_until(recipe: Recipe, run: Path, step: int, monkeypatch: pytest.Monkey
 
     def dying(training: Any, batch: Any) -> Any:
         if batch.step == step:
-            raise Killed
+            raise KilledError
         return whole_step(training, batch)
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(trainer, "step_once", dying)
-        train(recipe, run)
+        with pytest.raises(KilledError):
+            train(recipe, run)
 
 
 @pytest.mark.parametrize("make", [toy_recipe, with_teacher])
@@ -171,7 +172,7 @@ def test_bad_files_within_the_budget_are_listed_and_replaced(tmp_path: Path):
 def test_more_bad_files_than_the_budget_stop_the_run(tmp_path: Path):
     recipe = with_bad_files(1)
     recipe = replace(recipe, modalities=tuple(replace(m, mean=0.0) for m in recipe.modalities))
-    with pytest.raises(DataError, match="more than data.max_bad_files=1"):
+    with pytest.raises(DataError, match=r"more than data\.max_bad_files=1"):
         train(recipe, tmp_path)
 
 
