@@ -16,7 +16,7 @@ from modalities.tabular.tokens import CODE, NUMBER, TableCells
 from omnimask.modality import Drawing
 from omnimask.tokens import Raw
 
-MOST_COLUMNS = 30  # of the figure; the HTML table has all
+MOST_COLUMNS = 12  # of the figure; a row of more has them all in an HTML table
 WORST_DEVIATIONS = 2.0  # an error of this many deviations, or a wrong category, is fully red
 
 _GREY, _INK, _PALE = "#c8c8c8", "#1a1a1a", "#9a9a9a"
@@ -46,7 +46,7 @@ def draw_row(
     filled: Float[Tensor, "b n v"],
     index: int,
 ) -> Drawing:
-    """A figure and an HTML table with a line per column of the table."""
+    """A figure with a line per column; a table of many columns has them all in folded HTML."""
     assert modality.tables is not None
     assert isinstance(raw["table"], tuple)
     table = modality.tables[raw["table"][index]]
@@ -58,7 +58,8 @@ def draw_row(
         for i, column in enumerate(table.columns)
     ]
     title = f"{table.name}: {sum(line.shown for line in lines)} of {sum(present)} cells visible"
-    return Drawing(figure=_figure(title, lines), html=_html(title, lines))
+    folded = _html(title, lines) if len(lines) > MOST_COLUMNS else ""
+    return Drawing(figure=_figure(title, lines), html=folded)
 
 
 def _flags(flags: Tensor | tuple[int, ...], index: int) -> list[bool]:
@@ -161,9 +162,10 @@ def _html(title: str, lines: Sequence[_Line]) -> str:
     head = "".join(f"<th style='text-align:left;padding:2px 10px'>{name}</th>" for name in _HEADER)
     body = "".join(_html_line(line) for line in lines)
     return (
+        f"<details><summary>all {len(lines)} columns</summary>"
         "<table style='border-collapse:collapse;font:13px sans-serif'>"
         f"<caption style='text-align:left;padding:4px 10px'>{html.escape(title)}</caption>"
-        f"<tr style='border-bottom:1px solid {_INK}'>{head}</tr>{body}</table>"
+        f"<tr style='border-bottom:1px solid {_INK}'>{head}</tr>{body}</table></details>"
     )
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _LINE, _MODEL, _CONSTANT = "#2563eb", "#111827", "#9ca3af"
 _MAX_POINTS = 500
-_COLUMNS = 3
+_COLUMNS = 4
 
 # Key in metrics.jsonl, title, factor.
 _RUN_PANELS = (
@@ -83,7 +83,7 @@ def thin_out(values: np.ndarray, count: int) -> np.ndarray:
 def _figure(rows: int, height: float = 2.3) -> "Figure":
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(10.5, rows * height + 0.2), layout="constrained")
+    return Figure(figsize=(13.5, rows * height + 0.2), layout="constrained")
 
 
 def _draw_line(

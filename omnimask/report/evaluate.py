@@ -118,7 +118,7 @@ def _views(
     model: MaskedModel, reader: StreamReader, indices: Sequence[int], unreadable: Unreadable
 ) -> Iterator[tuple[Batch, GroupView]]:
     device = next(model.parameters()).device
-    for batch in read_batches(reader, indices, unreadable):
+    for batch in read_batches(reader, indices, unreadable, device=device):
         yield batch, model.view(batch.group.to(device))
 
 

@@ -38,7 +38,8 @@ p.warning { background: #fffbeb; border: 1px solid #fde68a; border-radius: 8px; 
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 520px), 1fr));
   gap: 18px 28px; align-items: start; margin-top: 10px; }
 figure { margin: 0; min-width: 0; overflow-x: auto; }
-details.interactive[open] { grid-column: 1 / -1; }
+figure:has(details[open]) { grid-column: 1 / -1; }
+figure:has(details[open]) > img { max-width: 780px; }
 figcaption { color: var(--soft); font-size: 12.5px; overflow-wrap: anywhere; }
 img { max-width: 100%; height: auto; display: block; }
 audio { height: 32px; vertical-align: middle; }

@@ -78,7 +78,9 @@ def _write(folder: Path, results: Results, galleries: list[Gallery]) -> Path:
 def _draw(model: MaskedModel, reader: StreamReader, unreadable: Unreadable) -> list[Gallery]:
     """Pictures of samples spread over the whole stream, which is sorted by class."""
     indices = spread(len(reader), model.recipe.run.report_samples)
-    groups: list[Group] = [b.group for b in read_batches(reader, indices, unreadable)]
+    device = next(model.parameters()).device
+    batches = read_batches(reader, indices, unreadable, device=device)
+    groups: list[Group] = [batch.group for batch in batches]
     drawn: dict[str, Gallery] = {}
     for group in groups:
         for gallery in draw_group(model, group):
