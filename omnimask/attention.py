@@ -13,9 +13,10 @@ from omnimask.packing import Lengths, equal, host_index, pack, unpack
 
 AttentionPath = Literal["dense", "varlen"]
 
-# Below this many keys the plain softmax is faster than torch's CPU flash kernel in bf16, whose
-# backward pass dominates the step; in fp32 the kernel is faster at every length. docs/speed.md.
-_PLAIN_BELOW = 256
+# Below this many keys the plain softmax is faster than torch's CPU flash kernel in bf16 where the
+# CPU multiplies bf16 in hardware, because that kernel's backward pass dominates the step; in fp32,
+# and on older CPUs, the kernel is as fast or faster at every length. docs/speed.md.
+PLAIN_BELOW = 256
 
 
 def attend(
@@ -26,9 +27,18 @@ def attend(
 ) -> Float[Tensor, "r h n d"]:
     """Softmax attention on one dense block; keys that are not `key_ok` are never attended to."""
     mask = None if key_ok is None else key_ok[:, None, None, :]
-    if q.device.type == "cpu" and q.dtype == torch.bfloat16 and k.shape[2] < _PLAIN_BELOW:
+    if _plain_is_faster(q, k.shape[2]):
         return attend_plainly(q, k, v, mask)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+
+def _plain_is_faster(q: Tensor, num_keys: int) -> bool:
+    return (
+        q.device.type == "cpu"
+        and q.dtype == torch.bfloat16
+        and num_keys < PLAIN_BELOW
+        and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    )
 
 
 def attend_plainly(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from omnimask.attention import PLAIN_BELOW
 from omnimask.hardware import gpu_names, processor_name
 from omnimask.isolated import Answer, run_isolated
 from omnimask.packages import OURS, package_folder, what_is_wrong
@@ -88,9 +89,11 @@ def machine_lines() -> list[str]:
 
 def attention_lines() -> list[str]:
     """Which attention runs on which device; omnimask/attention.py decides so."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    short = "plain softmax" if capability == "AVX512" else "as in fp32"
     lines = [
         "CPU, fp32   dense blocks per group, torch's scaled_dot_product_attention",
-        "CPU, bf16   short rows: plain softmax, faster there; long rows: as in fp32",
+        f"CPU, bf16   rows below {PLAIN_BELOW} tokens: {short} ({capability}); longer: as in fp32",
     ]
     if not torch.cuda.is_available():
         return [*lines, "CUDA        no device"]
