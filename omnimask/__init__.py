@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from omnimask.losses import bce, cross_entropy, l1, mse, smooth_l1
     from omnimask.masking import JointBudget, PerModality, RandomMask, TubeMask
     from omnimask.objective import Objective
+    from omnimask.pretrain import pretrain
     from omnimask.recipe import Data, Optim, Recipe, Run, Stream
     from omnimask.targets import Content, TeacherFeatures
     from omnimask.teacher import Teacher
-    from omnimask.trainer import pretrain
 
 _PLACES = {
     "CrossAttentionDecoder": "decoders",
@@ -45,7 +45,7 @@ _PLACES = {
     "Content": "targets",
     "TeacherFeatures": "targets",
     "Teacher": "teacher",
-    "pretrain": "trainer",
+    "pretrain": "pretrain",
 }
 
 __all__ = [

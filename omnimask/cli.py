@@ -57,7 +57,7 @@ def _pretrain(arguments: argparse.Namespace) -> None:
 
         print(describe(recipe))
         return
-    from omnimask.trainer import pretrain
+    from omnimask.pretrain import pretrain
 
     pretrain(recipe, arguments.out)
 

@@ -4,9 +4,9 @@ import json
 
 from omnimask.cost import StepCost, measure_cost
 from omnimask.data import Shard, Steps, fit, open_streams
+from omnimask.model import build_model
 from omnimask.recipe import Recipe
 from omnimask.records import to_json
-from omnimask.trainer import build_model
 
 
 def describe(recipe: Recipe) -> str:

@@ -240,6 +240,13 @@ class MaskedModel(nn.Module):
         return encoded.keep(keep)
 
 
+def build_model(recipe: Recipe) -> MaskedModel:
+    """The model with weights that depend on `recipe.seed` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return MaskedModel(recipe)
+
+
 def _modalities_reaching(recipe: Recipe, decoder: str) -> tuple[Modality, ...]:
     """The modalities whose tokens a decoder meets: those it predicts, and their groups' others.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor
 
@@ -15,7 +15,7 @@ from omnimask.checkpoint import save_checkpoint as write_checkpoint
 from omnimask.data import Shard, StepBatch, Steps, fit, load_steps, open_streams
 from omnimask.errors import OmnimaskError
 from omnimask.metrics import StepMeter, StepReport
-from omnimask.model import MaskedModel, Outcome
+from omnimask.model import MaskedModel, Outcome, build_model
 from omnimask.objective import LossSum, total_loss
 from omnimask.optim import (
     build_optimizer,
@@ -28,13 +28,6 @@ from omnimask.recipe import Recipe
 from omnimask.run_folder import RunLog, claim_run_folder
 from omnimask.stop_signal import StopSignal
 from omnimask.teacher import update_teacher
-
-
-def build_model(recipe: Recipe) -> MaskedModel:
-    """The model with weights that depend on `recipe.seed` alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        return MaskedModel(recipe)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -71,23 +64,14 @@ def train(recipe: Recipe, out: Path) -> Path:
     return last_checkpoint(out)
 
 
-def pretrain(recipe: Recipe, out: Path | str | None = None) -> Path:
-    """Trains into `out` (runs/<recipe name> by default), then writes the report; returns `out`."""
-    out = Path("runs") / recipe.name if out is None else Path(out)
-    train(recipe, out)
-    if recipe.run.report and PartialState().is_main_process:
-        from omnimask.report import write_report
-
-        print(f"report: {write_report(out)}")
-    return out
-
-
 def _accelerator(recipe: Recipe, out: Path) -> Accelerator:
     precision = recipe.run.precision
     if precision == "auto":
         precision = "bf16" if torch.cuda.is_available() else "fp32"
     tracker = recipe.run.tracker
     return Accelerator(
+        # Said outright, or several processes on CPUs would not find one another.
+        cpu=not torch.accelerator.is_available(),
         mixed_precision="bf16" if precision == "bf16" else "no",
         log_with=None if tracker == "none" else tracker,
         project_dir=str(out),

@@ -24,10 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from omnimask.attention import attend_plainly
 from omnimask.batch import Group
 from omnimask.data import Shard, Steps, fit, open_streams
-from omnimask.model import MaskedModel
+from omnimask.model import MaskedModel, build_model
 from omnimask.objective import total_loss
 from omnimask.optim import build_optimizer
-from omnimask.trainer import build_model
 from omnimask.versions import versions
 from recipes.omni import quickstart
 

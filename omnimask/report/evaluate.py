@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from omnimask.backbone import Backbone
 from omnimask.data import StreamReader
-from omnimask.model import GroupView, MaskedModel
+from omnimask.model import GroupView, MaskedModel, build_model
 from omnimask.objective import Objective, counted_truths, evaluate_objective
 from omnimask.probe import Features, Label, mean_features
 from omnimask.recipe import Recipe
@@ -17,7 +17,6 @@ from omnimask.report.baselines import fit_constant
 from omnimask.report.samples import Batch, Unreadable, choose_samples, read_batches, spread
 from omnimask.rng import permutation
 from omnimask.targets import Truth
-from omnimask.trainer import build_model
 
 MAX_FIT_SAMPLES = 512
 MAX_FIT_TOKENS = 2048
@@ -204,7 +203,9 @@ class _Truths:
         }
 
     def _width(self, objective: Objective) -> int:
-        return self.model.heads[objective.name].out_features  # type: ignore[return-value]
+        head = self.model.heads[objective.name]
+        assert isinstance(head, nn.Linear), "model.py builds every head as one linear layer"
+        return head.out_features
 
 
 def _thinned(rows: Tensor, count: int) -> Tensor:

@@ -10,7 +10,7 @@ from omnimask.batch import Group
 from omnimask.checkpoint import last_checkpoint, load_checkpoint, write_json
 from omnimask.data import StreamReader, open_held_out, open_streams
 from omnimask.hardware import hardware
-from omnimask.model import MaskedModel
+from omnimask.model import MaskedModel, build_model
 from omnimask.recipe import Recipe
 from omnimask.report.evaluate import Evaluated, evaluate_stream, untrained_backbones
 from omnimask.report.history import drop_repeated, read_lines, trained_seconds
@@ -20,7 +20,6 @@ from omnimask.report.pictures import Gallery, draw_group
 from omnimask.report.results import Results
 from omnimask.report.samples import Unreadable, read_batches, spread
 from omnimask.report.scores import StreamScore, score_stream
-from omnimask.trainer import build_model
 
 
 def write_report(run: Path) -> Path:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 def command(data: Path, out: Path, *settings: str, launcher: tuple[str, ...] = ()) -> list[str]:
-    start = [sys.executable, "-m", *launcher, "omnimask"] if not launcher else list(launcher)
+    start = launcher or (sys.executable, "-m", "omnimask")
     sets = [f"data.root={data}", "optim.steps=10", "run.checkpoint_every=3", *settings]
     return [
         *start,
@@ -133,15 +133,8 @@ def test_two_processes_equal_one_with_twice_the_batch(sample_data: Path, tmp_pat
     halves = [f"data.streams.{name}.batch_size=2" for name in names]
     launcher = (
         sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--cpu",
-        "--num_processes=2",
-        "--num_machines=1",
-        "--mixed_precision=no",
-        "--dynamo_backend=no",
-        "-m",
-        "omnimask",
+        *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
+        *("-m", "omnimask"),
     )
     run(sample_data, tmp_path / "one")
     run(sample_data, tmp_path / "two", *halves, launcher=launcher)

@@ -10,11 +10,10 @@ import torch
 from omnimask.batch import Group
 from omnimask.data import Shard, Steps, fit, open_streams
 from omnimask.encoder import Encoder
-from omnimask.model import MaskedModel
+from omnimask.model import MaskedModel, build_model
 from omnimask.objective import total_loss
 from omnimask.optim import build_optimizer
 from omnimask.recipe import Recipe, Stream
-from omnimask.trainer import build_model
 from recipes.omni import debug, latent, omni, quickstart
 from tests.sync_watch import SyncWatch
 

@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from omnimask.cost import measure_cost
-from omnimask.trainer import build_model
+from omnimask.model import build_model
 from tests.unit.toy_recipe import first_batch, loss_of, toy_recipe, with_teacher
 
 

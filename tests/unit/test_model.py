@@ -10,12 +10,11 @@ from omnimask.batch import Group
 from omnimask.decoders import CrossAttentionDecoder, NoDecoder, SelfAttentionDecoder
 from omnimask.encoder import Encoder
 from omnimask.masking.full import full_plan
-from omnimask.model import MaskedModel
+from omnimask.model import MaskedModel, build_model
 from omnimask.objective import LossSum
 from omnimask.recipe import Recipe
 from omnimask.teacher import update_teacher
 from omnimask.tokens import Layout
-from omnimask.trainer import build_model
 from tests.sync_watch import SyncWatch
 from tests.unit.toy_recipe import first_batch, loss_of, toy_recipe, with_teacher
 

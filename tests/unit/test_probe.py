@@ -7,6 +7,7 @@ from sklearn.metrics import r2_score
 
 from omnimask.data import fit, open_held_out
 from omnimask.errors import DataError
+from omnimask.model import build_model
 from omnimask.probe import (
     Features,
     collect_features,
@@ -18,7 +19,6 @@ from omnimask.probe import (
     standardise,
     wilson_interval,
 )
-from omnimask.trainer import build_model
 from tests.unit.toy_recipe import toy_recipe
 
 

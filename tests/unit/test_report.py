@@ -189,12 +189,13 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path: Path):
 
 
 def test_only_the_lines_that_count_after_a_restart_are_kept():
-    steps = [10, 20, 30, 40, 25, 35]
+    steps = [10, 20, 30, 40, 20, 25]
     lines = [{"step": step, "seconds_per_step": 2.0} for step in steps]
     kept = drop_repeated(lines)
-    assert [line["step"] for line in kept] == [10, 20, 25, 35]
-    assert kept[-1] is lines[-1]
-    assert trained_seconds(kept) == 70.0
+    assert [line["step"] for line in kept] == [10, 20, 25]
+    assert kept[1:] == lines[4:]
+    assert kept[1] is lines[4]
+    assert trained_seconds(kept) == 50.0
 
 
 def test_a_broken_line_is_named(tmp_path: Path):
