@@ -131,7 +131,7 @@ def quickstart() -> Recipe:
     Status: runs; held-out losses and kNN accuracies are in its report
     """
     batch_sizes = {
-        "image": 40,
+        "image": 24,
         "video": 4,
         "audio": 8,
         "points": 8,
@@ -147,7 +147,7 @@ def quickstart() -> Recipe:
         decoders={"main": SelfAttentionDecoder(width=128, depth=2, num_heads=4)},
         objectives=_objectives(),
         data=Data(root="data/sample", streams=_sample_streams(batch_sizes)),
-        optim=Optim(steps=500, lr=1e-3, warmup_steps=50),
+        optim=Optim(steps=400, lr=1e-3, warmup_steps=40),
         run=Run(num_workers=1, checkpoint_every=100),
     )
 
