@@ -112,9 +112,9 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; an `OmnimaskError` is printed without a traceback and gives exit status 2."""
     parsed = _parser().parse_args(arguments)
-    # Before torch is loaded: OpenMP threads that wait should sleep. Loader workers share their
-    # cores, and a spinning thread can make a step many times slower.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Before torch is loaded: OpenMP threads that wait should spin briefly and then sleep. Loader
+    # workers share their cores, and long spinning can make a step many times slower.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     try:
         parsed.run_command(parsed)
     except OmnimaskError as error:
