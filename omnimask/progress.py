@@ -64,7 +64,8 @@ class Progress:
 
     def _describe(self, numbers: Mapping[str, Any]) -> str:
         losses = " ".join(f"{name} {numbers[f'loss/{name}']:.3f}" for name in self.names)
+        # The objectives last: a narrow terminal cuts the end of the line.
         return (
-            f"loss {numbers['loss']:.3f} ({losses}) · {numbers['tokens_per_s']:,.0f} tokens/s · "
-            f"waiting for data {numbers['data_wait']:.0%} · lr {numbers['lr']:.1e}"
+            f"loss {numbers['loss']:.3f} · {numbers['tokens_per_s']:,.0f} tokens/s · waiting for "
+            f"data {numbers['data_wait']:.0%} · lr {numbers['lr']:.1e} · {losses}"
         )
