@@ -1,6 +1,7 @@
 """Reading points and meshes: surface sampling, normals, missing returns, augmentation."""
 
 import dataclasses
+import importlib
 import sys
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def test_the_surface_is_sampled_evenly(tmp_path: Path) -> None:
 
 
 def test_mesh_formats_agree(tmp_path: Path) -> None:
-    open3d = pytest.importorskip("open3d", exc_type=ImportError)
+    open3d = importlib.import_module("open3d")
     (tmp_path / "a.obj").write_text(obj_text(CUBE, CUBE_QUADS))
     (tmp_path / "b.off").write_text("OFF" + off_text(CUBE, CUBE_QUADS))  # as in ModelNet40
     mesh = read_obj(tmp_path / "a.obj")
@@ -65,7 +66,7 @@ def test_mesh_formats_agree(tmp_path: Path) -> None:
 def test_a_damaged_stl_is_named_and_nothing_is_printed(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("open3d", exc_type=ImportError)
+    importlib.import_module("open3d")
     (tmp_path / "letter.stl").write_text("Dear reader,\n")
     with pytest.raises(DataError, match=r"letter\.stl"):
         PointFiles().open(str(tmp_path), PointGroups()).read(0, Draw(key=0))
@@ -99,7 +100,7 @@ def test_normals_come_from_the_file_or_are_estimated(tmp_path: Path) -> None:
     named = PointFiles(columns=(*PLACE, *NORMAL)).open(str(tmp_path), groups)
     sample = named.read(0, Draw(key=0, augment=False))
     assert (sample["xyz"] * sample["features"]).sum(dim=1).min() > 0.8
-    pytest.importorskip("open3d", exc_type=ImportError)
+    importlib.import_module("open3d")
     source = PointFiles(estimate_normals=True).open(str(tmp_path), groups)
     sample = source.read(0, Draw(key=0, augment=False))
     agreement = (sample["xyz"] * sample["features"]).sum(dim=1)

@@ -1,5 +1,6 @@
 """Point tables from files; Open3D, NumPy and hand-written bytes are the independent writers."""
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ RGB = np.random.default_rng(1).integers(0, 256, size=(40, 3)).astype(np.uint8)
 
 
 def written_by_open3d(path: Path, **options: bool) -> Path:
-    open3d = pytest.importorskip("open3d", exc_type=ImportError)
+    open3d = importlib.import_module("open3d")
     cloud = open3d.geometry.PointCloud()
     cloud.points = open3d.utility.Vector3dVector(XYZ.astype(np.float64))
     cloud.colors = open3d.utility.Vector3dVector(RGB / 255.0)
@@ -53,7 +54,7 @@ def test_what_open3d_writes(tmp_path: Path, suffix: str, options: dict[str, bool
 
 def test_a_long_repetitive_compressed_pcd(tmp_path: Path) -> None:
     """Long runs make LZF write copies that overlap themselves."""
-    open3d = pytest.importorskip("open3d", exc_type=ImportError)
+    open3d = importlib.import_module("open3d")
     rows = np.tile(np.repeat([[1.0, 2, 3], [4, 5, 6]], 700, axis=0), (3, 1))
     rows[::97] += np.arange(len(rows[::97]))[:, None]
     cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(rows))
@@ -65,7 +66,7 @@ def test_a_long_repetitive_compressed_pcd(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ascii_text", [True, False], ids=["text", "binary"])
 def test_faces_of_a_ply_mesh(tmp_path: Path, ascii_text: bool) -> None:
-    open3d = pytest.importorskip("open3d", exc_type=ImportError)
+    open3d = importlib.import_module("open3d")
     mesh = open3d.geometry.TriangleMesh.create_sphere(1.0, resolution=5)
     path = tmp_path / "mesh.ply"
     open3d.io.write_triangle_mesh(str(path), mesh, write_ascii=ascii_text)
