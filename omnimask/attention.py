@@ -26,7 +26,10 @@ def attend(
     key_ok: Bool[Tensor, "r m"] | None = None,
 ) -> Float[Tensor, "r h n d"]:
     """Softmax attention on one dense block; keys that are not `key_ok` are never attended to."""
-    mask = None if key_ok is None else key_ok[:, None, None, :]
+    return _attend_masked(q, k, v, None if key_ok is None else key_ok[:, None, None, :])
+
+
+def _attend_masked(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     if _plain_is_faster(q, k.shape[2]):
         return attend_plainly(q, k, v, mask)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
@@ -70,6 +73,24 @@ def _attend_block(
         unpack(x, n).transpose(1, 2) for x, n in ((q, lengths), (k, key_lengths), (v, key_lengths))
     ]
     out = attend(rows[0], rows[1], rows[2], _valid_keys(key_lengths, q.device))
+    return pack(out.transpose(1, 2), lengths)
+
+
+def attend_allowed(
+    q: Float[Tensor, "t h d"],
+    k: Float[Tensor, "t h d"],
+    v: Float[Tensor, "t h d"],
+    *,
+    lengths: Lengths,
+    allowed: Bool[Tensor, "r heads n n"],
+) -> Float[Tensor, "t h d"]:
+    """Each token of a row attends to those of the row that `allowed` (query, key) says, per head.
+
+    n is the longest row, and `heads` all heads or 1 for all alike. A token needs at least one key,
+    padded ones too, and no real token may attend to a padded one. Always on dense blocks.
+    """
+    rows = [unpack(x, lengths).transpose(1, 2) for x in (q, k, v)]
+    out = _attend_masked(rows[0], rows[1], rows[2], allowed)
     return pack(out.transpose(1, 2), lengths)
 
 
@@ -146,12 +167,19 @@ class Attention(nn.Module):
         angles: Float[Tensor, "t half"] | None = None,
         context: Float[Tensor, "s context"] | None = None,
         context_groups: Sequence[Lengths] | None = None,
+        allowed: Bool[Tensor, "r heads n m"] | None = None,
     ) -> Float[Tensor, "t dim"]:
+        """`allowed` narrows one group's attention to itself; `attend_allowed` says how."""
         q, k, v = self._project(x, context)
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
         if angles is not None:
             q, k = rotate(q, angles), rotate(k, angles)
+        if allowed is not None:
+            assert context is None, "only attention of rows to themselves can be narrowed"
+            (lengths,) = groups
+            out = attend_allowed(q, k, v, lengths=lengths, allowed=allowed)
+            return self.proj(out.flatten(1))
         key_groups = groups if context_groups is None else context_groups
         out = attend_packed(q, k, v, groups=groups, key_groups=key_groups, path=self.path)
         return self.proj(out.flatten(1))

@@ -119,13 +119,16 @@ class Encoded:
     num_visible: Lengths
     num_predict: Lengths
 
-    def keep(self, layers: Sequence[int]) -> "Encoded":
-        """The same with only the layers at the given places."""
+    def with_layers(self, layers: Sequence[int], *, among: Sequence[int]) -> "Encoded":
+        """Only the normalised output and `layers`, of an output that was asked for `among`."""
+        if tuple(layers) == tuple(among):
+            return self
+        places = [0, *(1 + among.index(layer) for layer in layers)]
         return replace(
             self,
-            prefix=tuple(self.prefix[i] for i in layers),
-            visible=tuple(self.visible[i] for i in layers),
-            predict=tuple(self.predict[i] for i in layers),
+            prefix=tuple(self.prefix[i] for i in places),
+            visible=tuple(self.visible[i] for i in places),
+            predict=tuple(self.predict[i] for i in places),
         )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from omnimask.attention import Attention, AttentionPath
@@ -60,12 +60,14 @@ def check_heads(owner: str, width: int, num_heads: int) -> None:
 class Rows:
     """How the packed sequence is cut: per group, the lengths of its rows; and their randomness.
 
-    `rngs` has one `Rng` per group, one stream per row; without it no branch is dropped.
+    `rngs` has one `Rng` per group, one stream per row; without it no branch is dropped. `allowed`
+    narrows, in a single group, which tokens of a row see one another (`attend_allowed`).
     """
 
     groups: tuple[Lengths, ...]
     angles: Float[Tensor, "t half"] | None = None
     rngs: tuple[Rng, ...] | None = None
+    allowed: Bool[Tensor, "r heads n n"] | None = None
 
 
 class DropPath(nn.Module):
@@ -106,7 +108,9 @@ class Block(nn.Module):
         self.drop2 = DropPath(drop_path, f"{name} mlp")
 
     def forward(self, x: Float[Tensor, "t d"], rows: Rows) -> Float[Tensor, "t d"]:
-        attended = self.attn(self.norm1(x), groups=rows.groups, angles=rows.angles)
+        attended = self.attn(
+            self.norm1(x), groups=rows.groups, angles=rows.angles, allowed=rows.allowed
+        )
         x = x + self.drop1(self.scale1(attended), rows)
         return x + self.drop2(self.scale2(self.mlp(self.norm2(x))), rows)
 

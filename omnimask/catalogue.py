@@ -63,6 +63,10 @@ def _recipes_in(path: Path) -> list[RecipeEntry]:
 
 
 def _is_recipe(function: ast.FunctionDef) -> bool:
+    arguments = function.args
+    required = len(arguments.args) - len(arguments.defaults)
+    if required or None in arguments.kw_defaults:
+        return False
     return function.returns is not None and ast.unparse(function.returns).strip("'\"") == "Recipe"
 
 

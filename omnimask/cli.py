@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import inspect
 import os
 import sys
 import types
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
 
 
 def load_named_recipe(reference: str) -> "Recipe":
-    """Calls the recipe function named by `package.module:function`, such as recipes.omni:omni."""
-    module_name, colon, function = reference.partition(":")
+    """Calls the recipe function named by `package.module:function`, such as recipes.omni:omni.
+
+    A third part is the function's argument: `recipes.mae:cpu:audio` calls `cpu("audio")`.
+    """
+    module_name, colon, rest = reference.partition(":")
+    function, _, argument = rest.partition(":")
     if not colon:
         raise RecipeError(f"a recipe is named module:function, got {reference!r}")
     sys.path.insert(0, str(Path.cwd()))  # a user's own module beside the data
@@ -40,12 +45,22 @@ def load_named_recipe(reference: str) -> "Recipe":
         raise RecipeError(
             f"{module_name} has no recipe {function!r}; {nearest_names(function, known)}"
         )
-    recipe = vars(module)[function]()
+    recipe = _call(vars(module)[function], argument, reference)
     from omnimask.recipe import Recipe
 
     if not isinstance(recipe, Recipe):
         raise RecipeError(f"{reference} returned a {type(recipe).__name__}, not a Recipe")
     return recipe
+
+
+def _call(function: types.FunctionType, argument: str, reference: str) -> object:
+    parameters = inspect.signature(function).parameters
+    if argument and not parameters:
+        raise RecipeError(
+            f"{reference}: {function.__name__} takes no argument; write "
+            f"{function.__module__}:{function.__name__}"
+        )
+    return function(argument) if argument else function()
 
 
 def _pretrain(arguments: argparse.Namespace) -> None:

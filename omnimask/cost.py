@@ -92,7 +92,7 @@ def _remember(saved: dict[int, int], tensor: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _stream_tokens(model: MaskedModel, group: Group) -> StreamTokens:
-    view = model.view(group)
+    view = model.views([group])[0]
     plans = model.masks(view, 0.0)
     return StreamTokens(
         stream=group.stream,

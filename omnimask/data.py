@@ -12,9 +12,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from omnimask.batch import Group
 from omnimask.errors import DataError
+from omnimask.frozen import check_grids, fill_frozen
 from omnimask.modality import Draw, Files, Sample, Source
 from omnimask.recipe import Recipe, Stream
 from omnimask.rng import fold_key, permutation
+from omnimask.teacher import FrozenTeacher
 
 _REPLACEMENT_TRIES = 20  # bad samples in a row before a data folder is called unusable
 
@@ -220,14 +222,24 @@ def open_held_out(recipe: Recipe) -> list[StreamReader]:
 
 
 def fit(recipe: Recipe) -> Recipe:
-    """The recipe with every modality's statistics measured on its first stream's training files."""
+    """The recipe with every modality's statistics measured on its first stream's training files.
+
+    A frozen teacher is filled with what its run tells of it.
+
+    RecipeError where the teacher cuts a modality into other tokens.
+    """
     fitted = []
     for modality in recipe.modalities:
         files = next(
             s.files[modality.name] for s in recipe.data.streams if modality.name in s.files
         )
         fitted.append(modality.fit(files.open(recipe.data.root, modality)))
-    return replace(recipe, modalities=tuple(fitted))
+    teacher = recipe.teacher
+    if isinstance(teacher, FrozenTeacher):
+        teacher = fill_frozen(teacher)
+    recipe = replace(recipe, modalities=tuple(fitted), teacher=teacher)
+    check_grids(recipe)
+    return recipe
 
 
 def _outlive_signals(worker: int) -> None:

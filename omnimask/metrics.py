@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -10,8 +10,10 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from omnimask.data import StepBatch
+from omnimask.health import collapsed
 from omnimask.objective import LossSum
 from omnimask.recipe import Recipe
+from omnimask.teacher import Teacher
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +26,7 @@ class StepReport:
     skipped: Tensor
     learning_rate: float
     num_tokens: int
+    health: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class StepMeter:
@@ -61,9 +64,13 @@ class StepMeter:
         for was_skipped in skipped:
             self.skipped_in_a_row = self.skipped_in_a_row + 1 if was_skipped else 0
         tokens = sum(report.num_tokens for report in self.reports)
+        health = {name: value.item() for name, value in self.reports[-1].health.items()}
+        teacher = self.recipe.teacher
+        if isinstance(teacher, Teacher):
+            health["teacher_decay"] = teacher.decay_at(step / self.recipe.optim.steps)
         summary = {
             "step": step,
-            "loss": sum(weights[name] * loss for name, loss in losses.items()),
+            "loss": sum(weights.get(name, 1.0) * loss for name, loss in losses.items()),
             **{f"loss/{name}": loss for name, loss in losses.items()},
             **{f"tokens/{name}": count for name, (_, count) in totals.items()},
             "grad_norm": sum(norms) / len(norms),
@@ -72,6 +79,8 @@ class StepMeter:
             "data_wait": self.wait_s / seconds,
             "seconds_per_step": seconds / len(self.reports),
             "skipped_in_a_row": self.skipped_in_a_row,
+            **health,
+            "collapsed": collapsed(health),
             "skipped": [
                 {"step": report.step, "samples": names}
                 for report, names, bad in zip(self.reports, self.names, skipped, strict=True)

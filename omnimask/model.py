@@ -1,7 +1,7 @@
 """One step: tokens, targets, masks, encode, decode, losses. Nothing here knows a modality."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -10,30 +10,23 @@ from torch import Tensor, nn
 from omnimask.backbone import Backbone, Encoded, EncodeItem
 from omnimask.batch import Group
 from omnimask.blocks import initialise
-from omnimask.masking.full import full_plan
+from omnimask.group_view import GroupView, split_group
+from omnimask.health import measure_health
+from omnimask.late_targets import Decoded, LateTarget
 from omnimask.masking.plan import MaskPlan
 from omnimask.modality import Modality
 from omnimask.objective import (
     LossSum,
     Objective,
-    count_tokens,
-    evaluate_objective,
+    align,
+    align_late,
     find_span,
+    sum_losses,
+    token_losses,
 )
-from omnimask.packing import unpack
 from omnimask.recipe import Recipe
-from omnimask.targets import Truth, View
-from omnimask.teacher import copy_as_teacher
-from omnimask.tokens import Layout, Tokens, layout_of
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GroupView:
-    """One group as tokens: what targets and masks are made from."""
-
-    group: Group
-    tokens: Mapping[str, Tokens]
-    layout: Layout
+from omnimask.targets import Target, TrainedTarget, Truth, View
+from omnimask.teacher_network import build_teacher
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,11 +42,14 @@ class Masked:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """Per objective, the sum of its per-token losses and their count; and how many tokens went
-    through the encoder. Reducing over ranks and micro-batches is the trainer's part.
+    through the encoder. A part with a loss of its own (a codebook, prototypes) stands among the
+    sums as "own/<name>". `health` has scalars to watch, if they were asked for. Reducing over ranks
+    and micro-batches is the trainer's part.
     """
 
     sums: dict[str, LossSum]
     num_tokens: int
+    health: dict[str, Tensor] = field(default_factory=dict)
 
 
 class MaskedModel(nn.Module):
@@ -72,129 +68,160 @@ class MaskedModel(nn.Module):
                 for name, decoder in recipe.decoders.items()
             }
         )
+        teacher_dim = recipe.teacher_encoder.width
         self.heads = nn.ModuleDict(
             {
                 objective.name: _head(
                     recipe.decoders[objective.decoder].output_width(encoder),
                     objective.target.num_predicted(
-                        self.modalities[objective.modality], encoder.width
+                        self.modalities[objective.modality], teacher_dim
                     ),
                 )
                 for objective in recipe.objectives
             }
         )
-        self.teacher = copy_as_teacher(self.backbone) if recipe.teacher else None
+        self.targets = nn.ModuleDict(
+            {
+                objective.name: objective.target.build(teacher_dim)
+                for objective in recipe.objectives
+                if isinstance(objective.target, TrainedTarget)
+            }
+        )
+        self.teacher = build_teacher(
+            recipe,
+            self.backbone,
+            decoders=dict(self.decoders.items()),
+            heads=dict(self.heads.items()),
+        )
         self.layers = tuple(
             dict.fromkeys(layer for d in recipe.decoders.values() for layer in d.layers(encoder))
         )
 
-    def train(self, mode: bool = True) -> "MaskedModel":
-        super().train(mode)
-        if self.teacher is not None:
-            self.teacher.eval()
-        return self
-
-    def forward(self, batch: Sequence[Group], progress: float = 0.0) -> Outcome:
-        views = [self.view(group) for group in batch]
-        truths = self.truths(views)
-        masked = self.encode(views, progress=progress)
+    def forward(
+        self, batch: Sequence[Group], progress: float = 0.0, watch: bool = False
+    ) -> Outcome:
+        views = self.views(batch)
         sums: dict[str, LossSum] = {}
+        truths = self._truths(views, own=sums)
+        masked = self.encode(views, progress=progress)
         for item in masked:
-            for name, predicted in self.predictions(item).items():
-                part = evaluate_objective(
-                    self.objectives[name],
-                    predicted,
-                    truths[item.number][name],
-                    layout=item.view.layout,
-                    plan=item.plan,
-                )
-                sums[name] = sums[name] + part if name in sums else part
+            self._evaluate(item, truths[item.number], sums)
+        order = [*self.objectives, *(name for name in sums if name not in self.objectives)]
         return Outcome(
-            sums={name: sums[name] for name in self.objectives if name in sums},
+            sums={name: sums[name] for name in order if name in sums},
             num_tokens=sum(
                 sum(item.encoded.num_visible) + sum(item.encoded.num_predict) for item in masked
             ),
+            health=self._health(masked) if watch else {},
         )
+
+    def _evaluate(
+        self, item: Masked, truths: Mapping[str, Truth], sums: dict[str, LossSum]
+    ) -> None:
+        """Adds the losses of one group under one plan to `sums`."""
+        layout, plan = item.view.layout, item.plan
+        features, own = self.decode(item)
+        for name, loss in own.items():
+            count = torch.full_like(loss, float(sum(plan.num_visible)))
+            _add(sums, f"own/{name}", LossSum(total=loss, count=count))
+        decoded = Decoded(
+            plan=plan,
+            num_tokens=layout.valid.shape[1],
+            features={name: rows.detach() for name, rows in features.items()},
+        )
+        for objective in self._objectives_of(item.view):
+            predicted = self.heads[objective.name](features[objective.decoder])
+            aligned = (
+                align_late(objective, decoded, layout=layout)
+                if isinstance(objective.target, LateTarget)
+                else align(objective, truths[objective.name], layout=layout, plan=plan)
+            )
+            losses = token_losses(objective, predicted, aligned)
+            _add(sums, objective.name, sum_losses(losses, aligned.known))
+            decoded.losses[objective.name] = losses.detach()
+            decoded.counted[objective.name] = aligned.known
 
     @torch.no_grad()
     def counts(self, batch: Sequence[Group], progress: float) -> dict[str, Tensor]:
         """The counts that `forward` will return, without encoding anything."""
-        views = [self.view(group) for group in batch]
-        counts: dict[str, Tensor] = {}
-        for view, truths in zip(views, self.truths(views), strict=True):
+        views = self.views(batch)
+        sums: dict[str, LossSum] = {}
+        truths = self._truths(views, own=sums)
+        for view, known in zip(views, truths, strict=True):
             for plan in self.masks(view, progress):
-                for name, truth in truths.items():
-                    count = count_tokens(
-                        self.objectives[name], truth, layout=view.layout, plan=plan
-                    )
-                    counts[name] = counts[name] + count if name in counts else count
-        return counts
+                self._count(view, plan, known, sums)
+        return {name: part.count for name, part in sums.items()}
+
+    def _count(
+        self,
+        view: GroupView,
+        plan: MaskPlan,
+        truths: Mapping[str, Truth],
+        sums: dict[str, LossSum],
+    ) -> None:
+        nothing = view.layout.valid.new_zeros((), dtype=torch.float32)
+        shown = torch.full_like(nothing, float(sum(plan.num_visible)))
+        for name in dict.fromkeys(o.decoder for o in self._objectives_of(view)):
+            _add(sums, f"own/{name}", LossSum(total=nothing, count=shown))
+        decoded = Decoded(plan=plan, num_tokens=view.layout.valid.shape[1])
+        for objective in self._objectives_of(view):
+            aligned = (
+                align_late(objective, decoded, layout=view.layout, counting=True)
+                if isinstance(objective.target, LateTarget)
+                else align(objective, truths[objective.name], layout=view.layout, plan=plan)
+            )
+            count = aligned.known.sum(dtype=torch.float32)
+            _add(sums, objective.name, LossSum(total=nothing, count=count))
+            decoded.counted[objective.name] = aligned.known
 
     def masks(self, view: GroupView, progress: float) -> list[MaskPlan]:
-        """The masks of one group: a pure function of its samples' keys."""
-        return self.recipe.masker(view.layout, view.group.rng.child("mask"), None, progress)
+        """The masks of one group: a pure function of its samples' keys, and of hints if asked."""
+        return self.recipe.masker(view.layout, view.group.rng.child("mask"), view.hints, progress)
 
-    def view(self, group: Group) -> GroupView:
-        """The group's modalities as tokens, in the recipe's order."""
-        tokens = {
-            name: modality.split(group.raw[name])
-            for name, modality in self.modalities.items()
-            if name in group.raw
-        }
-        return GroupView(group=group, tokens=tokens, layout=layout_of(tokens))
+    def views(self, batch: Sequence[Group]) -> list[GroupView]:
+        """The groups' modalities as tokens, and what the teacher says of them."""
+        views = [split_group(group, self.modalities) for group in batch]
+        return views if self.teacher is None else self.teacher.look(views)
 
-    @torch.no_grad()
     def truths(self, views: Sequence[GroupView]) -> list[dict[str, Truth]]:
-        """Per view, each objective's target for every token, from the unmasked view."""
-        layers = self._teacher_layers()
-        features = self.features(views, layers=layers) if layers else [{} for _ in views]
+        """Per view, each objective's target for every token, from the unmasked view.
+
+        Late targets, which need predictions, are not among them.
+        """
+        return self._truths(views, own={})
+
+    def _truths(
+        self, views: Sequence[GroupView], own: dict[str, LossSum]
+    ) -> list[dict[str, Truth]]:
+        """Adds the losses of targets that are trained themselves to `own`."""
         return [
             {
-                objective.name: self._truth(objective, view, feature)
-                for objective in self.recipe.objectives
-                if objective.modality in view.tokens
+                objective.name: self._truth(objective, view, own)
+                for objective in self._objectives_of(view)
+                if not isinstance(objective.target, LateTarget)
             }
-            for view, feature in zip(views, features, strict=True)
+            for view in views
         ]
 
-    def _truth(
-        self, objective: Objective, view: GroupView, features: Mapping[int, Tensor]
-    ) -> Truth:
+    def _truth(self, objective: Objective, view: GroupView, own: dict[str, LossSum]) -> Truth:
         span = find_span(view.layout, objective.modality)
         assert span is not None, "asked only for modalities of the view"
-        teacher = tuple(
-            features[layer][:, span.start : span.stop] for layer in objective.target.teacher_layers
+        seen = View(
+            modality=self.modalities[objective.modality],
+            tokens=view.tokens[objective.modality],
+            teacher=tuple(
+                view.teacher[layer][:, span.start : span.stop]
+                for layer in objective.target.teacher_layers
+            ),
         )
         with torch.autocast(view.layout.valid.device.type, enabled=False):
-            return objective.target(
-                View(
-                    modality=self.modalities[objective.modality],
-                    tokens=view.tokens[objective.modality],
-                    teacher=teacher,
-                )
-            )
-
-    def _teacher_layers(self) -> tuple[int, ...]:
-        layers = (n for o in self.recipe.objectives for n in o.target.teacher_layers)
-        return tuple(dict.fromkeys(layers))
-
-    def features(
-        self, views: Sequence[GroupView], *, layers: Sequence[int]
-    ) -> list[dict[int, Float[Tensor, "b n d"]]]:
-        """The teacher's block outputs for every token of every view, zero at invalid ones."""
-        assert self.teacher is not None, "Recipe.validate wants a teacher for such targets"
-        plans = [full_plan(view.layout) for view in views]
-        items = [
-            EncodeItem(tokens=view.tokens, layout=view.layout, plan=plan)
-            for view, plan in zip(views, plans, strict=True)
-        ]
-        return [
-            {
-                layer: _scatter(packed, item.plan, num_tokens=item.layout.valid.shape[1])
-                for layer, packed in zip(layers, encoded.visible[1:], strict=True)
-            }
-            for item, encoded in zip(items, self.teacher(items, layers=layers), strict=True)
-        ]
+            if isinstance(objective.target, Target):
+                with torch.no_grad():
+                    return objective.target(seen)
+            truth, loss = self.targets[objective.name](seen)
+        count = torch.full_like(loss, float(sum(span.num_valid)))
+        _add(own, f"own/{objective.name}", LossSum(total=loss, count=count))
+        return truth
 
     def encode(
         self,
@@ -222,22 +249,39 @@ class MaskedModel(nn.Module):
             for (n, plan), result in zip(places, encoded, strict=True)
         ]
 
+    def decode(self, item: Masked) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """By decoder, its rows (r n d) at the plan's predicted ids, and its own loss if it has one
+        (the sum over the plan's visible tokens).
+        """
+        features: dict[str, Tensor] = {}
+        own: dict[str, Tensor] = {}
+        for name in dict.fromkeys(o.decoder for o in self._objectives_of(item.view)):
+            layers = self.recipe.decoders[name].layers(self.recipe.encoder)
+            encoded = item.encoded.with_layers(layers, among=self.layers)
+            result = self.decoders[name](encoded, item.view.layout, item.plan)
+            if isinstance(result, tuple):
+                result, own[name] = result
+            features[name] = result
+        return features, own
+
     def predictions(self, item: Masked) -> dict[str, Float[Tensor, "r n p"]]:
         """Each objective's prediction at the plan's predicted ids, for the view's modalities."""
-        objectives = [o for o in self.objectives.values() if o.modality in item.view.tokens]
-        decoded: dict[str, Tensor] = {}
-        for name in dict.fromkeys(objective.decoder for objective in objectives):
-            encoded = self._with_layers(item.encoded, name)
-            decoded[name] = self.decoders[name](encoded, item.view.layout, item.plan)
-        return {o.name: self.heads[o.name](decoded[o.decoder]) for o in objectives}
+        features, _ = self.decode(item)
+        objectives = self._objectives_of(item.view)
+        return {o.name: self.heads[o.name](features[o.decoder]) for o in objectives}
 
-    def _with_layers(self, encoded: Encoded, decoder: str) -> Encoded:
-        """`encoded` with just the layers that this decoder reads."""
-        layers = self.recipe.decoders[decoder].layers(self.recipe.encoder)
-        if layers == self.layers:
-            return encoded
-        keep = [0, *(1 + self.layers.index(layer) for layer in layers)]
-        return encoded.keep(keep)
+    def _objectives_of(self, view: GroupView) -> list[Objective]:
+        return [o for o in self.recipe.objectives if o.modality in view.tokens]
+
+    def _health(self, masked: Sequence[Masked]) -> dict[str, Tensor]:
+        items = [(item.view.layout, item.plan, item.encoded.visible[0]) for item in masked]
+        health = measure_health(items)
+        parts = [*self.targets.items(), *self.decoders.items()]
+        for name, module in parts:
+            of_module = getattr(module, "health", None)
+            if of_module is not None:
+                health |= {f"{key}/{name}": value for key, value in of_module().items()}
+        return health
 
 
 def build_model(recipe: Recipe) -> MaskedModel:
@@ -245,6 +289,10 @@ def build_model(recipe: Recipe) -> MaskedModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         return MaskedModel(recipe)
+
+
+def _add(sums: dict[str, LossSum], name: str, part: LossSum) -> None:
+    sums[name] = sums[name] + part if name in sums else part
 
 
 def _modalities_reaching(recipe: Recipe, decoder: str) -> tuple[Modality, ...]:
@@ -266,14 +314,3 @@ def _head(width: int, num_predicted: int) -> nn.Linear:
     head = nn.Linear(width, num_predicted)
     initialise(head)
     return head
-
-
-def _scatter(
-    packed: Float[Tensor, "t d"], plan: MaskPlan, *, num_tokens: int
-) -> Float[Tensor, "b n d"]:
-    """Packed visible tokens back at their places in the (b n) sequence."""
-    rows = unpack(packed, plan.num_visible, width=plan.visible_ids.shape[1])
-    placed = rows.new_zeros(rows.shape[0], num_tokens, rows.shape[2])
-    ids = plan.visible_ids[:, :, None].expand_as(rows)
-    # Padded ids are 0 and their rows are zero, so adding leaves token 0 as it is.
-    return placed.scatter_add_(1, ids, rows)

@@ -5,20 +5,21 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from omnimask.errors import RecipeError
+from omnimask.late_targets import Decoded, LateTarget
 from omnimask.masking.plan import MaskPlan
-from omnimask.targets import Target, Truth
+from omnimask.targets import Target, TrainedTarget, Truth
 from omnimask.tokens import Layout, Span
 
 
 @runtime_checkable
 class Loss(Protocol):
-    """A function `(predicted (r n p), truth (r n t)) -> (r n)`, in fp32."""
-
-    __name__: str
+    """A function, or a frozen record with fields, `(predicted (r n p), truth (r n t)) -> (r n)`,
+    in fp32.
+    """
 
     def __call__(self, predicted: Tensor, truth: Tensor, /) -> Tensor: ...
 
@@ -33,7 +34,7 @@ class Objective:
 
     name: str
     modality: str
-    target: Target
+    target: Target | TrainedTarget | LateTarget
     loss: Loss
     decoder: str = "main"
     where: Literal["hidden", "visible", "all"] = "hidden"
@@ -71,27 +72,42 @@ def _rows_of(values: Tensor, ids: Tensor, copies: int) -> Tensor:
     return values[samples, ids]
 
 
-def _counted(
-    objective: Objective, truth: Truth, *, layout: Layout, plan: MaskPlan
-) -> tuple[Bool[Tensor, "r n_predict"], Int64[Tensor, "r n_predict"]]:
-    """Which predicted tokens the objective counts, and the ids of all within its modality."""
+def asked(objective: Objective, *, layout: Layout, plan: MaskPlan) -> Bool[Tensor, "r n_predict"]:
+    """Which predicted tokens are the objective's, by their modality and by its `where`."""
     span = find_span(layout, objective.modality)
     assert span is not None, "model.py evaluates an objective only on groups with its modality"
-    inside = (plan.predict_ids >= span.start) & (plan.predict_ids < span.stop)
+    found = (plan.predict_ids >= span.start) & (plan.predict_ids < span.stop) & plan.predict_ok
+    if objective.where == "all":
+        return found
+    visible = _was_visible(plan, layout.valid.shape[1])
+    return found & (visible if objective.where == "visible" else ~visible)
+
+
+def align(objective: Objective, truth: Truth, *, layout: Layout, plan: MaskPlan) -> Truth:
+    """The truth at the predicted tokens, (r n_predict t); known where the objective counts it."""
+    span = find_span(layout, objective.modality)
+    assert span is not None
     ids = (plan.predict_ids - span.start).clamp(0, len(span) - 1)
-    counted = plan.predict_ok & inside & _rows_of(truth.known, ids, plan.copies)
-    if objective.where != "all":
-        visible = _was_visible(plan, layout.valid.shape[1])
-        counted = counted & (visible if objective.where == "visible" else ~visible)
-    return counted, ids
+    known = asked(objective, layout=layout, plan=plan) & _rows_of(truth.known, ids, plan.copies)
+    return Truth(values=_rows_of(truth.values, ids, plan.copies), known=known)
+
+
+def align_late(
+    objective: Objective, decoded: Decoded, *, layout: Layout, counting: bool = False
+) -> Truth:
+    """The same for a late target; with `counting` the values are left out."""
+    target = objective.target
+    assert isinstance(target, LateTarget)
+    known = asked(objective, layout=layout, plan=decoded.plan) & target.known(decoded)
+    values = known[:, :, None].float() if counting else target.values(decoded)
+    return Truth(values=values.detach(), known=known)
 
 
 def count_tokens(
     objective: Objective, truth: Truth, *, layout: Layout, plan: MaskPlan
 ) -> Float[Tensor, ""]:
     """The count that `evaluate_objective` will give, without a prediction."""
-    counted, _ = _counted(objective, truth, layout=layout, plan=plan)
-    return counted.sum(dtype=torch.float32)
+    return align(objective, truth, layout=layout, plan=plan).known.sum(dtype=torch.float32)
 
 
 def counted_truths(
@@ -101,8 +117,17 @@ def counted_truths(
 
     Their number depends on the values, so this waits for the device.
     """
-    counted, ids = _counted(objective, truth, layout=layout, plan=plan)
-    return _rows_of(truth.values, ids, plan.copies)[counted].float()
+    aligned = align(objective, truth, layout=layout, plan=plan)
+    return aligned.values[aligned.known].float()
+
+
+def token_losses(
+    objective: Objective, predicted: Float[Tensor, "r n_predict p"], aligned: Truth
+) -> Float[Tensor, "r n_predict"]:
+    """The loss at every predicted token, zero where the objective does not count it."""
+    with torch.autocast(predicted.device.type, enabled=False):
+        losses = objective.loss(predicted.float(), aligned.values.float())
+    return torch.where(aligned.known, losses, 0.0)
 
 
 def evaluate_objective(
@@ -114,12 +139,14 @@ def evaluate_objective(
     plan: MaskPlan,
 ) -> LossSum:
     """Sum and count over the predicted tokens of the objective's modality where truth is known."""
-    counted, ids = _counted(objective, truth, layout=layout, plan=plan)
-    with torch.autocast(predicted.device.type, enabled=False):
-        losses = objective.loss(predicted.float(), _rows_of(truth.values, ids, plan.copies).float())
-    return LossSum(
-        total=torch.where(counted, losses, 0.0).sum(), count=counted.sum(dtype=torch.float32)
-    )
+    aligned = align(objective, truth, layout=layout, plan=plan)
+    return sum_losses(token_losses(objective, predicted, aligned), aligned.known)
+
+
+def sum_losses(
+    losses: Float[Tensor, "r n_predict"], counted: Bool[Tensor, "r n_predict"]
+) -> LossSum:
+    return LossSum(total=losses.sum(), count=counted.sum(dtype=torch.float32))
 
 
 def total_loss(
@@ -128,8 +155,10 @@ def total_loss(
     """Σ weight · sum / count; `counts` are those of the whole step, over all ranks and batches.
 
     An objective with nothing to predict adds zero: its sum is zero and the divisor at least one.
+    What `weights` does not name (a codebook's own loss) has weight 1.
     """
     terms = [
-        weights[name] * part.total / counts[name].clamp_min(1.0) for name, part in sums.items()
+        weights.get(name, 1.0) * part.total / counts[name].clamp_min(1.0)
+        for name, part in sums.items()
     ]
     return torch.stack(terms).sum()

@@ -1,6 +1,7 @@
 """AdamW with the usual parameter groups, and the learning rate as a function of the step."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,28 +14,62 @@ def learning_rate(optim: Optim, step: int) -> float:
     if step < optim.warmup_steps:
         return optim.lr * (step + 1) / optim.warmup_steps
     share = (step - optim.warmup_steps) / max(optim.steps - optim.warmup_steps, 1)
-    return optim.final_lr + (optim.lr - optim.final_lr) * 0.5 * (1.0 + math.cos(math.pi * share))
+    return _half_cosine(optim.lr, optim.final_lr, share)
+
+
+def weight_decay(optim: Optim, step: int) -> float:
+    """The decay of step 0, 1, ...: half a cosine over the whole run, without warm-up."""
+    if optim.final_weight_decay is None:
+        return optim.weight_decay
+    return _half_cosine(optim.weight_decay, optim.final_weight_decay, step / optim.steps)
+
+
+def _half_cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * share))
 
 
 def build_optimizer(model: nn.Module, optim: Optim) -> torch.optim.AdamW:
-    """Fused AdamW; matrices decay, vectors (biases, norms, scales, embeddings of one) do not."""
+    """Fused AdamW; matrices decay, vectors (biases, norms, scales, embeddings of one) do not.
+
+    The weights of trained targets are groups of their own, with their own peak rate and betas.
+    """
     trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    matrices = [p for name, p in trained if p.ndim >= 2 and not _is_token(name)]
-    others = [p for name, p in trained if p.ndim < 2 or _is_token(name)]
-    groups = [
-        {"params": matrices, "weight_decay": optim.weight_decay},
-        {"params": others, "weight_decay": 0.0},
+    own = [(n, p) for n, p in trained if not is_of_target(n)]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for n, p in own if _decays(n, p)], "decays": True},
+        {"params": [p for n, p in own if not _decays(n, p)], "weight_decay": 0.0},
     ]
+    of_targets = [p for n, p in trained if is_of_target(n)]
+    if of_targets:
+        scale = optim.targets.lr / optim.lr
+        groups.append(
+            {
+                "params": of_targets,
+                "weight_decay": 0.0,
+                "betas": optim.targets.betas,
+                "lr_scale": scale,
+            }
+        )
     return torch.optim.AdamW(groups, lr=optim.lr, betas=optim.betas, fused=True)
 
 
-def _is_token(name: str) -> bool:
-    return name.endswith("prefix")
+def is_of_target(name: str) -> bool:
+    """Whether a parameter belongs to a trained target."""
+    return name.startswith("targets.")
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+def _decays(name: str, parameter: nn.Parameter) -> bool:
+    return parameter.ndim >= 2 and not name.endswith("prefix")
+
+
+def set_schedules(optimizer: torch.optim.Optimizer, optim: Optim, step: int) -> float:
+    """Sets every group's rate and decay for `step`; returns the model's rate."""
+    rate = learning_rate(optim, step)
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("lr_scale", 1.0)
+        if group.get("decays"):
+            group["weight_decay"] = weight_decay(optim, step)
+    return rate
 
 
 def optimizer_tensors(

@@ -12,8 +12,9 @@ from torch import Tensor
 from omnimask.backbone import Backbone, EncodeItem
 from omnimask.data import StreamReader
 from omnimask.errors import DataError
+from omnimask.group_view import GroupView, split_group
 from omnimask.masking.full import full_plan
-from omnimask.model import GroupView, MaskedModel
+from omnimask.model import MaskedModel
 from omnimask.packing import row_of_token
 
 Label = str | float | None
@@ -82,7 +83,8 @@ def collect_features(
     parts = []
     for start in range(0, len(indices), batch_size):
         group = reader.held_out_group(indices[start : start + batch_size]).to(device)
-        parts.append(mean_features(model.backbone, model.view(group)).cpu().numpy())
+        view = split_group(group, model.modalities)
+        parts.append(mean_features(model.backbone, view).cpu().numpy())
     return Features(values=np.concatenate(parts), labels=tuple(reader.label(i) for i in indices))
 
 

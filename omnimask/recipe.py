@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from omnimask.decoders import Decoder, check_hidden
+from omnimask.decoders import Decoder
 from omnimask.encoder import Encoder
-from omnimask.errors import RecipeError, nearest_names
+from omnimask.errors import RecipeError
 from omnimask.masking.plan import Masker
 from omnimask.modality import Files, Modality
 from omnimask.objective import Objective
 from omnimask.records import set_paths
-from omnimask.teacher import Teacher
+from omnimask.teacher import FrozenTeacher, Teacher
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,11 +48,24 @@ class Data:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TargetOptim:
+    """How the weights of trained targets (prototypes) are optimised, apart from the model's.
+
+    `lr` is their peak; it follows the same schedule. They do not decay and are clipped apart.
+    """
+
+    lr: float = 5e-4
+    betas: tuple[float, float] = (0.9, 0.95)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Optim:
     """AdamW with linear warm-up and cosine decay; biases, norms and other vectors do not decay.
 
-    `lr` is the peak, `final_lr` the end. `clip_norm` limits the gradient's global norm, None does
-    not. `accumulate` micro-batches make one step.
+    `lr` is the peak, `final_lr` the end. The weight decay goes from `weight_decay` to
+    `final_weight_decay` by half a cosine, None keeps it. `clip_norm` limits the gradient's global
+    norm, None does not. `accumulate` micro-batches make one step. `targets` is for weights of
+    trained targets alone.
     """
 
     steps: int
@@ -60,9 +73,11 @@ class Optim:
     final_lr: float = 0.0
     warmup_steps: int = 0
     weight_decay: float = 0.05
+    final_weight_decay: float | None = None
     betas: tuple[float, float] = (0.9, 0.95)
     clip_norm: float | None = 1.0
     accumulate: int = 1
+    targets: TargetOptim = field(default_factory=TargetOptim)
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.accumulate < 1:
@@ -100,7 +115,8 @@ class Recipe:
     """Modalities, masker, encoder, decoders, objectives, data, optimisation and run.
 
     `hidden`: "drop" leaves hidden tokens out of the encoder (MAE), "replace" puts a mask token in
-    their place (SimMIM). `seed` starts the weights and every random choice of the run.
+    their place (SimMIM). `teacher` is an EMA of the student or another run's encoder. `seed` starts
+    the weights and every random choice of the run.
     """
 
     name: str
@@ -112,75 +128,24 @@ class Recipe:
     data: Data
     optim: Optim
     hidden: Literal["drop", "replace"] = "drop"
-    teacher: Teacher | None = None
+    teacher: Teacher | FrozenTeacher | None = None
     run: Run = field(default_factory=Run)
     seed: int = 0
 
     def __post_init__(self) -> None:
+        from omnimask.recipe_checks import validate
+
         validate(self)
+
+    @property
+    def teacher_encoder(self) -> Encoder:
+        """The encoder whose features targets read: a frozen teacher's own, else the student's."""
+        if isinstance(self.teacher, FrozenTeacher) and self.teacher.encoder is not None:
+            return self.teacher.encoder
+        return self.encoder
 
     def modality(self, name: str) -> Modality:
         return next(modality for modality in self.modalities if modality.name == name)
-
-
-def validate(recipe: Recipe) -> None:
-    """RecipeError where the parts cannot work together, naming the two fields and a fix."""
-    names = [modality.name for modality in recipe.modalities]
-    if len(set(names)) < len(names):
-        raise RecipeError(f"two modalities have the same name: {names}; give one another `name`")
-    _check_streams(recipe, names)
-    _check_objectives(recipe, names)
-    for name, decoder in recipe.decoders.items():
-        check_hidden(decoder, name=name, hidden=recipe.hidden)
-    for modality in recipe.modalities:
-        recipe.masker.check(modality.grid, modality.name)
-
-
-def _check_streams(recipe: Recipe, names: Sequence[str]) -> None:
-    used: set[str] = set()
-    for stream in recipe.data.streams:
-        for modality in stream.files:
-            _known(modality, names, f"data.streams.{stream.name}.files")
-            used.add(modality)
-        if stream.held_out is not None and set(stream.held_out) != set(stream.files):
-            raise RecipeError(
-                f"stream {stream.name}: held_out has {sorted(stream.held_out)}, files has "
-                f"{sorted(stream.files)}; name the same modalities in both"
-            )
-    if unused := set(names) - used:
-        raise RecipeError(
-            f"no stream has files for {sorted(unused)}; add a stream or leave the modality out"
-        )
-
-
-def _check_objectives(recipe: Recipe, names: Sequence[str]) -> None:
-    seen: set[str] = set()
-    for objective in recipe.objectives:
-        where = f"objective {objective.name}"
-        if objective.name in seen:
-            raise RecipeError(f"two objectives are called {objective.name!r}; rename one")
-        seen.add(objective.name)
-        _known(objective.modality, names, f"{where}: modality")
-        _known(objective.decoder, recipe.decoders, f"{where}: decoder")
-        if objective.target.teacher_layers and recipe.teacher is None:
-            raise RecipeError(
-                f"{where}: {type(objective.target).__name__} reads a teacher, but recipe.teacher "
-                "is None; write teacher=Teacher()"
-            )
-        if any(not -recipe.encoder.depth <= n < 0 for n in objective.target.teacher_layers):
-            raise RecipeError(
-                f"{where}: teacher layers count from the last, -1 to -{recipe.encoder.depth} "
-                f"(encoder.depth), got {objective.target.teacher_layers}"
-            )
-    if recipe.teacher is not None and not any(o.target.teacher_layers for o in recipe.objectives):
-        raise RecipeError("recipe.teacher is set, but no objective's target reads it")
-    if unused := set(recipe.decoders) - {o.decoder for o in recipe.objectives}:
-        raise RecipeError(f"no objective uses decoders {sorted(unused)}; leave them out")
-
-
-def _known(name: str, known: Any, where: str) -> None:
-    if name not in known:
-        raise RecipeError(f"{where}: {name!r} is unknown; {nearest_names(name, known)}")
 
 
 def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:

@@ -75,7 +75,7 @@ def _look_up(reference: str) -> Any:
         ) from error
 
 
-def _children(value: Any) -> dict[str, Any]:
+def children(value: Any) -> dict[str, Any]:
     """The named parts of a record, a mapping or a tuple (by `name` field, else by number)."""
     if is_record(value):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
@@ -88,7 +88,7 @@ def _children(value: Any) -> dict[str, Any]:
 
 def paths(value: Any, prefix: str = "") -> Iterator[str]:
     """Every dotted path that `set_paths` accepts."""
-    for name, child in _children(value).items():
+    for name, child in children(value).items():
         yield prefix + name
         yield from paths(child, f"{prefix}{name}.")
 
@@ -112,14 +112,14 @@ def _set(value: Any, changes: Mapping[tuple[str, ...], Any], path: str) -> Any:
     by_child: dict[str, dict[tuple[str, ...], Any]] = {}
     for (name, *rest), new in changes.items():
         by_child.setdefault(name, {})[tuple(rest)] = new
-    children = _children(value)
+    inside = children(value)
     replaced = {
-        name: _set(children[name], below, f"{path}{name}.") for name, below in by_child.items()
+        name: _set(inside[name], below, f"{path}{name}.") for name, below in by_child.items()
     }
     if isinstance(value, Mapping):
         return {**value, **replaced}
     if isinstance(value, tuple):
-        return tuple(replaced.get(name, child) for name, child in children.items())
+        return tuple(replaced.get(name, child) for name, child in inside.items())
     hints = get_type_hints(type(value))
     fitted = {name: _fit_type(new, hints[name], path + name) for name, new in replaced.items()}
     return dataclasses.replace(value, **fitted)

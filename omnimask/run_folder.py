@@ -77,6 +77,7 @@ class RunLog:
         self.is_main = accelerator.is_main_process
         self.progress = Progress(recipe, start_step=start_step, shown=self.is_main)
         self.failed: set[tuple[str, str]] = set()
+        self.collapsed: set[str] = set()
         if recipe.run.tracker != "none":
             accelerator.init_trackers(_tracker_project(out))
 
@@ -103,7 +104,16 @@ class RunLog:
             append_line(self.out / "skipped_steps.jsonl", entry)
         if self.recipe.run.tracker != "none":
             step = int(numbers["step"])
-            self.accelerator.log({k: v for k, v in numbers.items() if k != "step"}, step=step)
+            scalars = {k: v for k, v in numbers.items() if not isinstance(v, list) and k != "step"}
+            self.accelerator.log(scalars, step=step)
+        for name in numbers["collapsed"]:
+            if name not in self.collapsed:
+                self.progress.note(
+                    f"step {numbers['step']}: the features of {name} have collapsed (variance "
+                    f"between samples {numbers[f'variance/{name}']:.1e}, effective rank "
+                    f"{numbers[f'rank/{name}']:.1f}): they hardly depend on the input any more"
+                )
+        self.collapsed = set(numbers["collapsed"])
         self.progress.update(numbers)
 
     def bad_files(self, bad: Sequence[BadFile], *, budget: int) -> None:

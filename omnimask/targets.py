@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
 
 from omnimask.errors import RecipeError
 from omnimask.modality import Modality
@@ -17,13 +17,13 @@ from omnimask.tokens import Tokens
 class View:
     """What a target is computed from: the unmasked tokens of one modality of one group.
 
-    `teacher` holds the teacher's outputs for these tokens, one (b n d) tensor per layer that the
-    targets asked for, in that order; empty where the recipe has no teacher.
+    `teacher` holds the teacher's outputs for these tokens, one tensor per entry of the target's
+    `teacher_layers`, in that order; empty where it reads none.
     """
 
     modality: Modality
     tokens: Tokens
-    teacher: tuple[Float[Tensor, "b n d"], ...] = ()
+    teacher: tuple[Float[Tensor, "b n d"] | Int64[Tensor, "b n 1"], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,20 +36,27 @@ class Truth:
     known: Bool[Tensor, "b n"]
 
 
+TeacherOutput = int | Literal["codes"]
+
+
 @runtime_checkable
-class Target(Protocol):
-    """A frozen dataclass; called under `no_grad`."""
+class TargetRecord(Protocol):
+    """What all targets say of themselves; frozen dataclasses, part of a recipe.
+
+    There are three kinds: a `Target` is computed from the unmasked view, a `TrainedTarget` too but
+    by a module with weights of its own, a `LateTarget` from what the step has just predicted.
+    """
 
     @property
-    def teacher_layers(self) -> tuple[int, ...]:
-        """The teacher's blocks it reads, counted from the last (-1); empty without a teacher."""
+    def teacher_layers(self) -> tuple[TeacherOutput, ...]:
+        """The teacher's outputs it reads: its blocks counted from the last (-1), 0 for the
+        normalised output, "codes" for the codes of a teacher that has a codebook.
+        """
         ...
 
     def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
         """The width `p` of the prediction that the loss takes."""
         ...
-
-    def __call__(self, view: View, /) -> Truth: ...
 
     def restore(
         self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
@@ -61,6 +68,23 @@ class Target(Protocol):
     def restores_with(self) -> str:
         """What `restore` takes from the ground truth, said beside a picture; "" if nothing."""
         ...
+
+
+@runtime_checkable
+class Target(TargetRecord, Protocol):
+    """Called under `no_grad`."""
+
+    def __call__(self, view: View, /) -> Truth: ...
+
+
+@runtime_checkable
+class TrainedTarget(TargetRecord, Protocol):
+    """A target with weights. The module that `build` makes is called as
+    `module(view) -> (truth, own)` with `own` the sum over the modality's valid tokens of the loss
+    that trains the module; no gradient reaches the teacher or the encoder through it.
+    """
+
+    def build(self, teacher_dim: int, /) -> nn.Module: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +101,7 @@ class Content:
     num_channels: int = 1
 
     @property
-    def teacher_layers(self) -> tuple[int, ...]:
+    def teacher_layers(self) -> tuple[TeacherOutput, ...]:
         return ()
 
     def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
@@ -119,19 +143,20 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TeacherFeatures:
-    """Features of the EMA teacher's blocks, counted from the last, averaged and then normalised.
+    """Features of the teacher, each layer normalised, then averaged.
 
-    `layers=(-1,)` with `norm="layer"` is V-JEPA's target (https://arxiv.org/abs/2404.08471, section
-    3.2); several layers with `norm="instance"` on each before the average is data2vec 2.0's
-    (https://arxiv.org/abs/2212.07525, section 3.3): there each feature is normalised over the
-    sample's tokens.
+    Layers are its blocks counted from the last (-1), or 0 for its normalised output. `layers=(0,)`
+    with `norm="layer"` is V-JEPA's target (https://arxiv.org/abs/2404.08471, section 3.2, where the
+    official code takes the output of the final norm); several layers with `norm="instance"` on each
+    before the average is data2vec 2.0's (https://arxiv.org/abs/2212.07525, section 3.3): there each
+    feature is normalised over the sample's tokens.
     """
 
     layers: Sequence[int] = (-1,)
     norm: Literal["none", "layer", "instance"] = "layer"
 
     @property
-    def teacher_layers(self) -> tuple[int, ...]:
+    def teacher_layers(self) -> tuple[TeacherOutput, ...]:
         return tuple(self.layers)
 
     def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
@@ -161,3 +186,65 @@ class TeacherFeatures:
             variance = ((features - mean).square() * weight).sum(dim=1, keepdim=True) / count
             return (features - mean) / (variance + 1e-5).sqrt()
         return features
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TeacherCodes:
+    """The code of each token in the codebook of a frozen teacher, for `cross_entropy`.
+
+    BEiT v2, https://arxiv.org/abs/2208.06366, section 2.3.
+    """
+
+    num_codes: int = 8192
+
+    @property
+    def teacher_layers(self) -> tuple[TeacherOutput, ...]:
+        return ("codes",)
+
+    def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
+        return self.num_codes
+
+    def __call__(self, view: View, /) -> Truth:
+        return Truth(values=view.teacher[0].float(), known=view.tokens.valid)
+
+    def restore(
+        self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
+    ) -> Float[Tensor, "b n v"] | None:
+        return None
+
+    @property
+    def restores_with(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pooled:
+    """The mean of another target over a sample's known tokens, the same for each of its tokens.
+
+    With ClassTokenDecoder this is a loss on [CLS]: data2vec 2.0, https://arxiv.org/abs/2212.07525,
+    section 3.
+    """
+
+    target: Target
+
+    @property
+    def teacher_layers(self) -> tuple[TeacherOutput, ...]:
+        return self.target.teacher_layers
+
+    def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
+        return self.target.num_predicted(modality, teacher_dim)
+
+    def __call__(self, view: View, /) -> Truth:
+        truth = self.target(view)
+        weight = truth.known[:, :, None].to(truth.values.dtype)
+        mean = (truth.values * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1.0)
+        return Truth(values=mean[:, None].expand_as(truth.values), known=truth.known)
+
+    def restore(
+        self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
+    ) -> Float[Tensor, "b n v"] | None:
+        return None
+
+    @property
+    def restores_with(self) -> str:
+        return ""

@@ -1,18 +1,17 @@
-"""The EMA teacher: a slow copy of the backbone that sees every token."""
+"""Teachers: a slow copy of the student (EMA), or a network that another run has trained."""
 
-import copy
 from dataclasses import dataclass
 
-import torch
-from torch import nn
-
+from omnimask.decoders import Decoder
+from omnimask.encoder import Encoder
 from omnimask.errors import RecipeError
+from omnimask.modality import Modality
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Teacher:
-    """Configuration: decay per step rises linearly from `decay` to `final_decay` over `ramp`, a
-    share of the run (data2vec, https://arxiv.org/abs/2202.03555, section 3.3).
+    """An EMA of the student. Its decay per step rises linearly from `decay` to `final_decay` over
+    `ramp`, a share of the run (data2vec, https://arxiv.org/abs/2202.03555, section 3.3).
     """
 
     decay: float = 0.996
@@ -32,23 +31,32 @@ class Teacher:
         return self.decay + (self.final_decay - self.decay) * share
 
 
-def copy_as_teacher(student: nn.Module) -> nn.Module:
-    """A copy that never trains: no gradients, always in evaluation mode."""
-    return copy.deepcopy(student).requires_grad_(False).eval()
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrozenTeacher:
+    """The encoder of a finished run, which never changes; it sees every token.
 
+    `run`: its run folder. The other fields are filled from there when training starts: its encoder,
+    its modalities (with their own patch sizes and statistics; the token grids must be the
+    student's) and, with `decoder`, the name of the decoder of that run that holds a codebook, the
+    `codebook`'s record. Once a run has started its checkpoints hold the teacher's weights too.
+    Without `run` it is the student's own random start, frozen (with a random codebook if one is
+    given): for tests, and to measure what random features are worth as targets.
+    """
 
-@torch.no_grad()
-def update_teacher(teacher: nn.Module, student: nn.Module, decay: float) -> None:
-    """teacher = decay * teacher + (1 - decay) * student, parameters and floating buffers alike."""
-    pairs = [
-        (slow, fast.detach())
-        for slow, fast in zip(
-            [*teacher.parameters(), *teacher.buffers()],
-            [*student.parameters(), *student.buffers()],
-            strict=True,
-        )
-        if slow.is_floating_point()
-    ]
-    slow, fast = [slow for slow, _ in pairs], [fast for _, fast in pairs]
-    # One kernel for all tensors; torch's own EMA (swa_utils) calls the same function.
-    torch._foreach_lerp_(slow, fast, 1.0 - decay)  # pyright: ignore[reportPrivateImportUsage]
+    run: str | None = None
+    decoder: str | None = None
+    encoder: Encoder | None = None
+    modalities: tuple[Modality, ...] = ()
+    codebook: Decoder | None = None
+
+    def __post_init__(self) -> None:
+        if self.decoder is not None and self.run is None:
+            raise RecipeError(
+                f"teacher.decoder={self.decoder!r} names a decoder of teacher.run, which is None; "
+                "set run, or codebook=QuantisedDecoder(...) for a random one"
+            )
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether everything that `run` tells is known."""
+        return self.run is None or self.encoder is not None

@@ -19,15 +19,16 @@ from omnimask.model import MaskedModel, Outcome, build_model
 from omnimask.objective import LossSum, total_loss
 from omnimask.optim import (
     build_optimizer,
-    learning_rate,
+    is_of_target,
     load_optimizer_tensors,
     optimizer_tensors,
-    set_learning_rate,
+    set_schedules,
 )
 from omnimask.recipe import Recipe
 from omnimask.run_folder import RunLog, claim_run_folder
 from omnimask.stop_signal import StopSignal
-from omnimask.teacher import update_teacher
+from omnimask.teacher import FrozenTeacher, Teacher
+from omnimask.teacher_network import load_frozen, update_teacher
 
 
 @dataclass(kw_only=True, slots=True)
@@ -87,6 +88,9 @@ def _set_up(recipe: Recipe, accelerator: Accelerator, resumed: Checkpoint | None
     model = build_model(recipe)
     if resumed is not None:
         model.load_state_dict(resumed.weights)
+    elif isinstance(recipe.teacher, FrozenTeacher) and recipe.teacher.run is not None:
+        assert model.teacher is not None
+        load_frozen(model.teacher, recipe.teacher)
     wrapped = accelerator.prepare_model(model)
     optimizer = build_optimizer(model, recipe.optim)
     if resumed is not None:
@@ -122,9 +126,9 @@ def _loop(training: Training, out: Path, log: RunLog) -> None:
             batch = next(batches)
             meter.waited(time.perf_counter() - asked)
             log.bad_files(batch.bad, budget=recipe.data.max_bad_files)
-            meter.add(step_once(training, batch), batch)
             last = step + 1 == recipe.optim.steps
             logs = last or (step + 1) % run.log_every == 0
+            meter.add(step_once(training, batch, watch=logs), batch)
             stopping = not last and _agreed(training, stop.asked, now=logs)
             if logs or stopping:
                 summary = meter.summary(step + 1)
@@ -139,37 +143,39 @@ def _loop(training: Training, out: Path, log: RunLog) -> None:
                 )
 
 
-def step_once(training: Training, batch: StepBatch) -> StepReport:
-    """One optimisation step on all micro-batches of `batch`; never waits for the device."""
+def step_once(training: Training, batch: StepBatch, *, watch: bool = False) -> StepReport:
+    """One optimisation step on all micro-batches of `batch`; never waits for the device, unless
+    `watch` asks for the health of the features too.
+    """
     recipe, step = training.recipe, batch.step
     progress = step / recipe.optim.steps
     micro = [[group.to(training.device, True) for group in part] for part in batch.micro]
-    rate = learning_rate(recipe.optim, step)
-    set_learning_rate(training.optimizer, rate)
+    rate = set_schedules(training.optimizer, recipe.optim, step)
     training.optimizer.zero_grad(set_to_none=True)
     weights = {objective.name: objective.weight for objective in recipe.objectives}
     counts = _count_ahead(training, micro, progress)
     sums: dict[str, LossSum] = {}
-    num_tokens = 0
+    num_tokens, health = 0, {}
     for number, groups in enumerate(micro):
         last = number + 1 == len(micro)
         with _maybe_unsynced(training, last):
-            outcome: Outcome = training.wrapped(groups, progress)
+            outcome: Outcome = training.wrapped(groups, progress, watch and last)
             parts = outcome.sums
             if counts is None:
                 counts = _over_ranks(training, {n: part.count for n, part in parts.items()})
             loss = total_loss(parts, counts, weights)
             # DDP averages gradients over the ranks; the loss is a mean over all their tokens.
             training.accelerator.backward(loss * training.accelerator.num_processes)
-        num_tokens += outcome.num_tokens
+        num_tokens, health = num_tokens + outcome.num_tokens, outcome.health
         for name, part in parts.items():
             done = LossSum(total=part.total.detach(), count=part.count)
             sums[name] = sums[name] + done if name in sums else done
     norm = _clip(training, recipe.optim.clip_norm)
     skipped = _apply(training, norm, sums)
-    if training.model.teacher is not None and recipe.teacher is not None:
+    if isinstance(recipe.teacher, Teacher):
+        assert training.model.teacher is not None
         decay = recipe.teacher.decay_at((step + 1) / recipe.optim.steps)
-        update_teacher(training.model.teacher, training.model.backbone, decay)
+        update_teacher(training.model.teacher, training.model, decay)
     return StepReport(
         step=step,
         sums=sums,
@@ -177,6 +183,7 @@ def step_once(training: Training, batch: StepBatch) -> StepReport:
         skipped=skipped,
         learning_rate=rate,
         num_tokens=num_tokens,
+        health=health,
     )
 
 
@@ -212,9 +219,17 @@ def _maybe_unsynced(training: Training, last: bool):
 
 
 def _clip(training: Training, clip_norm: float | None) -> Tensor:
-    parameters = [p for p in training.model.parameters() if p.grad is not None]
+    """The model's gradient norm; the weights of trained targets are clipped apart."""
     limit = float("inf") if clip_norm is None else clip_norm
-    return torch.nn.utils.clip_grad_norm_(parameters, limit)
+    parts: dict[bool, list[Tensor]] = {False: [], True: []}
+    for name, parameter in training.model.named_parameters():
+        if parameter.grad is not None:
+            parts[is_of_target(name)].append(parameter)
+    norm = torch.nn.utils.clip_grad_norm_(parts[False], limit)
+    if parts[True]:
+        of_targets = torch.nn.utils.clip_grad_norm_(parts[True], limit)
+        norm = torch.where(torch.isfinite(of_targets), norm, of_targets)
+    return norm
 
 
 def _apply(training: Training, norm: Tensor, sums: Mapping[str, LossSum]) -> Tensor:

@@ -8,116 +8,41 @@ import sys
 from dataclasses import replace
 
 from modalities.audio import AudioFiles, AudioSpectrogram
-from modalities.image import ImageFiles, ImagePatches
-from modalities.points import PointFiles, PointGroups, chamfer_l2
-from modalities.tabular import Cells, TableCells, TableFiles, cell_loss
-from modalities.video import VideoFiles, VideoTubelets
-from modalities.voxels import (
-    SweepFiles,
-    VoxelCount,
-    VoxelGrid,
-    VoxelOccupied,
-    VoxelPoints,
-    masked_chamfer,
-)
+from modalities.image import ImagePatches
+from modalities.points import PointGroups
+from modalities.tabular import TableCells
+from modalities.video import VideoTubelets
+from modalities.voxels import VoxelGrid
 from omnimask.cli import main
 from omnimask.decoders import SelfAttentionDecoder
 from omnimask.encoder import Encoder, vit
-from omnimask.losses import bce, mse, smooth_l1
+from omnimask.losses import smooth_l1
 from omnimask.masking import PerModality, RandomMask, TubeMask
-from omnimask.modality import Files, Modality
 from omnimask.objective import Objective
 from omnimask.recipe import Data, Optim, Recipe, Run, Stream
-from omnimask.targets import Content, TeacherFeatures
+from omnimask.targets import TeacherFeatures
 from omnimask.teacher import Teacher
+from recipes.small import MODALITIES, RATIOS, content, files, modality, stream
 
-# Mask ratios of MAE (2111.06377), VideoMAE (2203.12602), AudioMAE (2207.06405), Point-MAE
-# (2203.06604), Voxel-MAE (2207.00531) and ReMasker (2309.13793).
 MASKER = PerModality(
     masks={
-        "image": RandomMask(ratio=0.75),
-        "video": TubeMask(ratio=0.9),
-        "audio": RandomMask(ratio=0.8),
-        "points": RandomMask(ratio=0.6),
-        "voxels": RandomMask(ratio=0.7),
-        "table": RandomMask(ratio=0.5),
+        name: TubeMask(ratio=ratio) if name == "video" else RandomMask(ratio=ratio)
+        for name, ratio in RATIOS.items()
     }
 )
 
 
-def _small_modalities() -> tuple[Modality, ...]:
-    """Sizes at which two CPU cores make hundreds of steps in minutes."""
-    return (
-        ImagePatches(size=(32, 32), patch=(4, 4)),
-        VideoTubelets(num_frames=8, size=(48, 48), tubelet=(2, 8, 8)),
-        AudioSpectrogram(window_s=1.28, num_mels=64, patch=(16, 8)),
-        PointGroups(num_points=512, num_groups=32, group_size=32),
-        VoxelGrid(
-            voxel_size_m=(2.5, 2.5, 1.5),
-            range_m=((-20.0, 20.0), (-20.0, 20.0), (-3.0, 3.0)),
-            max_voxels=96,
-            points_per_voxel=16,
-        ),
-        TableCells(),
-    )
-
-
 def _objectives() -> tuple[Objective, ...]:
-    def pixels(modality: str) -> Objective:
-        return Objective(
-            name=f"{modality}_pixels", modality=modality, target=Content(norm="token"), loss=mse
-        )
-
-    return (
-        pixels("image"),
-        pixels("video"),
-        Objective(name="audio_logmel", modality="audio", target=Content(), loss=mse),
-        # Squared distances inside a small group are tiny: the best constant scores about 0.02 where
-        # the normalised targets of the others score about 1.
-        Objective(
-            name="points_groups",
-            modality="points",
-            target=Content(),
-            loss=chamfer_l2,
-            weight=30.0,
-        ),
-        Objective(
-            name="voxel_points", modality="voxels", target=VoxelPoints(), loss=masked_chamfer
-        ),
-        Objective(name="voxel_count", modality="voxels", target=VoxelCount(), loss=smooth_l1),
-        Objective(name="voxel_occupied", modality="voxels", target=VoxelOccupied(), loss=bce),
-        Objective(name="table_cells", modality="table", target=Cells(), loss=cell_loss),
-    )
-
-
-def _sample_files(split: str) -> dict[str, Files]:
-    return {
-        "image": ImageFiles(path=f"images/{split}", crop_scale=(0.6, 1.0), flip=0.0),
-        "video": VideoFiles(path=f"video/{split}", frame_stride=2),
-        "audio": AudioFiles(path=f"audio/{split}"),
-        "points": PointFiles(path=f"points/{split}"),
-        "voxels": SweepFiles(path=f"voxels/{split}"),
-        "table": TableFiles(path=f"tables/{split}", label_column="target"),
-        "sound track": AudioFiles(path=f"video/{split}"),
-    }
+    return tuple(objective for name in MODALITIES for objective in content(name))
 
 
 def _sample_streams(batch_sizes: dict[str, int]) -> tuple[Stream, ...]:
     """One stream per modality, and clips with their own sound as paired samples."""
-    train, held_out = _sample_files("train"), _sample_files("held_out")
-    single = [
-        Stream(
-            name=name,
-            files={name: train[name]},
-            held_out={name: held_out[name]},
-            batch_size=batch_sizes[name],
-        )
-        for name in ("image", "video", "audio", "points", "voxels", "table")
-    ]
+    single = [stream(name, batch_size=batch_sizes[name]) for name in MODALITIES]
     paired = Stream(
         name="video+audio",
-        files={"video": train["video"], "audio": train["sound track"]},
-        held_out={"video": held_out["video"], "audio": held_out["sound track"]},
+        files={"video": files("video", "train"), "audio": AudioFiles(path="video/train")},
+        held_out={"video": files("video", "held_out"), "audio": AudioFiles(path="video/held_out")},
         batch_size=batch_sizes["video+audio"],
     )
     return (*single, paired)
@@ -141,7 +66,7 @@ def quickstart() -> Recipe:
     }
     return Recipe(
         name="quickstart",
-        modalities=_small_modalities(),
+        modalities=tuple(modality(name) for name in MODALITIES),
         masker=MASKER,
         encoder=Encoder(width=192, depth=5, num_heads=6),
         decoders={"main": SelfAttentionDecoder(width=128, depth=2, num_heads=4)},

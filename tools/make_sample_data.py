@@ -4,8 +4,9 @@
     python tools/make_sample_data.py data/sample --only images,audio --force --seed 1
 
 Nothing is downloaded. Digits, photographs and tables come from inside the scikit-learn and
-scikit-image packages; sounds, shapes, clips and LiDAR sweeps are computed. The folder appears at
-its place in one rename when everything in it is written.
+scikit-image packages; sounds, shapes, clips, LiDAR sweeps and scenes are computed. The folder
+appears at its place in one rename when everything in it is written; parts that it lacks are written
+beside it and moved in, so that others may read it meanwhile.
 """
 
 import argparse
@@ -34,7 +35,7 @@ from tools.sample_data.files import FileJob, file_generator
 VERSION = 1
 """Goes up when the content changes; a folder of another version is made anew."""
 
-PARTS = ("images", "video", "audio", "points", "voxels", "tables")
+PARTS = ("images", "video", "audio", "points", "voxels", "maps", "tables")
 _NEEDED_PACKAGES = (
     *("PIL", "av", "open3d", "pandas", "pyarrow", "scipy", "skimage", "sklearn", "soundfile"),
     "tifffile",
@@ -70,13 +71,11 @@ def make_sample_data(
     fresh = root.with_name(f".{root.name}.partial-{os.getpid()}")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
+    kept = {part: files for part, files in there.items() if part not in due}
     try:
-        for part in there:
-            if part not in due:
-                shutil.copytree(root / part, fresh / part)
         _write_parts(due, fresh, seed=seed, scale=scale, workers=workers)
-        _write_readme_and_manifest(fresh, wanted)
-        _put_in_place(fresh, root)
+        _write_readme_and_manifest(fresh, wanted, kept=kept)
+        _put_in_place(fresh, root, kept=kept)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return True
@@ -154,7 +153,8 @@ def _write_parts(
             for _ in apply(partial(_write_files, part, folder, seed), chunks):
                 pass
             took_s = time.perf_counter() - start_s
-            print(f"{part:8} {len(jobs):5} files  {took_s:5.1f} s", flush=True)
+            count = sum(path.is_file() for path in (folder / part).rglob("*"))
+            print(f"{part:8} {count:5} files  {took_s:5.1f} s", flush=True)
     finally:
         if pool:
             pool.shutdown(cancel_futures=True)
@@ -171,22 +171,39 @@ def _write_files(part: str, folder: Path, seed: int, jobs: Iterable[FileJob]) ->
         module.write(job, folder, file_generator(seed, job.path))
 
 
-def _write_readme_and_manifest(folder: Path, wanted: dict[str, Any]) -> None:
+def _write_readme_and_manifest(
+    folder: Path, wanted: dict[str, Any], *, kept: dict[str, dict[str, str]]
+) -> None:
+    """Of the parts in `folder` and those that are `kept` elsewhere, given with their hashes."""
     from tools.sample_data.readme import readme_text
 
-    parts = {part: _hashes(folder, part) for part in PARTS if (folder / part).is_dir()}
+    made = {part: _hashes(folder, part) for part in PARTS if (folder / part).is_dir()}
+    both = {**kept, **made}
+    parts = {part: both[part] for part in PARTS if part in both}
     (folder / "README.md").write_text(readme_text(parts), encoding="utf-8", newline="\n")
     entries = {part: {"count": len(files), "sha256": files} for part, files in parts.items()}
     manifest = {**wanted, "parts": entries}
     (folder / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", newline="\n")
 
 
-def _put_in_place(fresh: Path, root: Path) -> None:
-    """`fresh` becomes `root`; what was at `root` is removed after."""
+def _put_in_place(fresh: Path, root: Path, *, kept: Iterable[str]) -> None:
+    """`fresh` becomes `root`, but for the parts to be `kept`, which stay as they are.
+
+    What else was at `root` is removed after. The manifest comes last: interrupted before, the next
+    run finds that files and hashes disagree and makes those parts anew.
+    """
     old = root.with_name(f".{root.name}.old-{os.getpid()}")
-    if root.exists():
-        root.rename(old)
-    fresh.rename(root)
+    if not set(kept):
+        if root.exists():
+            root.rename(old)
+        fresh.rename(root)
+    else:
+        old.mkdir()
+        for path in sorted(root.iterdir()):
+            if path.is_dir() and path.name not in kept:
+                path.rename(old / path.name)
+        for path in sorted(fresh.iterdir(), key=lambda path: path.name == _MANIFEST):
+            path.replace(root / path.name)
     shutil.rmtree(old, ignore_errors=True)
 
 

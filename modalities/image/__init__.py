@@ -1,5 +1,9 @@
-"""Pictures as patches: photographs, greyscale and multi-channel images, 8 and 16 bit."""
+"""Pictures as patches: photographs, grey and multi-channel images, depth, maps of classes."""
 
 from modalities.image.files import ImageFiles as ImageFiles
+from modalities.image.label_files import LabelFiles as LabelFiles
+from modalities.image.label_targets import ClassMap as ClassMap
+from modalities.image.label_targets import class_map_cross_entropy as class_map_cross_entropy
+from modalities.image.labels import LabelPatches as LabelPatches
 from modalities.image.readers import available_readers as available_readers
 from modalities.image.tokens import ImagePatches as ImagePatches

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from modalities.image.channels import to_channels
 from modalities.image.readers import read_picture
 from modalities.image.tokens import ImagePatches
+from modalities.image.views import is_mirrored, view_box
 from omnimask.errors import DataError
 from omnimask.folders import FolderFiles, Labels, list_files
 from omnimask.modality import Draw, Sample
-from omnimask.pixels import Box, Interpolation, center_box, check_crops, random_box, resize
+from omnimask.pixels import Interpolation, check_crops, resize
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff")
 
@@ -61,7 +62,7 @@ class ImageSource:
         path, files, modality = self._found.path(index), self._files, self._modality
         picture = read_picture(path, grey=modality.num_channels == 1, max_pixels=files.max_pixels)
         height, width = picture.pixels.shape[-2:]
-        part = picture.cut(self._box(height, width, draw))
+        part = picture.cut(view_box(files, draw, height, width, size=modality.size))
         pixels = to_channels(part, modality.num_channels, str(path))
         if pixels.is_floating_point() and not pixels.isfinite().all():
             raise DataError(f"{path}: has pixels that are NaN or infinite; replace or remove it")
@@ -69,17 +70,6 @@ class ImageSource:
         if resized.is_floating_point() and not picture.pixels.is_floating_point():
             # Bicubic overshoots at edges, beyond what the file's integers can say.
             resized = resized.clamp(-1.0 if picture.pixels.dtype.is_signed else 0.0, 1.0)
-        if draw.augment and draw.generator("flip").random() < files.flip:
+        if is_mirrored(files, draw):
             resized = resized.flip(-1)
         return {"pixels": resized.contiguous()}
-
-    def _box(self, height: int, width: int, draw: Draw) -> Box:
-        if not draw.augment:
-            return center_box(height, width, aspect=self._modality.size[1] / self._modality.size[0])
-        return random_box(
-            draw.generator("crop"),
-            height,
-            width,
-            scale=self._files.crop_scale,
-            ratio=self._files.crop_ratio,
-        )

@@ -1,5 +1,6 @@
-"""One image as three panels."""
+"""One image, or one map of classes, as three panels."""
 
+import colorsys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,6 +9,7 @@ from einops import repeat
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from modalities.image.labels import LabelPatches, classes_of
 from modalities.image.tokens import ImagePatches
 from omnimask.modality import Drawing
 from omnimask.pixels import as_unit
@@ -15,6 +17,7 @@ from omnimask.tokens import Raw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _HIDDEN_GREY = 0.55
 
@@ -33,8 +36,6 @@ def draw_image(
     first three (of two, the first). Values outside [0, 1], or all below 0.5 in other than 8-bit
     images, are stretched by the original's range.
     """
-    from matplotlib.figure import Figure
-
     pixels = raw["pixels"]
     assert isinstance(pixels, Tensor)
     one = {"pixels": as_unit(pixels[index : index + 1])}
@@ -42,25 +43,63 @@ def draw_image(
     assert isinstance(rebuilt, Tensor)
     span = _span(pixels[index])
     original = _displayed(one["pixels"][0], span)
-    hidden = ~repeat(
-        shown[index].cpu(),
-        "(h w) -> (h p) (w q)",
-        h=modality.grid["h"],
-        p=modality.patch[0],
-        q=modality.patch[1],
-    ).numpy()
-    visible = np.where(hidden[..., None], _HIDDEN_GREY, original)
-
-    figure = Figure(
-        figsize=(9, 0.3 + 3 * modality.size[0] / modality.size[1]), layout="constrained"
-    )
-    titles = ("original", "visible", "reconstruction")
-    panels = (original, visible, _displayed(rebuilt[0], span))
-    for axes, title, panel in zip(figure.subplots(1, 3), titles, panels, strict=True):
-        _show(axes, panel, title)
+    hidden = _hidden(shown[index], modality.grid["h"], modality.patch)
+    figure = _three_panels(original, hidden, _displayed(rebuilt[0], span))
     if modality.num_channels not in (1, 3, 4):
         figure.supxlabel(f"{_shown_channels(modality.num_channels)}", fontsize=8)
     return Drawing(figure=figure)
+
+
+def draw_labels(
+    modality: LabelPatches,
+    raw: Raw,
+    *,
+    shown: Bool[Tensor, "b n"],
+    filled: Float[Tensor, "b n v"],
+    index: int,
+) -> Drawing:
+    """Original, visible part and reconstruction of the map of sample `index`."""
+    one = {"classes": classes_of(raw)[index : index + 1]}
+    rebuilt = classes_of(modality.join(filled[index : index + 1].float(), one))
+    hidden = _hidden(shown[index], modality.grid["h"], modality.map_patch)
+    original, guessed = (_coloured(modality, classes[0]) for classes in (one["classes"], rebuilt))
+    return Drawing(figure=_three_panels(original, hidden, guessed))
+
+
+def _coloured(modality: LabelPatches, classes: Shaped[Tensor, "h w"]) -> np.ndarray:
+    """(h w 3) in [0, 1]: each id's own colour; black where unknown."""
+    colours = np.array([class_colour(number) for number in range(modality.num_classes)])
+    ids = classes.cpu().numpy()
+    black = ids == (-1 if modality.unknown is None else modality.unknown)
+    return np.where(black[..., None], 0.0, colours[np.where(black, 0, ids)])
+
+
+def class_colour(number: int) -> tuple[float, float, float]:
+    """RGB in [0, 1]; hues go round by the golden angle, so that near ids look different."""
+    value, saturation = ((0.95, 0.55), (0.7, 0.75), (0.85, 0.9))[number % 3]
+    return colorsys.hsv_to_rgb(number * 0.381966 % 1, saturation, value)
+
+
+def _hidden(
+    shown: Bool[Tensor, " n"], num_rows: int, patch: tuple[int, int]
+) -> Bool[np.ndarray, "h w"]:
+    """Which pixels lie in tokens that were not shown."""
+    tokens = ~shown.cpu()
+    return repeat(tokens, "(h w) -> (h p) (w q)", h=num_rows, p=patch[0], q=patch[1]).numpy()
+
+
+def _three_panels(
+    original: np.ndarray, hidden: Bool[np.ndarray, "h w"], rebuilt: np.ndarray
+) -> "Figure":
+    from matplotlib.figure import Figure
+
+    height, width = hidden.shape
+    figure = Figure(figsize=(9, 0.3 + 3 * height / width), layout="constrained")
+    titles = ("original", "visible", "reconstruction")
+    panels = (original, np.where(hidden[..., None], _HIDDEN_GREY, original), rebuilt)
+    for axes, title, panel in zip(figure.subplots(1, 3), titles, panels, strict=True):
+        _show(axes, panel, title)
+    return figure
 
 
 def _show(axes: "Axes", panel: np.ndarray, title: str) -> None:

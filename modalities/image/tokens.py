@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from omnimask.errors import RecipeError
@@ -28,9 +28,12 @@ class ImagePatches:
     """Patches of `patch` (rows, columns) pixels of an image of `size` (height, width) pixels.
 
     A token's values are its pixels row by row with the channels fastest (MAE's order), each channel
-    minus `mean` over `std`; None measures them in `fit`, for values in [0, 1]. `num_channels`: 1
-    grey, 3 RGB, 4 RGB and alpha, others as the files have them. Coordinates are (row, column)
-    counted in patches. `positions`: fixed sines and cosines, or one learned vector per axis.
+    minus `mean` over `std`; None measures them in `fit`, for values in [0, 1]. With `standardise`
+    "each", every image has statistics of its own instead, per channel over the values between its
+    lowest and highest tenth: depth in MultiMAE (https://arxiv.org/abs/2204.01678, section 4.1).
+    `num_channels`: 1 grey, 3 RGB, 4 RGB and alpha, others as the files have them. Coordinates are
+    (row, column) counted in patches. `positions`: fixed sines and cosines, or one learned vector
+    per axis.
     """
 
     name: str = "image"
@@ -39,6 +42,7 @@ class ImagePatches:
     num_channels: int = 3
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    standardise: Literal["fitted", "each"] = "fitted"
     positions: Literal["sincos", "learned"] = "sincos"
 
     def __post_init__(self) -> None:
@@ -52,6 +56,14 @@ class ImagePatches:
             raise RecipeError(
                 f"{self.name}: size must be a multiple of patch {self.patch}, got {self.size}; "
                 f"write size={fitting}"
+            )
+        self._check_statistics()
+
+    def _check_statistics(self) -> None:
+        if self.standardise == "each" and (self.mean is not None or self.std is not None):
+            raise RecipeError(
+                f"{self.name}: mean and std must be None where standardise is 'each', got "
+                f"{self.mean} and {self.std}; write standardise='fitted' to use them"
             )
         for field, numbers in (("mean", self.mean), ("std", self.std)):
             if numbers is not None and len(numbers) != self.num_channels:
@@ -79,8 +91,9 @@ class ImagePatches:
         return (float(self.grid["h"]), float(self.grid["w"]))
 
     def fit(self, source: Source, /) -> "ImagePatches":
-        """With the mean and deviation of each channel over at most 256 images."""
-        if self.mean is not None and self.std is not None:
+        """With the mean and deviation of each channel over at most 256 images; itself if it has
+        them or needs none."""
+        if self.standardise == "each" or (self.mean is not None and self.std is not None):
             return self
         mean, std = measure_channels(source, "pixels", num_channels=self.num_channels)
         return replace(self, mean=self.mean or mean, std=self.std or std)
@@ -94,7 +107,7 @@ class ImagePatches:
 
     def split(self, raw: Raw, /) -> Tokens:
         pixels = _pixels_of(raw)
-        mean, std = self._statistics(pixels.device)
+        mean, std = self._statistics(pixels)
         normalised = (as_unit(pixels) - mean) / std
         coords = grid_coords(tuple(self.grid.values()), pixels.device)
         values = patchify(normalised[:, None], (1, *self.patch))
@@ -102,10 +115,11 @@ class ImagePatches:
 
     def join(self, values: Float[Tensor, "b n v"], raw: Raw, /) -> Raw:
         """`pixels` in the type they have in `raw`; uint8 is rounded and cut off at 0 and 255."""
-        mean, std = self._statistics(values.device)
+        pixels = _pixels_of(raw)
+        mean, std = self._statistics(pixels)
         grid = (1, self.grid["h"], self.grid["w"])
-        pixels = unpatchify(values.float(), (1, *self.patch), grid)[:, 0] * std + mean
-        return {"pixels": as_dtype(pixels, _pixels_of(raw).dtype)}
+        joined = unpatchify(values.float(), (1, *self.patch), grid)[:, 0] * std + mean
+        return {"pixels": as_dtype(joined, pixels.dtype)}
 
     def embed(self, dim: int, /) -> nn.Module:
         """One linear layer, Xavier-uniform as in MAE."""
@@ -133,14 +147,31 @@ class ImagePatches:
         return draw_image(self, raw, shown=shown, filled=filled, index=index)
 
     def _statistics(
-        self, device: torch.device
-    ) -> tuple[Float[Tensor, "c 1 1"], Float[Tensor, "c 1 1"]]:
+        self, pixels: Shaped[Tensor, "b c h w"]
+    ) -> tuple[Float[Tensor, "#b c 1 1"], Float[Tensor, "#b c 1 1"]]:
+        if self.standardise == "each":
+            return _trimmed_statistics(as_unit(pixels))
         if self.mean is None or self.std is None:
             raise RecipeError(
                 f"{self.name}: mean and std are not known; call fit(source) or set both"
             )
-        mean, std = filled_by_number(self.mean, device), filled_by_number(self.std, device)
-        return mean[:, None, None], std[:, None, None]
+        mean, std = (filled_by_number(part, pixels.device) for part in (self.mean, self.std))
+        return mean[None, :, None, None], std[None, :, None, None]
+
+
+def _trimmed_statistics(
+    pixels: Float[Tensor, "b c h w"],
+) -> tuple[Float[Tensor, "b c 1 1"], Float[Tensor, "b c 1 1"]]:
+    """Mean and deviation of each image's channels without the lowest and the highest tenth.
+
+    After MultiMAE's code (github.com/EPFL-VILAB/MultiMAE, run_pretraining_multimae.py): unbiased
+    variance plus 1e-6.
+    """
+    ordered = pixels.flatten(2).sort(dim=2).values
+    length = ordered.shape[2]
+    middle = ordered[:, :, int(0.1 * length) : max(int(0.9 * length), int(0.1 * length) + 2)]
+    variance, mean = torch.var_mean(middle, dim=2)
+    return mean[:, :, None, None], (variance + 1e-6).sqrt()[:, :, None, None]
 
 
 def _pixels_of(raw: Raw) -> Tensor:

@@ -4,6 +4,8 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,24 +30,33 @@ def read_with_pillow(data: bytes, path: Path) -> Picture:
 
     The first of several frames.
     """
+    from PIL import ImageOps
+
+    with opened_with_pillow(data, path) as image:
+        array = np.array(_plain(ImageOps.exif_transpose(image)))
+    pixels = torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1)
+    return Picture(pixels=pixels, has_alpha=len(pixels) == 4)
+
+
+@contextmanager
+def opened_with_pillow(data: bytes, path: Path) -> Iterator["Image"]:
+    """The image, to be decoded and used inside; what fails there is a `DataError` naming `path`."""
     import PIL
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     try:
         with warnings.catch_warnings():
             # Pillow warns of damage and reads on; that is not how a file should come in.
             warnings.simplefilter("error", UserWarning)
-            # The caller has checked the size against its own limit.
+            # The caller checks the size against its own limit.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data)) as image:
-                array = np.array(_plain(ImageOps.exif_transpose(image)))
+                yield image
     except (*_DAMAGED, Image.DecompressionBombError) as error:
         raise DataError(
             f"{path}: Pillow {PIL.__version__} cannot decode it ({error}); expected a whole image; "
             "replace or remove it"
         ) from error
-    pixels = torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1)
-    return Picture(pixels=pixels, has_alpha=len(pixels) == 4)
 
 
 def _plain(image: "Image") -> "Image":

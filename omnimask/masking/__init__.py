@@ -4,13 +4,19 @@ from omnimask.masking.axis import AxisMask
 from omnimask.masking.blocks import BlockMask
 from omnimask.masking.cells import CellMask
 from omnimask.masking.copies import Copies
+from omnimask.masking.full import ShowAll
+from omnimask.masking.guided import GuidedMask
+from omnimask.masking.hints import asked_hints
 from omnimask.masking.inverse_blocks import InverseBlockMask
 from omnimask.masking.joint import JointBudget
+from omnimask.masking.multi_blocks import MultiBlockMask
 from omnimask.masking.nearest import NearestMask
+from omnimask.masking.noise import NoiseMask
 from omnimask.masking.per_modality import PerModality
 from omnimask.masking.plan import Masker, MaskPlan
 from omnimask.masking.predict import PredictShare, PredictVisible
 from omnimask.masking.random import RandomMask
+from omnimask.masking.several import SeveralMasks
 from omnimask.masking.tube import TubeMask
 
 __all__ = [
@@ -18,14 +24,20 @@ __all__ = [
     "BlockMask",
     "CellMask",
     "Copies",
+    "GuidedMask",
     "InverseBlockMask",
     "JointBudget",
     "MaskPlan",
     "Masker",
+    "MultiBlockMask",
     "NearestMask",
+    "NoiseMask",
     "PerModality",
     "PredictShare",
     "PredictVisible",
     "RandomMask",
+    "SeveralMasks",
+    "ShowAll",
     "TubeMask",
+    "asked_hints",
 ]

@@ -7,14 +7,14 @@ A sample with a single column shows it.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
 
 from omnimask.errors import RecipeError, nearest_names
-from omnimask.masking.counts import visible_count, visible_counts
+from omnimask.masking.counts import visible_count
 from omnimask.masking.plan import Counts
 from omnimask.tokens import Grid, Span
 
@@ -34,8 +34,13 @@ class Columns:
     num_visible: Counts
 
 
-def columns_of(span: Span, axes: Sequence[str], ratio: float) -> Columns:
-    """The columns of a span with a grid; `axes` are some of its axes, in storage order."""
+def columns_of(
+    span: Span, axes: Sequence[str], ratio: float | Callable[[tuple[int, ...]], float]
+) -> Columns:
+    """The columns of a span with a grid; `axes` are some of its axes, in storage order.
+
+    `ratio` may depend on how much of every one of the axes a row fills.
+    """
     grid = span.grid
     assert grid is not None, "check() refuses a modality without a grid"
     assert len(span) == math.prod(grid.values()), "a grid has a token at each of its places"
@@ -46,10 +51,12 @@ def columns_of(span: Span, axes: Sequence[str], ratio: float) -> Columns:
     lengths = tuple(
         num_slices if axis == first else (grid[axis],) * len(num_slices) for axis in axes
     )
-    num_columns = tuple(math.prod(row) for row in zip(*lengths, strict=True))
-    shown = visible_counts(ratio, num_columns)
+    filled = tuple(zip(*lengths, strict=True))
+    num_columns = tuple(math.prod(row) for row in filled)
+    ratios = tuple(ratio(row) if callable(ratio) else ratio for row in filled)
+    shown = tuple(visible_count(*pair) for pair in zip(ratios, num_columns, strict=True))
     num_visible = tuple(
-        visible_count(ratio, n) if n % slice_size else shown[i] * (n // num_columns[i])
+        visible_count(ratios[i], n) if n % slice_size else shown[i] * (n // num_columns[i])
         for i, n in enumerate(span.num_valid)
     )
     return Columns(

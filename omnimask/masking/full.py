@@ -1,9 +1,36 @@
-"""The plan that shows everything: the teacher's view, and the encoder's when it is used."""
+"""Everything is shown: the teacher's view, the encoder's when it is used, and ShowAll."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from omnimask.masking.plan import MaskPlan
-from omnimask.tokens import Layout
+from omnimask.masking.predict import predict_everything
+from omnimask.rng import Rng
+from omnimask.tokens import Grid, Layout
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShowAll:
+    """Hides nothing: shows every valid token and predicts every scorable one.
+
+    For training a tokenizer, which codes all of a sample: VQ-KD of BEiT v2,
+    https://arxiv.org/abs/2208.06366, section 2.2.1.
+    """
+
+    def check(self, grid: Grid | None, modality: str) -> None:
+        """Nothing to object to: any modality will do."""
+
+    def __call__(
+        self,
+        layout: Layout,
+        rng: Rng,
+        hints: Mapping[str, Tensor] | None = None,
+        progress: float = 0.0,
+    ) -> list[MaskPlan]:
+        return [predict_everything(full_plan(layout), layout)]
 
 
 def full_plan(layout: Layout) -> MaskPlan:

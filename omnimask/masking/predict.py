@@ -83,12 +83,13 @@ class PredictVisible:
         progress: float = 0.0,
     ) -> list[MaskPlan]:
         return [
-            _predict_everything(plan, layout.repeat(plan.copies))
+            predict_everything(plan, layout.repeat(plan.copies))
             for plan in self.masker(layout, rng, hints, progress)
         ]
 
 
-def _predict_everything(plan: MaskPlan, layout: Layout) -> MaskPlan:
+def predict_everything(plan: MaskPlan, layout: Layout) -> MaskPlan:
+    """The plan with every scorable token predicted; `layout` has the plan's rows."""
     counts = sum_rows([span.num_scorable for span in layout.spans])
     ids = torch.arange(layout.valid.shape[1], device=layout.valid.device)
     predict_ids, predict_ok = pick(ids.expand(layout.valid.shape), layout.scorable, counts)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from omnimask.errors import RecipeError
@@ -96,7 +96,31 @@ def roll(
         (torch.arange(size, device=cells.device) - by) % length
         for size, by, length in zip(sizes, shift, extent, strict=True)
     )
-    sources = (down[:, :, None] * sizes[1] + across[:, None, :]).flatten(1)
+    return _taken_from(down, across, cells)
+
+
+def mirror(
+    cells: Float[Tensor, "r cells"],
+    sizes: tuple[int, int],
+    *,
+    flip: tuple[Bool[Tensor, "r 1"], Bool[Tensor, "r 1"]],
+    extent: tuple[Int64[Tensor, "r 1"], Int64[Tensor, "r 1"]],
+) -> Float[Tensor, "r cells"]:
+    """Turns row i's cells upside down and left to right within its extent, as `flip` says."""
+    down, across = (
+        _mirrored(torch.arange(size, device=cells.device), flipped, length)
+        for size, flipped, length in zip(sizes, flip, extent, strict=True)
+    )
+    return _taken_from(down, across, cells)
+
+
+def _mirrored(places: Tensor, flipped: Tensor, length: Tensor) -> Tensor:
+    return torch.where(flipped & (places < length), length - 1 - places, places)
+
+
+def _taken_from(down: Tensor, across: Tensor, cells: Tensor) -> Tensor:
+    """Cell (i, j) of every row becomes what stood at (down[i], across[j])."""
+    sources = (down[:, :, None] * across.shape[1] + across[:, None, :]).flatten(1)
     return cells.gather(1, sources)
 
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from omnimask.backbone import Backbone
 from omnimask.data import StreamReader
-from omnimask.model import GroupView, MaskedModel, build_model
+from omnimask.group_view import GroupView
+from omnimask.model import MaskedModel, build_model
 from omnimask.objective import Objective, counted_truths, evaluate_objective
 from omnimask.probe import Features, Label, mean_features
 from omnimask.recipe import Recipe
@@ -118,7 +119,7 @@ def _views(
 ) -> Iterator[tuple[Batch, GroupView]]:
     device = next(model.parameters()).device
     for batch in read_batches(reader, indices, unreadable, device=device):
-        yield batch, model.view(batch.group.to(device))
+        yield batch, model.views([batch.group.to(device)])[0]
 
 
 def _objectives(model: MaskedModel, reader: StreamReader) -> list[Objective]:

@@ -9,9 +9,10 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from omnimask.batch import Group
+from omnimask.group_view import GroupView
 from omnimask.masking.plan import MaskPlan
 from omnimask.modality import Drawing
-from omnimask.model import GroupView, MaskedModel
+from omnimask.model import MaskedModel
 from omnimask.objective import Objective
 from omnimask.tokens import Raw, Span, Tokens
 
@@ -54,7 +55,7 @@ class Filled:
 def draw_group(model: MaskedModel, group: Group) -> list[Gallery]:
     """A gallery for each modality of the group, without pictures where nothing is restored."""
     device = next(model.parameters()).device
-    filled = fill(model, model.view(group.to(device)))
+    filled = fill(model, model.views([group.to(device)])[0])
     return [
         Gallery(
             stream=group.stream,

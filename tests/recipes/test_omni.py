@@ -95,7 +95,7 @@ def test_a_mixed_step_equals_its_streams_one_by_one(recipe: Recipe, batch: tuple
 def test_masks_have_the_ratio_that_the_recipe_says(recipe: Recipe, batch: tuple[Group, ...]):
     model = build_model(recipe)
     for group in batch:
-        view = model.view(group)
+        view = model.views([group])[0]
         (plan,) = model.masks(view, 0.0)
         shown = torch.zeros_like(view.layout.valid)
         shown.scatter_(1, plan.visible_ids, plan.visible_ok)

@@ -11,6 +11,7 @@ def decoded(path: Path) -> list[np.ndarray]:
     part = next(part for part in PARTS if f"/{part}/" in path.as_posix())
     readers = {
         "images": decoded_image,
+        "maps": decoded_image,
         "video": decoded_clip,
         "audio": decoded_sound,
         "points": decoded_points,

@@ -15,7 +15,7 @@ from omnimask.errors import DataError, RecipeError
 from tests.tools.independent_readers import decoded, decoded_clip, decoded_sweep
 from tools import make_sample_data as tool
 from tools.make_sample_data import PARTS, make_sample_data
-from tools.sample_data import audio, images, points, tables, video, voxels
+from tools.sample_data import audio, images, maps, points, tables, video, voxels
 from tools.sample_data.files import FileJob, file_generator
 from tools.sample_data.photos import PHOTOS, photo_region, read_photo
 
@@ -27,6 +27,7 @@ MODULES = {
     "audio": audio,
     "points": points,
     "voxels": voxels,
+    "maps": maps,
     "tables": tables,
 }
 
@@ -62,8 +63,9 @@ def test_every_file_opens_and_splits_share_no_content(sample: Path, part: str) -
 
 @pytest.mark.parametrize("part", [part for part in PARTS if part != "tables"])
 def test_both_splits_have_every_label_and_small_data_every_format(sample: Path, part: str) -> None:
+    below = "rgb" if part == "maps" else ""
     labels = {
-        split: {path.name for path in (sample / part / split).iterdir()}
+        split: {path.name for path in (sample / part / split / below).iterdir()}
         for split in ("train", "held_out")
     }
     assert labels["train"] == labels["held_out"]
@@ -173,9 +175,11 @@ def test_only_adds_a_part_and_keeps_the_others(tmp_path: Path) -> None:
     assert set(json.loads((root / "manifest.json").read_text())["parts"]) == {"audio", "tables"}
     assert not make_sample_data(root, parts=["tables"], scale=SCALE, workers=0)
     table = root / "tables/train/iris.csv"
-    written_ns = table.stat().st_mtime_ns
-    assert make_sample_data(root, parts=["audio"], scale=SCALE, workers=0, force=True)
-    assert table.stat().st_mtime_ns == written_ns
+    before = table.stat()
+    with table.open() as held_open:
+        assert make_sample_data(root, parts=["audio"], scale=SCALE, workers=0, force=True)
+        assert held_open.readline()
+    assert (table.stat().st_ino, table.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert "## audio" in (root / "README.md").read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["sample"]
 
@@ -227,7 +231,10 @@ def test_the_script_makes_all_of_it_below_60_mb(tmp_path: Path) -> None:
     assert not first.stderr
     manifest = json.loads((root / "manifest.json").read_text())
     counts = {part: entry["count"] for part, entry in manifest["parts"].items()}
-    assert counts == {part: len(MODULES[part].jobs(1.0)) for part in PARTS}
+    files_per_job = {"maps": len(maps.MAPS)}
+    assert counts == {
+        part: len(MODULES[part].jobs(1.0)) * files_per_job.get(part, 1) for part in PARTS
+    }
     sizes = [path.stat().st_size for path in root.rglob("*") if path.is_file()]
     assert sum(sizes) < 60e6
     start_s = time.perf_counter()

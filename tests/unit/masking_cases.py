@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -11,15 +11,20 @@ from omnimask.masking import (
     BlockMask,
     CellMask,
     Copies,
+    GuidedMask,
     InverseBlockMask,
     JointBudget,
     Masker,
     MaskPlan,
+    MultiBlockMask,
     NearestMask,
+    NoiseMask,
     PerModality,
     PredictShare,
     PredictVisible,
     RandomMask,
+    SeveralMasks,
+    ShowAll,
     TubeMask,
 )
 from omnimask.rng import Rng, fold_key
@@ -97,11 +102,16 @@ def shown(plan: MaskPlan, num_tokens: int) -> torch.Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class MaskerCase:
-    """`predicts`: "hidden" tokens that are scorable, a "share" of these, or "all" scorable ones."""
+    """`predicts`: "hidden" tokens that are scorable, a "share" of these, or "all" scorable ones.
+
+    `hides` is False for a masker that shows everything, whatever the keys.
+    """
 
     masker: Masker
     layout: Layout
     predicts: str = "hidden"
+    hides: bool = True
+    hints: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
 IMAGE, VIDEO, SOUND = {"h": 8, "w": 8}, {"t": 4, "h": 6, "w": 6}, {"t": 12, "f": 4}
@@ -126,6 +136,12 @@ def _cloud() -> Layout:
 
 
 _MIXED = {"image": TubeMask(ratio=0.5, axis="h"), "text": RandomMask(), "depth": NearestMask()}
+
+
+def _uneven(rows: int, num_tokens: int) -> dict[str, torch.Tensor]:
+    """A hint in which no two tokens of a row are alike, and another order in every row."""
+    return {"hard": keys(rows, "hard").uniform(num_tokens)}
+
 
 CASES = {
     "random": MaskerCase(masker=RandomMask(), layout=_cloud()),
@@ -165,4 +181,33 @@ CASES = {
         layout=_cloud(),
         predicts="all",
     ),
+    "noise on a line": MaskerCase(masker=NoiseMask(), layout=layout(line=part({"n": 9}, [9, 4]))),
+    "noise": MaskerCase(masker=NoiseMask(ratio=0.5, color="red"), layout=_sound()),
+    "noise in video": MaskerCase(masker=NoiseMask(color="purple"), layout=_video()),
+    "several blocks": MaskerCase(masker=MultiBlockMask(), layout=_sound()),
+    "several blocks in video": MaskerCase(
+        masker=MultiBlockMask(num_blocks=2, share=0.7), layout=_video()
+    ),
+    "intervals": MaskerCase(
+        masker=MultiBlockMask(num_blocks=3, share=0.2), layout=layout(line=part({"n": 12}, [12, 5]))
+    ),
+    "guided": MaskerCase(
+        masker=GuidedMask(hint="hard", start=0.3), layout=_cloud(), hints=_uneven(4, 20)
+    ),
+    "guided, several spans": MaskerCase(
+        masker=Copies(
+            masker=PerModality(
+                masks={
+                    "image": GuidedMask(ratio=0.5, hint="hard", start=0.5),
+                    "depth": GuidedMask(hint="hard"),
+                    "text": RandomMask(),
+                }
+            ),
+            copies=2,
+        ),
+        layout=_pair(),
+        hints=_uneven(3, 87),
+    ),
+    "one of several": MaskerCase(masker=SeveralMasks(masks=(BlockMask(),)), layout=_video()),
+    "everything": MaskerCase(masker=ShowAll(), layout=_cloud(), predicts="all", hides=False),
 }

@@ -15,6 +15,18 @@ def test_cells_are_hidden_whole_where_the_count_divides():
     assert 0.3 < cells.mean(dim=0).min() < cells.mean(dim=0).max() < 0.75
 
 
+def test_simmim_hides_squares_of_two_by_two_patches():
+    """Its published code: cells of 32 pixels, 0.6 of 7 × 7 rounded up, so 30 cells of 4 patches."""
+    image = layout(image=part({"h": 14, "w": 14}, [196] * 400))
+    (plan,) = CellMask(ratio=30 / 49, cell=(2, 2))(image, keys(400))
+    patches = ~shown(plan, 196).reshape(400, 14, 14)
+    cells = patches[:, ::2, ::2]
+    assert (patches == cells.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)).all()
+    assert cells.sum(dim=(1, 2)).tolist() == [30] * 400
+    # Five standard deviations of a share among 400.
+    assert (cells.float().mean(dim=0) - 30 / 49).abs().max() < 5 * (0.24 / 400) ** 0.5
+
+
 def test_at_most_one_cell_is_cut():
     (plan,) = CellMask(ratio=0.6, cell=(2, 3))(layout(image=part(GRID, [96] * 20)), keys(20))
     assert plan.num_visible == (38,) * 20

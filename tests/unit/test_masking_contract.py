@@ -14,11 +14,13 @@ from tests.unit.masking_cases import CASES, keys, one_row, predicted, visible
 
 RNGS = {rows: keys(rows, "") for rows in range(1, 5)}
 EVERY = pytest.mark.parametrize("name", CASES)
+EVERY_HIDING = pytest.mark.parametrize("name", [name for name in CASES if CASES[name].hides])
+EVERY_PLAIN = pytest.mark.parametrize("name", [name for name in CASES if not CASES[name].hints])
 
 
 def draw(name: str, label: str = "") -> MaskPlan:
     case = CASES[name]
-    (plan,) = case.masker(case.layout, keys(case.layout.valid.shape[0], label))
+    (plan,) = case.masker(case.layout, keys(case.layout.valid.shape[0], label), case.hints)
     return plan
 
 
@@ -51,7 +53,7 @@ def test_shows_valid_tokens_and_predicts_scorable_ones(name: str):
             assert set(asked) == set(whole.scorable[row].nonzero().flatten().tolist())
 
 
-@EVERY
+@EVERY_HIDING
 def test_something_is_shown_and_something_valid_is_hidden(name: str):
     plan, whole = draw(name), CASES[name].layout.repeat(draw(name).copies)
     for row, seen in enumerate(visible(plan)):
@@ -59,7 +61,7 @@ def test_something_is_shown_and_something_valid_is_hidden(name: str):
         assert min(1, num_valid) <= len(seen) <= max(num_valid - 1, min(1, num_valid))
 
 
-@EVERY
+@EVERY_HIDING
 def test_the_same_keys_give_the_same_mask_and_others_another(name: str):
     assert visible(draw(name, "a")) == visible(draw(name, "a"))
     assert predicted(draw(name, "a")) == predicted(draw(name, "a"))
@@ -73,7 +75,8 @@ def test_a_sample_alone_gets_the_mask_it_gets_in_a_batch(name: str):
     for row in range(case.layout.valid.shape[0]):
         rng = keys(case.layout.valid.shape[0], "")
         alone = Rng(keys=rng.keys[row : row + 1])
-        (single,) = case.masker(one_row(case.layout, row), alone)
+        hints = {label: hint[row : row + 1] for label, hint in case.hints.items()}
+        (single,) = case.masker(one_row(case.layout, row), alone, hints)
         rows = slice(row * plan.copies, (row + 1) * plan.copies)
         assert visible(single) == visible(plan)[rows]
         assert predicted(single) == predicted(plan)[rows]
@@ -84,7 +87,7 @@ def test_never_waits_for_the_device(name: str):
     draw(name)  # host counts of ragged rows are copied once and kept
     with SyncWatch() as watch:
         case = CASES[name]
-        case.masker(case.layout, RNGS[case.layout.valid.shape[0]])
+        case.masker(case.layout, RNGS[case.layout.valid.shape[0]], case.hints)
     assert not watch.waits, watch.report()
 
 
@@ -97,7 +100,7 @@ def test_is_a_masker_that_goes_through_json(name: str):
         masker.check(span.grid, span.modality)
 
 
-@EVERY
+@EVERY_PLAIN
 def test_hints_and_progress_change_nothing(name: str):
     case = CASES[name]
     hints = {"attention": torch.rand(case.layout.valid.shape)}
@@ -120,10 +123,11 @@ def test_the_gpu_draws_the_same_masks_and_never_waits(name: str):
         scorable=case.layout.scorable.cuda(),
     )
     rng = Rng(keys=RNGS[case.layout.valid.shape[0]].keys.cuda())
-    case.masker(there, rng)  # host counts of ragged rows are copied once and kept
+    hints = {label: hint.cuda() for label, hint in case.hints.items()}
+    case.masker(there, rng, hints)  # host counts of ragged rows are copied once and kept
     torch.cuda.set_sync_debug_mode("error")
     try:
-        (on_gpu,) = case.masker(there, rng)
+        (on_gpu,) = case.masker(there, rng, hints)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert visible(on_gpu) == visible(plan)

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -21,6 +22,22 @@ def test_the_budget_is_exact_and_split_evenly_on_average():
     # Dirichlet(1, 1, 1) shares have mean 1/3 and variance 1/18.
     assert (counts.mean(dim=0) - 10).abs().max() < 5 * 30 * (1 / 18 / 1500) ** 0.5
     assert abs(counts.var(dim=0).mean() / 900 - 1 / 18) < 0.006
+
+
+@pytest.mark.parametrize("alphas", [(1.0, 1.0, 1.0), (0.5, 2.0, 1.0), (4.0, 4.0, 2.0)])
+def test_shares_are_distributed_like_numpys(alphas: tuple[float, float, float]):
+    rows, budget = 3000, 30
+    counts = shares(JointBudget(num_visible=budget, alphas=dict(zip("abc", alphas))), rows)
+    assert counts.sum(dim=1).unique().tolist() == [budget]
+    expected = np.random.default_rng(0).dirichlet(alphas, 100_000)
+    drawn = counts.numpy() / budget
+    np.testing.assert_allclose(drawn.mean(axis=0), expected.mean(axis=0), atol=0.02)
+    np.testing.assert_allclose(np.cov(drawn.T), np.cov(expected.T), atol=0.005)
+    # A count is a share to the nearest token, half a token to either side.
+    for part_drawn, part_expected in zip(drawn.T, expected.T, strict=True):
+        quantiles = np.linspace(0.1, 0.9, 9)
+        difference = np.quantile(part_drawn, quantiles) - np.quantile(part_expected, quantiles)
+        assert np.abs(difference).max() < 0.5 / budget + 0.02
 
 
 def test_alphas_by_name_move_the_means():

@@ -8,6 +8,7 @@ from omnimask.masking.rectangles import (
     covering_order,
     draw_rectangles,
     log_uniform,
+    mirror,
     roll,
 )
 from tests.unit.masking_cases import keys
@@ -79,3 +80,14 @@ def test_rolling_goes_around_the_borders_of_the_extent():
     rolled = roll(cells, (4, 3), shift=(column(1), column(2)), extent=(column(3), column(3)))
     expected = cells.reshape(4, 3)[:3].roll((1, 2), (0, 1))
     assert torch.equal(rolled.reshape(4, 3)[:3], expected)
+
+
+def test_mirrors_within_the_extent_by_hand():
+    cells = torch.arange(6.0)[None].repeat(3, 1)
+    turned = mirror(
+        cells,
+        (3, 2),
+        flip=(torch.tensor([[True], [False], [True]]), torch.tensor([[False], [True], [True]])),
+        extent=(column(2, 3, 3), column(2, 2, 2)),
+    )
+    assert turned.tolist() == [[2, 3, 0, 1, 4, 5], [1, 0, 3, 2, 5, 4], [5, 4, 3, 2, 1, 0]]

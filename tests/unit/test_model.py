@@ -13,7 +13,7 @@ from omnimask.masking.full import full_plan
 from omnimask.model import MaskedModel, build_model
 from omnimask.objective import LossSum
 from omnimask.recipe import Recipe
-from omnimask.teacher import update_teacher
+from omnimask.teacher_network import update_teacher
 from omnimask.tokens import Layout
 from tests.sync_watch import SyncWatch
 from tests.unit.toy_recipe import first_batch, loss_of, toy_recipe, with_teacher
@@ -79,18 +79,18 @@ def one_sample(group: Group, row: int) -> Group:
 
 def test_a_sample_is_encoded_alike_in_any_company(recipe: Recipe):
     model, batch = build_model(recipe).eval(), first_batch(recipe)
-    together = model.encode([model.view(group) for group in batch], progress=0.0)
+    together = model.encode(model.views(batch), progress=0.0)
     for number, group in enumerate(batch):
         lengths = together[number].encoded.num_visible
         rows = together[number].encoded.visible[0].split(lengths)
         for row in range(len(group)):
-            (alone,) = model.encode([model.view(one_sample(group, row))], progress=0.0)
+            (alone,) = model.encode(model.views([one_sample(group, row)]), progress=0.0)
             torch.testing.assert_close(alone.encoded.visible[0], rows[row], atol=1e-5, rtol=1e-5)
 
 
 def with_changed_values(model: MaskedModel, group: Group, *, hidden: bool) -> tuple:
     """The encoder's output before and after noise is put on hidden (or shown) tokens."""
-    view = model.view(group)
+    view = model.views([group])[0]
     plans = model.masks(view, 0.0)
     (before,) = model.encode([view], progress=0.0, plans=[plans])
     shown = torch.zeros_like(view.layout.valid, dtype=torch.long)
@@ -170,12 +170,12 @@ def test_branches_are_dropped_by_sample_not_by_place_in_the_batch():
     recipe = with_teacher()
     model = build_model(recipe).train()
     group = first_batch(recipe)[0]
-    (whole,) = model.encode([model.view(group)], progress=0.0)
+    (whole,) = model.encode(model.views([group]), progress=0.0)
     rows = whole.encoded.visible[0].split(whole.encoded.num_visible)
-    (last,) = model.encode([model.view(one_sample(group, 3))], progress=0.0)
+    (last,) = model.encode(model.views([one_sample(group, 3)]), progress=0.0)
     torch.testing.assert_close(last.encoded.visible[0], rows[3], atol=1e-5, rtol=1e-5)
     model.eval()
-    (calm,) = model.encode([model.view(group)], progress=0.0)
+    (calm,) = model.encode(model.views([group]), progress=0.0)
     assert not torch.allclose(calm.encoded.visible[0], whole.encoded.visible[0])
 
 
@@ -197,9 +197,9 @@ def test_the_teacher_follows_slowly():
     with torch.no_grad():
         for parameter in model.backbone.parameters():
             parameter.add_(1.0)
-    before = model.teacher.encoder.norm.weight.clone()
-    update_teacher(model.teacher, model.backbone, 0.9)
-    torch.testing.assert_close(model.teacher.encoder.norm.weight, before + 0.1)
+    before = model.teacher.backbone.encoder.norm.weight.clone()
+    update_teacher(model.teacher, model, 0.9)
+    torch.testing.assert_close(model.teacher.backbone.encoder.norm.weight, before + 0.1)
 
 
 def test_weights_depend_on_the_seed_alone():

@@ -19,7 +19,7 @@ from omnimask.probe import (
     standardise,
     wilson_interval,
 )
-from tests.unit.toy_recipe import toy_recipe
+from tests.unit.toy_recipe import toy_recipe, with_teacher
 
 
 def points(*rows: tuple[float, float], labels: tuple[str | float | None, ...]) -> Features:
@@ -98,13 +98,10 @@ def test_features_do_not_depend_on_the_batch_and_leave_out_padding():
 
 
 def test_a_feature_is_the_mean_over_the_encoders_tokens():
-    recipe = fit(toy_recipe())
-    model = build_model(recipe).eval()
-    view = model.view(open_held_out(recipe)[0].held_out_group([4, 0]))
+    model = build_model(fit(with_teacher())).eval()
+    (view,) = model.views([open_held_out(model.recipe)[0].held_out_group([4, 0])])
     found = mean_features(model.backbone, view)
-    model.teacher = model.backbone
-    (by_layer,) = model.features([view], layers=[-1])
     valid = view.layout.valid[:, :, None]
-    normed = model.backbone.encoder.norm(by_layer[-1])
+    normed = model.backbone.encoder.norm(view.teacher[-1])  # the teacher starts as the student
     expected = torch.where(valid, normed, 0.0).sum(dim=1) / valid.sum(dim=1)
     torch.testing.assert_close(found, expected)

@@ -27,7 +27,7 @@ TWICE = (Toy(), Toy())
         ({"decoders": {"main": NoDecoder()}}, "needs hidden='replace', but the recipe says"),
         ({"hidden": "replace"}, "needs hidden='drop'"),
         ({"objectives": (FEATURES,)}, "reads a teacher, but recipe.teacher is None"),
-        ({"teacher": Teacher()}, "no objective's target reads it"),
+        ({"teacher": Teacher()}, "no objective's target or masker reads it"),
         ({"masker": PerModality(masks={"toy": RandomMask()})}, "other"),
         ({"masker": TubeMask(axis="f")}, "'f'"),
         (

@@ -31,7 +31,7 @@ class Addition(Content):
 def prepared(recipe: Recipe, stream: int = 0) -> tuple[MaskedModel, GroupView]:
     recipe = fit(recipe)
     model = build_model(recipe).eval()
-    return model, model.view(open_held_out(recipe)[stream].held_out_group([0, 4, 7]))
+    return model, model.views([open_held_out(recipe)[stream].held_out_group([0, 4, 7])])[0]
 
 
 def assert_filled_with_predictions(model: MaskedModel, view: GroupView, *, plus: float) -> None:

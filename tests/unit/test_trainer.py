@@ -50,10 +50,10 @@ def train_until(recipe: Recipe, run: Path, step: int, monkeypatch: pytest.Monkey
 
     whole_step = trainer.step_once
 
-    def dying(training: Any, batch: Any) -> Any:
+    def dying(training: Any, batch: Any, *, watch: bool) -> Any:
         if batch.step == step:
             raise KilledError
-        return whole_step(training, batch)
+        return whole_step(training, batch, watch=watch)
 
     with monkeypatch.context() as patch:
         patch.setattr(trainer, "step_once", dying)

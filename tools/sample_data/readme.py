@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from tools.sample_data.maps import CLASSES
 from tools.sample_data.photos import PHOTOS
 
 _ABOUT = {
@@ -33,6 +34,13 @@ Made. Twelve kinds of object with random proportions, size, place and turn about
 Made. LiDAR sweeps of 17 to 23 beams × 360 azimuths to 40 m, ray-cast in made-up places, with
 range noise and lost returns. KITTI `.bin`: fp32 x, y, z (metres, from the sensor, z up) and
 intensity in [0, 1]; the same four columns as NPY (n × 4) and PCD.""",
+    "maps": """
+Made. Small scenes, ray-cast at 64 × 64: a main object, which is the label, up to three smaller
+ones, the ground and a wall, in any colour, light and view. Three PNG files of the same relative
+name per scene, `maps/<split>/{rgb,depth,semantic}/<label>/<file>`: colour; depth along the viewing
+direction in millimetres (16-bit grey); class ids (8-bit grey):
+CLASSES;
+255 where an object is of no known kind.""",
     "tables": """
 Real, from scikit-learn: `iris` (R. A. Fisher), `wine` and `breast_cancer` (UCI), `diabetes`
 (Efron, Hastie, Johnstone, Tibshirani 2004, in its raw units). `target` is the class name, or a
@@ -43,6 +51,8 @@ package's 1 and 2 written as a and b. One row in five is held out, class by clas
 `breast_cancer.parquet` holds the same rows as the CSV file.""",
 }
 
+_CLASS_IDS = ", ".join(f"{number} {name}" for number, name in enumerate(CLASSES))
+
 
 def readme_text(parts: Mapping[str, Mapping[str, str]]) -> str:
     """`parts` maps each part to its files' paths below the data folder."""
@@ -51,12 +61,13 @@ def readme_text(parts: Mapping[str, Mapping[str, str]]) -> str:
         "Made by `python tools/make_sample_data.py`, without a download. It is for trying things "
         "out and for tests;\nnumbers measured on it say nothing about a method's worth.\n\n"
         "`<part>/train/<label>/<file>` and `<part>/held_out/<label>/<file>`; tables lie in "
-        "`tables/train` and `tables/held_out`.\n`manifest.json` lists every file with its SHA-256. "
-        "Another run gives the same bytes,\nbut for the Ogg files, which hold a random number and "
-        "the same sound."
+        "`tables/train` and `tables/held_out`,\nmaps one folder deeper. "
+        "`manifest.json` lists every file with its SHA-256. Another run gives the same bytes,\n"
+        "but for the Ogg files, which hold a random number and the same sound."
     ]
     for part, files in parts.items():
-        sections.append(f"## {part}\n\n{_ABOUT[part].strip()}\n\n{_counts(part, files)}")
+        about = _ABOUT[part].strip().replace("CLASSES", _CLASS_IDS)
+        sections.append(f"## {part}\n\n{about}\n\n{_counts(part, files)}")
     rows = [f"| {name} | {photo.package} | {photo.licence} |" for name, photo in PHOTOS.items()]
     table = "\n".join(
         ["| photograph | package | source and terms, as stated there |", "|---|---|---|", *rows]
@@ -71,7 +82,7 @@ def readme_text(parts: Mapping[str, Mapping[str, str]]) -> str:
 def _counts(part: str, files: Mapping[str, str]) -> str:
     splits = Counter(path.split("/")[1] for path in files)
     formats = Counter(Path(path).suffix for path in files)
-    labels = sorted({path.split("/")[2] for path in files}) if part != "tables" else []
+    labels = sorted({Path(path).parent.name for path in files}) if part != "tables" else []
     text = f"{splits['train']} train, {splits['held_out']} held out: "
     text += ", ".join(f"{count} {suffix}" for suffix, count in sorted(formats.items())) + "."
     return text + (f"\nLabels: {', '.join(labels)}." if labels else "")

@@ -1,0 +1,165 @@
+"""Maps of class ids as patches (MultiMAE, https://arxiv.org/abs/2204.01678, section 3.1)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from omnimask.errors import RecipeError
+from omnimask.modality import Drawing, Sample, Source
+from omnimask.pixels import grid_coords, patchify, unpatchify
+from omnimask.positions import LearnedPosition, SinCosPosition
+from omnimask.tokens import Grid, Raw, Tokens, dense_tokens
+
+UNKNOWN = -1.0
+"""A token's value where the map does not say which class a pixel has."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelPatches:
+    """Patches of a map of class ids 0 to `num_classes` - 1, one per pixel.
+
+    `size` and `patch` are (height, width) in pixels of the pictures that the map belongs to, so
+    that its tokens lie on the same grid as theirs. The map itself is read at every `stride`-th
+    pixel: a token's values are the patch[0] * patch[1] / stride**2 ids row by row, as floats, and
+    -1 where the file has the id `unknown`. A token is valid and scorable even where all of its
+    pixels are unknown; `ClassMap` leaves it out. `class_dim`: width of a class's embedding.
+    """
+
+    name: str = "semantic"
+    size: tuple[int, int] = (224, 224)
+    patch: tuple[int, int] = (16, 16)
+    stride: int = 4
+    num_classes: int
+    unknown: int | None = 255
+    class_dim: int = 64
+    positions: Literal["sincos", "learned"] = "sincos"
+
+    def __post_init__(self) -> None:
+        if min(*self.size, *self.patch, self.stride, self.num_classes, self.class_dim) < 1:
+            raise RecipeError(
+                f"{self.name}: size, patch, stride, num_classes and class_dim must be positive, "
+                f"got {self.size}, {self.patch}, {self.stride}, {self.num_classes} and "
+                f"{self.class_dim}"
+            )
+        if self.size[0] % self.patch[0] or self.size[1] % self.patch[1]:
+            fitting = tuple(max(s // p, 1) * p for s, p in zip(self.size, self.patch))
+            raise RecipeError(
+                f"{self.name}: size must be a multiple of patch {self.patch}, got {self.size}; "
+                f"write size={fitting}"
+            )
+        if self.patch[0] % self.stride or self.patch[1] % self.stride:
+            raise RecipeError(
+                f"{self.name}: patch must be a multiple of stride {self.stride}, got {self.patch}; "
+                "write stride=1 for a map at full size"
+            )
+
+    @property
+    def grid(self) -> Grid:
+        return {"h": self.size[0] // self.patch[0], "w": self.size[1] // self.patch[1]}
+
+    @property
+    def map_size(self) -> tuple[int, int]:
+        """Height and width of the map that is read."""
+        return self.size[0] // self.stride, self.size[1] // self.stride
+
+    @property
+    def map_patch(self) -> tuple[int, int]:
+        """Rows and columns of the map in a token."""
+        return self.patch[0] // self.stride, self.patch[1] // self.stride
+
+    @property
+    def num_tokens(self) -> int:
+        return self.grid["h"] * self.grid["w"]
+
+    @property
+    def num_values(self) -> int:
+        return self.map_patch[0] * self.map_patch[1]
+
+    @property
+    def extent(self) -> tuple[float, ...]:
+        return (float(self.grid["h"]), float(self.grid["w"]))
+
+    def fit(self, source: Source, /) -> "LabelPatches":
+        """Itself: ids have no statistics."""
+        return self
+
+    def collate(self, samples: Sequence[Sample], /) -> Raw:
+        """`classes` (b h w) int32, the files' ids at `map_size`."""
+        return {"classes": torch.stack([sample["classes"] for sample in samples])}
+
+    def split(self, raw: Raw, /) -> Tokens:
+        classes = classes_of(raw)
+        ids = classes.float()
+        if self.unknown is not None:
+            ids = torch.where(classes == self.unknown, UNKNOWN, ids)
+        coords = grid_coords(tuple(self.grid.values()), classes.device)
+        values = patchify(ids[:, None, None], (1, *self.map_patch))
+        return dense_tokens(values, coords, grid=self.grid)
+
+    def join(self, values: Float[Tensor, "b n v"], raw: Raw, /) -> Raw:
+        """`classes` in the type they have in `raw`; values are rounded to the nearest id."""
+        grid = (1, self.grid["h"], self.grid["w"])
+        ids = unpatchify(values.float(), (1, *self.map_patch), grid)[:, 0, 0].round()
+        known = ids.clamp(0, self.num_classes - 1)
+        if self.unknown is not None:
+            known = torch.where(ids < 0, float(self.unknown), known)
+        return {"classes": known.to(classes_of(raw).dtype)}
+
+    def embed(self, dim: int, /) -> nn.Module:
+        return ClassEmbedding(self, dim)
+
+    def position(self, dim: int, /) -> nn.Module:
+        if self.positions == "learned":
+            return LearnedPosition(dim, tuple(self.grid.values()))
+        return SinCosPosition(dim, 2)
+
+    def draw(
+        self,
+        raw: Raw,
+        *,
+        shown: Bool[Tensor, "b n"],
+        filled: Float[Tensor, "b n v"],
+        index: int,
+    ) -> Drawing:
+        """Three maps side by side, each class in its own colour, the same in every picture.
+
+        Unknown pixels are black; hidden patches are grey in the second.
+        """
+        from modalities.image.pictures import draw_labels
+
+        return draw_labels(self, raw, shown=shown, filled=filled, index=index)
+
+
+class ClassEmbedding(nn.Module):
+    """A vector per class, those of a patch's pixels side by side through one linear layer.
+
+    As in MultiMAE's code (github.com/EPFL-VILAB/MultiMAE, multimae/input_adapters.py, vectors of
+    64). Unknown pixels have a vector of their own, which MultiMAE, without such pixels, has not.
+    """
+
+    def __init__(self, modality: LabelPatches, dim: int) -> None:
+        super().__init__()
+        self.num_classes = modality.num_classes
+        self.classes = nn.Embedding(modality.num_classes + 1, modality.class_dim)
+        self.project = nn.Linear(modality.num_values * modality.class_dim, dim)
+        nn.init.trunc_normal_(self.classes.weight, std=0.02)
+        nn.init.xavier_uniform_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+
+    def forward(self, values: Float[Tensor, "*k v"]) -> Float[Tensor, "*k d"]:
+        return self.project(self.classes(self._rows(values)).flatten(-2))
+
+    def _rows(self, values: Float[Tensor, "*k v"]) -> Int64[Tensor, "*k v"]:
+        """The row of the table for each value: the last one for unknown pixels."""
+        ids = values.round().long().clamp_max(self.num_classes - 1)
+        return torch.where(ids < 0, self.num_classes, ids)
+
+
+def classes_of(raw: Raw) -> Tensor:
+    classes = raw["classes"]
+    assert isinstance(classes, Tensor)
+    return classes

@@ -1,0 +1,39 @@
+"""Which part of a picture a reader cuts out, and whether it mirrors it.
+
+Every reader of pictures asks here, so that aligned maps of one sample, which get the same `Draw`,
+are cut and mirrored alike.
+"""
+
+from typing import Protocol, runtime_checkable
+
+from omnimask.modality import Draw
+from omnimask.pixels import Box, center_box, random_box
+
+
+@runtime_checkable
+class ViewFields(Protocol):
+    """The fields of a record of files that shape its training views."""
+
+    @property
+    def crop_scale(self) -> tuple[float, float]: ...
+
+    @property
+    def crop_ratio(self) -> tuple[float, float]: ...
+
+    @property
+    def flip(self) -> float: ...
+
+
+def view_box(
+    files: ViewFields, draw: Draw, height: int, width: int, *, size: tuple[int, int]
+) -> Box:
+    """The part of a picture of `height` and `width` pixels to be resized to `size`."""
+    if not draw.augment:
+        return center_box(height, width, aspect=size[1] / size[0])
+    return random_box(
+        draw.generator("crop"), height, width, scale=files.crop_scale, ratio=files.crop_ratio
+    )
+
+
+def is_mirrored(files: ViewFields, draw: Draw) -> bool:
+    return draw.augment and draw.generator("flip").random() < files.flip

@@ -1,0 +1,24 @@
+"""Decoders: from the encoded tokens to one vector for each predicted token."""
+
+from omnimask.decoders.class_token import ClassTokenDecoder
+from omnimask.decoders.convolutional import ConvDecoder
+from omnimask.decoders.cross_attention import CrossAttentionDecoder
+from omnimask.decoders.decoder import Decoder, check_hidden
+from omnimask.decoders.direct import NoDecoder
+from omnimask.decoders.early_context import EarlyContextDecoder
+from omnimask.decoders.self_attention import SelfAttentionDecoder
+from omnimask.decoders.span import SpanDecoder
+from omnimask.decoders.window import WindowDecoder
+
+__all__ = [
+    "ClassTokenDecoder",
+    "ConvDecoder",
+    "CrossAttentionDecoder",
+    "Decoder",
+    "EarlyContextDecoder",
+    "NoDecoder",
+    "SelfAttentionDecoder",
+    "SpanDecoder",
+    "WindowDecoder",
+    "check_hidden",
+]

@@ -1,0 +1,97 @@
+"""Mask tokens that attend to the encoded tokens only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from omnimask.backbone import Encoded, Places
+from omnimask.blocks import BlockStyle, CrossBlock, check_heads, initialise
+from omnimask.decoders.decoder import selections
+from omnimask.encoder import Encoder
+from omnimask.masking.plan import MaskPlan
+from omnimask.modality import Modality
+from omnimask.packing import interleave, unpack
+from omnimask.tokens import Layout
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CrossAttentionDecoder:
+    """Mask tokens attend to the encoded tokens and never to one another.
+
+    CrossMAE (https://arxiv.org/abs/2401.14391, section 3.3). With `mix_layers` each block reads its
+    own learned mix of all encoder blocks (section 3.4); without, the encoder's normalised output.
+    """
+
+    width: int = 512
+    depth: int = 8
+    num_heads: int = 16
+    mix_layers: bool = False
+    style: BlockStyle = field(default_factory=BlockStyle)
+
+    def __post_init__(self) -> None:
+        check_heads("decoder", self.width, self.num_heads)
+
+    @property
+    def hidden(self) -> str:
+        return "drop"
+
+    def output_width(self, encoder: Encoder, /) -> int:
+        return self.width
+
+    def layers(self, encoder: Encoder, /) -> tuple[int, ...]:
+        return tuple(range(-encoder.depth, 0)) if self.mix_layers else ()
+
+    def build(self, modalities: Sequence[Modality], encoder: Encoder, /) -> nn.Module:
+        return _CrossAttention(self, modalities, encoder)
+
+
+class _CrossAttention(nn.Module):
+    def __init__(
+        self, config: CrossAttentionDecoder, modalities: Sequence[Modality], encoder: Encoder
+    ) -> None:
+        super().__init__()
+        self.places = Places(modalities, config.width)
+        self.mask_token = nn.Parameter(torch.empty(config.width))
+        nn.init.trunc_normal_(self.mask_token, std=0.02)
+        # An encoder with additive positions has put the places into its tokens already.
+        self.context_places = (
+            Places(modalities, encoder.width) if encoder.positions == "rotary" else None
+        )
+        # Starts as the mean over the encoder's outputs for every block.
+        num_sources = 1 + len(config.layers(encoder))
+        self.mix = (
+            nn.Parameter(torch.full((config.depth, num_sources), 1.0 / num_sources))
+            if config.mix_layers
+            else None
+        )
+        self.blocks = nn.ModuleList(
+            CrossBlock(config.width, config.num_heads, config.style, context_dim=encoder.width)
+            for _ in range(config.depth)
+        )
+        self.norm = config.style.build_norm(config.width)
+        initialise(self.blocks)
+
+    def forward(self, encoded: Encoded, layout: Layout, plan: MaskPlan) -> Float[Tensor, "r n d"]:
+        visible, hidden = selections(layout, plan)
+        prefix_lengths = (encoded.num_prefix,) * len(plan.num_visible)
+        encoded_visible = encoded.visible
+        if self.context_places is not None:
+            where = self.context_places(layout, visible)
+            encoded_visible = [layer + where for layer in encoded.visible]
+        sources = [
+            interleave([(prefix, prefix_lengths), (shown, plan.num_visible)])
+            for prefix, shown in zip(encoded.prefix, encoded_visible, strict=True)
+        ]
+        contexts, (_, context_lengths) = [x for x, _ in sources], sources[0]
+        x = self.mask_token + self.places(layout, hidden)
+        for number, block in enumerate(self.blocks):
+            context = contexts[0] if self.mix is None else _weighted(contexts, self.mix[number])
+            x = block(x, context, lengths=plan.num_predict, context_lengths=context_lengths)
+        return unpack(self.norm(x), plan.num_predict)
+
+
+def _weighted(layers: Sequence[Tensor], weights: Float[Tensor, " l"]) -> Tensor:
+    return torch.einsum("ltd,l->td", torch.stack(tuple(layers)), weights.to(layers[0].dtype))

@@ -1,0 +1,93 @@
+"""What a decoder is, and what several decoders share.
+
+A decoder is a frozen record in the recipe. The module that its `build` makes is called as
+`module(encoded, layout, plan)` and returns (r, n_predict, width): one vector for each predicted
+token, from which the objective's linear head predicts. A module may return `(rows, own_loss_sum)`
+instead, where `own_loss_sum` is a scalar in fp32: the sum over the plan's visible tokens of a loss
+of its own, such as a codebook's commitment.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from omnimask.backbone import Selection, select
+from omnimask.encoder import Encoder
+from omnimask.errors import RecipeError
+from omnimask.masking.plan import MaskPlan
+from omnimask.modality import Modality
+from omnimask.packing import unpack
+from omnimask.tokens import Layout
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """The record of a decoder; a recipe may have several, each named by its objectives."""
+
+    @property
+    def hidden(self) -> str:
+        """What it needs the recipe's `hidden` to be: "drop", "replace", or "any" of the two."""
+        ...
+
+    def output_width(self, encoder: Encoder, /) -> int:
+        """The width of the vectors that its module returns."""
+        ...
+
+    def layers(self, encoder: Encoder, /) -> tuple[int, ...]:
+        """The encoder blocks whose outputs, not normalised, the module reads beside the normalised
+        output, counted from the last (-1); they stand in `Encoded` in this order from place 1.
+        """
+        ...
+
+    def build(self, modalities: Sequence[Modality], encoder: Encoder, /) -> nn.Module:
+        """The module, for the modalities whose tokens may reach it.
+
+        RecipeError where it cannot work with one of them or with this encoder.
+        """
+        ...
+
+
+def selections(layout: Layout, plan: MaskPlan) -> tuple[Selection, Selection]:
+    """The visible and the predicted tokens of all rows, packed."""
+    num_tokens = layout.valid.shape[1]
+    return (
+        select(plan.visible_ids, plan.num_visible, copies=plan.copies, num_tokens=num_tokens),
+        select(plan.predict_ids, plan.num_predict, copies=plan.copies, num_tokens=num_tokens),
+    )
+
+
+def place_visible(
+    packed: Float[Tensor, "t d"], plan: MaskPlan, *, num_tokens: int
+) -> tuple[Float[Tensor, "r n d"], Bool[Tensor, "r n"]]:
+    """Packed visible tokens at their places in the sequence, zero elsewhere; and where they are."""
+    rows = unpack(packed, plan.num_visible, width=plan.visible_ids.shape[1])
+    placed = rows.new_zeros(rows.shape[0], num_tokens, rows.shape[2])
+    # A row's surplus ids are 0 and its surplus vectors zero, so adding leaves token 0 as it is.
+    placed = placed.scatter_add(1, plan.visible_ids[:, :, None].expand_as(rows), rows)
+    counts = plan.visible_ids.new_zeros(rows.shape[0], num_tokens)
+    counts = counts.scatter_add(1, plan.visible_ids, plan.visible_ok.long())
+    return placed, counts > 0
+
+
+def present_tokens(layout: Layout, copies: int) -> Bool[Tensor, "r n"]:
+    """Tokens that a row has at all, to be shown or to be predicted; the others are padding."""
+    return (layout.valid | layout.scorable).repeat_interleave(copies, dim=0)
+
+
+def predicted_rows(
+    sequence: Float[Tensor, "r n d"], plan: MaskPlan
+) -> Float[Tensor, "r n_predict d"]:
+    """The vectors of a whole sequence at the plan's predicted ids, zero at surplus ids."""
+    ids = plan.predict_ids[:, :, None].expand(-1, -1, sequence.shape[2])
+    return sequence.gather(1, ids) * plan.predict_ok[:, :, None]
+
+
+def check_hidden(decoder: Decoder, *, name: str, hidden: str) -> None:
+    """RecipeError where a decoder cannot work with what the recipe does to hidden tokens."""
+    if decoder.hidden not in ("any", hidden):
+        raise RecipeError(
+            f"decoders[{name!r}] is a {type(decoder).__name__}, which needs hidden="
+            f"{decoder.hidden!r}, but the recipe says hidden={hidden!r}; change one of the two"
+        )

@@ -1,0 +1,37 @@
+"""No decoder: the encoder itself saw mask tokens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from omnimask.backbone import Encoded
+from omnimask.encoder import Encoder
+from omnimask.masking.plan import MaskPlan
+from omnimask.modality import Modality
+from omnimask.packing import unpack
+from omnimask.tokens import Layout
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoDecoder:
+    """The encoder itself saw mask tokens; one linear head reads them (SimMIM, BEiT)."""
+
+    @property
+    def hidden(self) -> str:
+        return "replace"
+
+    def output_width(self, encoder: Encoder, /) -> int:
+        return encoder.width
+
+    def layers(self, encoder: Encoder, /) -> tuple[int, ...]:
+        return ()
+
+    def build(self, modalities: Sequence[Modality], encoder: Encoder, /) -> nn.Module:
+        return _Direct()
+
+
+class _Direct(nn.Module):
+    def forward(self, encoded: Encoded, layout: Layout, plan: MaskPlan) -> Float[Tensor, "r n d"]:
+        return unpack(encoded.predict[0], plan.num_predict)

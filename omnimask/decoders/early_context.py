@@ -1,0 +1,94 @@
+"""A second head: an early layer's patches, with [CLS] from the last layer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from omnimask.backbone import Encoded, Places
+from omnimask.blocks import Block, Rows, initialise
+from omnimask.decoders.class_token import check_class_token, class_tokens
+from omnimask.decoders.decoder import selections
+from omnimask.encoder import Encoder
+from omnimask.errors import RecipeError
+from omnimask.masking.plan import MaskPlan
+from omnimask.modality import Modality
+from omnimask.packing import interleave, separate, unpack
+from omnimask.tokens import Layout
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EarlyContextDecoder:
+    """`depth` blocks over an early layer's tokens and the last layer's [CLS].
+
+    BEiT v2's patch aggregation (https://arxiv.org/abs/2208.06366, section 2.3): what the early
+    tokens lack must come through [CLS]. Tokens and [CLS] are block outputs before any norm; blocks
+    have the encoder's width, heads and style. `layer` counts from the last (-1): the official code
+    takes the 9th of 12 blocks (-4, the default) and the 21st of 24 (also -4).
+
+    The official code shares the final norm and the head with the first decoder; here both are this
+    decoder's own. It has relative position biases and drops branches in these blocks too, which is
+    left out; where the encoder's positions are rotary alone, an embedding of the place is added.
+    """
+
+    layer: int = -4
+    depth: int = 2
+
+    def __post_init__(self) -> None:
+        if self.layer >= -1:
+            raise RecipeError(
+                f"EarlyContextDecoder.layer counts from the last block and lies before it, got "
+                f"{self.layer}; write -4"
+            )
+        if self.depth < 1:
+            raise RecipeError(f"EarlyContextDecoder.depth must be >= 1, got {self.depth}; write 2")
+
+    @property
+    def hidden(self) -> str:
+        return "replace"
+
+    def output_width(self, encoder: Encoder, /) -> int:
+        return encoder.width
+
+    def layers(self, encoder: Encoder, /) -> tuple[int, ...]:
+        return (self.layer, -1)
+
+    def build(self, modalities: Sequence[Modality], encoder: Encoder, /) -> nn.Module:
+        check_class_token("EarlyContextDecoder", encoder)
+        if -self.layer > encoder.depth:
+            raise RecipeError(
+                f"EarlyContextDecoder.layer must be at least -{encoder.depth} (encoder.depth), got "
+                f"{self.layer}; write {-max(encoder.depth // 3, 2)}"
+            )
+        return _EarlyContext(self, modalities, encoder)
+
+
+class _EarlyContext(nn.Module):
+    def __init__(
+        self, config: EarlyContextDecoder, modalities: Sequence[Modality], encoder: Encoder
+    ) -> None:
+        super().__init__()
+        # An encoder with additive positions has put the places into its tokens already.
+        self.places = Places(modalities, encoder.width) if encoder.positions == "rotary" else None
+        self.blocks = nn.ModuleList(
+            Block(encoder.width, encoder.num_heads, encoder.style) for _ in range(config.depth)
+        )
+        self.norm = encoder.style.build_norm(encoder.width)
+        initialise(self.blocks)
+
+    def forward(
+        self, encoded: Encoded, layout: Layout, plan: MaskPlan
+    ) -> Float[Tensor, "r n_predict d"]:
+        shown, asked = encoded.visible[1], encoded.predict[1]
+        if self.places is not None:
+            visible, hidden = selections(layout, plan)
+            shown = shown + self.places(layout, visible)
+            asked = asked + self.places(layout, hidden)
+        classes = class_tokens(encoded.prefix[2], encoded.num_prefix)
+        lengths = [(1,) * len(plan.num_visible), plan.num_visible, plan.num_predict]
+        x, joined = interleave(list(zip([classes, shown, asked], lengths, strict=True)))
+        rows = Rows(groups=(joined,))
+        for block in self.blocks:
+            x = block(x, rows)
+        return unpack(self.norm(separate(x, lengths)[2]), plan.num_predict)

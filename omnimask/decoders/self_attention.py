@@ -1,0 +1,75 @@
+"""A small transformer over encoded tokens and mask tokens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from omnimask.backbone import Encoded, Places
+from omnimask.blocks import Block, BlockStyle, Rows, check_heads, initialise
+from omnimask.decoders.decoder import selections
+from omnimask.encoder import Encoder
+from omnimask.masking.plan import MaskPlan
+from omnimask.modality import Modality
+from omnimask.packing import interleave, separate, unpack
+from omnimask.tokens import Layout
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SelfAttentionDecoder:
+    """Mask tokens stand among the encoded tokens in a small transformer.
+
+    Defaults are MAE's (https://arxiv.org/abs/2111.06377, section 4.1: 8 blocks of width 512).
+    """
+
+    width: int = 512
+    depth: int = 8
+    num_heads: int = 16
+    style: BlockStyle = field(default_factory=BlockStyle)
+
+    def __post_init__(self) -> None:
+        check_heads("decoder", self.width, self.num_heads)
+
+    @property
+    def hidden(self) -> str:
+        return "drop"
+
+    def output_width(self, encoder: Encoder, /) -> int:
+        return self.width
+
+    def layers(self, encoder: Encoder, /) -> tuple[int, ...]:
+        return ()
+
+    def build(self, modalities: Sequence[Modality], encoder: Encoder, /) -> nn.Module:
+        return _SelfAttention(self, modalities, encoder)
+
+
+class _SelfAttention(nn.Module):
+    def __init__(
+        self, config: SelfAttentionDecoder, modalities: Sequence[Modality], encoder: Encoder
+    ) -> None:
+        super().__init__()
+        self.project = nn.Linear(encoder.width, config.width)
+        self.places = Places(modalities, config.width)
+        self.mask_token = nn.Parameter(torch.empty(config.width))
+        nn.init.trunc_normal_(self.mask_token, std=0.02)
+        self.blocks = nn.ModuleList(
+            Block(config.width, config.num_heads, config.style) for _ in range(config.depth)
+        )
+        self.norm = config.style.build_norm(config.width)
+        initialise(self, exclude=[self.places])
+
+    def forward(self, encoded: Encoded, layout: Layout, plan: MaskPlan) -> Float[Tensor, "r n d"]:
+        visible, hidden = selections(layout, plan)
+        prefix_lengths = (encoded.num_prefix,) * len(plan.num_visible)
+        shown = self.project(encoded.visible[0]) + self.places(layout, visible)
+        asked = self.mask_token + self.places(layout, hidden)
+        lengths = [prefix_lengths, plan.num_visible, plan.num_predict]
+        parts = [self.project(encoded.prefix[0]), shown, asked.to(shown.dtype)]
+        x, joined = interleave(list(zip(parts, lengths, strict=True)))
+        rows = Rows(groups=(joined,))
+        for block in self.blocks:
+            x = block(x, rows)
+        return unpack(self.norm(separate(x, lengths)[2]), plan.num_predict)
