@@ -17,6 +17,7 @@ from omnimask.masking.full import full_plan
 from omnimask.masking.hints import asked_hints
 from omnimask.masking.plan import MaskPlan
 from omnimask.masking.predict import predict_everything
+from omnimask.objective import asked
 from omnimask.packing import unpack
 from omnimask.recipe import Recipe
 from omnimask.targets import TeacherOutput
@@ -40,7 +41,7 @@ class TeacherNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.recipe, self.hints = recipe, asked_hints(recipe.masker)
-        self.layers = tuple(
+        self.layers: tuple[TeacherOutput, ...] = tuple(
             dict.fromkeys(n for o in recipe.objectives for n in o.target.teacher_layers)
         )
         of_decoders = (n for name in decoders for n in self._layers_of(name))
@@ -110,7 +111,8 @@ class TeacherNetwork(nn.Module):
                 encoded.with_layers(layers, among=self.blocks), item.layout, item.plan
             )
             predicted = self.heads[name](rows).squeeze(-1).float()
-            predicted = torch.where(item.plan.predict_ok, predicted, 0.0)
+            mine = asked(replace(objective, where="all"), layout=item.layout, plan=item.plan)
+            predicted = torch.where(mine, predicted, 0.0)
             hints[name].scatter_add_(1, item.plan.predict_ids, predicted)
         return hints
 

@@ -18,8 +18,7 @@ from omnimask.tokens import Tokens
 class ClassMap:
     """The class ids of a token's pixels, -1 where unknown; for `class_map_cross_entropy`.
 
-    Known where at least one pixel of the token is. MultiMAE, https://arxiv.org/abs/2204.01678,
-    section 3.3.
+    Known where at least one pixel of the token is. MultiMAE, https://arxiv.org/abs/2204.01678.
     """
 
     @property

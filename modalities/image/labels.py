@@ -1,4 +1,4 @@
-"""Maps of class ids as patches (MultiMAE, https://arxiv.org/abs/2204.01678, section 3.1)."""
+"""Maps of class ids as patches (MultiMAE, https://arxiv.org/abs/2204.01678)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

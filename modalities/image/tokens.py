@@ -30,7 +30,7 @@ class ImagePatches:
     A token's values are its pixels row by row with the channels fastest (MAE's order), each channel
     minus `mean` over `std`; None measures them in `fit`, for values in [0, 1]. With `standardise`
     "each", every image has statistics of its own instead, per channel over the values between its
-    lowest and highest tenth: depth in MultiMAE (https://arxiv.org/abs/2204.01678, section 4.1).
+    lowest and highest tenth: depth in MultiMAE (https://arxiv.org/abs/2204.01678).
     `num_channels`: 1 grey, 3 RGB, 4 RGB and alpha, others as the files have them. Coordinates are
     (row, column) counted in patches. `positions`: fixed sines and cosines, or one learned vector
     per axis.

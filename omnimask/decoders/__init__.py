@@ -6,6 +6,7 @@ from omnimask.decoders.cross_attention import CrossAttentionDecoder
 from omnimask.decoders.decoder import Decoder, check_hidden
 from omnimask.decoders.direct import NoDecoder
 from omnimask.decoders.early_context import EarlyContextDecoder
+from omnimask.decoders.quantised import QuantisedDecoder
 from omnimask.decoders.self_attention import SelfAttentionDecoder
 from omnimask.decoders.span import SpanDecoder
 from omnimask.decoders.window import WindowDecoder
@@ -17,6 +18,7 @@ __all__ = [
     "Decoder",
     "EarlyContextDecoder",
     "NoDecoder",
+    "QuantisedDecoder",
     "SelfAttentionDecoder",
     "SpanDecoder",
     "WindowDecoder",

@@ -25,12 +25,12 @@ class MultiBlockMask:
     """Hides `num_blocks` blocks of `share` of the places each, in the grid's last two axes.
 
     Every block spans the other axes; the blocks of a sample have one size, with height by width
-    uniform in `aspect`, and may overlap. On a grid with a single axis they are intervals. V-JEPA,
-    https://arxiv.org/abs/2404.08471, section 3.2, and its code (8 blocks of 0.15, 2 of 0.7; there
-    one size serves all samples of a batch). The code cuts a batch's masks to the smallest of them;
-    here the number of hidden places is the mean over all masks of the grid, so that it does not
-    depend on the batch: too large a union is cut at its last block, too small a one is filled up
-    from further blocks.
+    uniform in `aspect` as far as the grid allows, and may overlap. On a grid with a single axis
+    they are intervals. V-JEPA, https://arxiv.org/abs/2404.08471, section 3.2, and its code: 8 of
+    0.15 and 2 of 0.7. The code draws one size for all samples of a batch and cuts their masks to
+    the smallest. Here a sample has a size of its own, and the number of hidden places is the mean
+    over all masks of the grid, so that neither depends on the batch: too large a union is cut at
+    its last block, too small a one is filled up from further blocks.
     """
 
     num_blocks: int = 8
@@ -90,12 +90,13 @@ class MultiBlockMask:
         # In fp64, so that a device computes the sizes that a host does.
         aspect = low + (high - low) * rng.child("aspect").uniform(1).double()
         area = (self.share * (rows * across).double()).floor()
-        # Along a single row or column nothing but the area is left to choose.
-        aspect = torch.where(rows == 1, 1 / area.clamp_min(1), aspect)
-        aspect = torch.where(across == 1, area.clamp_min(1), aspect)
+        height, width = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
+        # Where a block is as long as the grid, the other side alone makes up the area.
+        width = torch.where(height >= rows, (area / rows).round(), width)
+        height = torch.where(width >= across, (area / across).round(), height)
         height, width = (
-            torch.minimum(side.sqrt().round().long().clamp_min(1), limit).expand(-1, count)
-            for side, limit in ((area * aspect, rows), (area / aspect, across))
+            torch.minimum(side.long().clamp_min(1), limit).expand(-1, count)
+            for side, limit in ((height, rows), (width, across))
         )
         return Rectangles(
             top=below(rows - height + 1, rng.child("top"), count),
@@ -116,16 +117,8 @@ def mean_coverage(masker: MultiBlockMask, filled: tuple[int, ...]) -> float:
     rng = Rng(keys=torch.tensor(keys, device="cpu"))
     sizes = _rows_and_columns(filled)
     rows, across = (torch.full((_MASKS_FOR_MEAN, 1), size, device="cpu") for size in sizes)
-    blocks = masker.draw((rows, across), rng)
-    own = slice(masker.num_blocks)
-    kept = Rectangles(
-        top=blocks.top[:, own],
-        left=blocks.left[:, own],
-        height=blocks.height[:, own],
-        width=blocks.width[:, own],
-    )
-    # Cells in no block stand behind all blocks in the order.
-    covered = covering_order(kept, sizes, rng) < masker.num_blocks
+    order = covering_order(masker.draw((rows, across), rng), sizes, rng)
+    covered = order < masker.num_blocks  # the spare blocks and what is in no block come later
     shares = covered.double().mean(dim=1).numpy()
     partial = shares[shares < 1.0]
     return float(partial.mean()) if len(partial) else 1.0

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import pkgutil
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,12 @@ from omnimask.tokens import Raw, Tokens
 from tests.modalities.case import Case
 
 FOLDERS = sorted(found.name for found in pkgutil.iter_modules(modalities.__path__) if found.ispkg)
+# A folder's further records have cases of their own: case_<folder>_<more>.py.
+CASES = FOLDERS + sorted(
+    found.name.removeprefix("case_")
+    for found in pkgutil.iter_modules([str(Path(__file__).parent)])
+    if found.name.startswith("case_") and found.name.removeprefix("case_") not in FOLDERS
+)
 NUM_SAMPLES = 6
 
 MISSING_CASE = """modalities/{folder}/ has no tests/modalities/case_{folder}.py.
@@ -42,17 +49,22 @@ class Opened:
     tokens: Tokens
 
 
-@pytest.fixture(scope="session", params=FOLDERS)
-def folder(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(scope="session", params=CASES)
+def case_name(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
 @pytest.fixture(scope="session")
-def case(folder: str, tmp_path_factory: pytest.TempPathFactory) -> Case:
-    if not has_case(folder):
-        pytest.skip(f"no case_{folder}.py; test_the_folder_has_a_case fails for it")
-    root = tmp_path_factory.mktemp(f"case_{folder}")
-    return importlib.import_module(f"tests.modalities.case_{folder}").make_case(root)
+def folder(case_name: str) -> str:
+    return case_name.partition("_")[0]
+
+
+@pytest.fixture(scope="session")
+def case(case_name: str, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    if not has_case(case_name):
+        pytest.skip(f"no case_{case_name}.py; test_the_folder_has_a_case fails for it")
+    root = tmp_path_factory.mktemp(f"case_{case_name}")
+    return importlib.import_module(f"tests.modalities.case_{case_name}").make_case(root)
 
 
 @pytest.fixture(scope="session")

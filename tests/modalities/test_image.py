@@ -282,3 +282,55 @@ def test_impossible_records_are_refused_with_a_fix(fields: dict[str, object], fi
 def test_impossible_views_are_refused(fields: dict[str, object]) -> None:
     with pytest.raises(RecipeError, match=next(iter(fields))):
         ImageFiles(**fields)  # pyright: ignore[reportArgumentType] wrong on purpose
+
+
+# Standardised one by one
+
+
+def each() -> ImagePatches:
+    return ImagePatches(size=(20, 20), patch=(5, 5), num_channels=1, standardise="each")
+
+
+def test_each_image_is_standardised_without_its_extremes() -> None:
+    """Against sorting by numpy; the far tenth of a depth map does not move the rest."""
+    depth = np.random.default_rng(0).uniform(0.01, 0.05, (3, 400)).astype(np.float32)
+    depth[1, :30] = 1.0
+    raw = {"pixels": torch.from_numpy(depth).reshape(3, 1, 20, 20)}
+    modality = each()
+    joined = modality.join(modality.split(raw).values, raw)["pixels"]
+    torch.testing.assert_close(joined, raw["pixels"])
+    values = unpatched(modality, modality.split(raw).values)
+    for image, ours in zip(depth, values, strict=True):
+        middle = np.sort(image)[40:360].astype(np.float64)
+        expected = (image - middle.mean()) / np.sqrt(middle.var(ddof=1) + 1e-6)
+        np.testing.assert_allclose(ours.flatten().numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def unpatched(modality: ImagePatches, values: Tensor) -> Tensor:
+    """The standardised pixels themselves (b 20 20), by a plain loop over the patches."""
+    pixels = torch.zeros(len(values), 20, 20)
+    for number, patch in enumerate(values.unbind(1)):
+        row, column = 5 * (number // 4), 5 * (number % 4)
+        pixels[:, row : row + 5, column : column + 5] = patch.reshape(-1, 5, 5)
+    return pixels
+
+
+def test_each_image_alone_has_the_tokens_it_has_in_a_batch() -> None:
+    pixels = torch.rand(2, 1, 20, 20, generator=torch.Generator().manual_seed(0))
+    both, alone = each().split({"pixels": pixels}), each().split({"pixels": pixels[1:]})
+    assert torch.equal(both.values[1:], alone.values)
+
+
+def test_a_constant_image_is_standardised_to_zeros() -> None:
+    values = each().split({"pixels": torch.full((1, 1, 20, 20), 0.25)}).values
+    torch.testing.assert_close(values, torch.zeros_like(values))
+
+
+def test_own_statistics_need_no_fit_and_refuse_fixed_ones() -> None:
+    class Unreadable:
+        def __len__(self) -> int:
+            raise AssertionError("fit looked at the files")
+
+    assert each().fit(Unreadable()) == each()  # pyright: ignore[reportArgumentType] not to be read
+    with pytest.raises(RecipeError, match="must be None where standardise is 'each'"):
+        ImagePatches(num_channels=1, mean=(0.0,), standardise="each")

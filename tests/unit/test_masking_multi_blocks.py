@@ -14,22 +14,22 @@ SHORT, LONG = MultiBlockMask(), MultiBlockMask(num_blocks=2, share=0.7)
 VIDEO = {"t": 2, "h": 14, "w": 14}
 
 
-def jepa(random: np.random.Generator, num_blocks: int, share: float) -> np.ndarray:
+def jepa(random: np.random.Generator, masker: MultiBlockMask, side: int) -> np.ndarray:
     """V-JEPA's published code: one size, several places, again if nothing is left to see."""
-    ratio, area = random.uniform(0.75, 1.5), int(14 * 14 * share)
-    h, w = (min(round(math.sqrt(side)), 14) for side in (area * ratio, area / ratio))
+    ratio, area = random.uniform(0.75, 1.5), int(side * side * masker.share)
+    h, w = (min(round(math.sqrt(squared)), side) for squared in (area * ratio, area / ratio))
     while True:
-        mask = np.zeros((14, 14), bool)
-        for _ in range(num_blocks):
-            top, left = random.integers(0, 15 - h), random.integers(0, 15 - w)
+        mask = np.zeros((side, side), bool)
+        for _ in range(masker.num_blocks):
+            top, left = random.integers(0, side - h + 1), random.integers(0, side - w + 1)
             mask[top : top + h, left : left + w] = True
         if not mask.all():
             return mask
 
 
-def reference(masker: MultiBlockMask, count: int = 1500) -> torch.Tensor:
+def reference(masker: MultiBlockMask, side: int = 14) -> torch.Tensor:
     random = np.random.default_rng(0)
-    masks = [jepa(random, masker.num_blocks, masker.share) for _ in range(count)]
+    masks = [jepa(random, masker, side) for _ in range(1500)]
     return torch.from_numpy(np.stack(masks))
 
 
@@ -40,13 +40,16 @@ def hidden(masker: MultiBlockMask, rows: int = 600) -> torch.Tensor:
     return flags[:, 0]
 
 
+@pytest.mark.parametrize(("masker", "side"), [(SHORT, 14), (LONG, 14), (LONG, 5)])
+def test_the_mean_coverage_is_that_of_jepa(masker: MultiBlockMask, side: int):
+    expected = float(reference(masker, side).float().mean())
+    assert abs(mean_coverage(masker, (side, side)) - expected) < 0.015
+
+
 @pytest.mark.parametrize("masker", [SHORT, LONG])
-def test_hides_as_much_as_jepa_does_on_average(masker: MultiBlockMask):
-    expected = float(reference(masker).float().mean())
-    assert abs(mean_coverage(masker, (14, 14)) - expected) < 0.015
-    assert set(hidden(masker).sum(dim=(1, 2)).tolist()) == {
-        round(mean_coverage(masker, (14, 14)) * 196)
-    }
+def test_every_sample_hides_the_mean(masker: MultiBlockMask):
+    counts = hidden(masker).sum(dim=(1, 2))
+    assert counts.unique().tolist() == [round(mean_coverage(masker, (14, 14)) * 196)]
 
 
 @pytest.mark.parametrize("masker", [SHORT, LONG])
@@ -80,6 +83,13 @@ def test_one_block_is_one_rectangle_of_its_share():
         places = row.nonzero()
         assert len(places) == 25  # 24 places are nearest to a square of 5
         assert (places.amax(dim=0) - places.amin(dim=0)).tolist() == [4, 4]
+
+
+def test_blocks_hold_their_share_on_a_narrow_grid():
+    masker = MultiBlockMask(num_blocks=1, share=0.7)
+    for grid in ({"t": 40, "f": 5}, {"f": 5, "t": 40}):
+        (plan,) = masker(layout(sound=part(grid, [200] * 5)), keys(5))
+        assert plan.num_visible == (60,) * 5
 
 
 def test_on_one_axis_blocks_are_intervals():
