@@ -25,7 +25,8 @@ class EarlyContextDecoder:
     BEiT v2's patch aggregation (https://arxiv.org/abs/2208.06366, section 2.3): what the early
     tokens lack must come through [CLS]. Tokens and [CLS] are block outputs before any norm; blocks
     have the encoder's width, heads and style. `layer` counts from the last (-1): the official code
-    takes the 9th of 12 blocks (-4, the default) and the 21st of 24 (also -4).
+    takes the 9th of 12 blocks (-4, the default) and the 21st of 24 (also -4). It stands beside a
+    `NoDecoder`: alone it would leave the encoder's final norm without a gradient.
 
     The official code shares the final norm and the head with the first decoder; here both are this
     decoder's own. It has relative position biases and drops branches in these blocks too, which is

@@ -91,9 +91,9 @@ class MultiBlockMask:
         aspect = low + (high - low) * rng.child("aspect").uniform(1).double()
         area = (self.share * (rows * across).double()).floor()
         height, width = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
-        # Where a block is as long as the grid, the other side alone makes up the area.
-        width = torch.where(height >= rows, (area / rows).round(), width)
-        height = torch.where(width >= across, (area / across).round(), height)
+        # Where a block would be longer than the grid, the other side makes up for it.
+        width = torch.where((height > rows) | (rows == 1), (area / rows).round(), width)
+        height = torch.where((width > across) | (across == 1), (area / across).round(), height)
         height, width = (
             torch.minimum(side.long().clamp_min(1), limit).expand(-1, count)
             for side, limit in ((height, rows), (width, across))

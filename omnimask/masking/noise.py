@@ -24,12 +24,12 @@ _REACH = 4.0
 class NoiseMask:
     """Shows the places where filtered Gaussian noise is highest, hides `ratio` of each modality.
 
-    ColorMAE, https://arxiv.org/abs/2407.13036, section 3. With blurs of the two `sigmas`, in tokens
-    along every axis of the grid, the noise is "red" (the wide blur: large patches), "blue" (less
-    its narrow blur: evenly spread), "green" (narrow less wide blur: medium patches) or "purple"
-    (all but green). ColorMAE cuts its masks out of larger patterns which it publishes without the
-    sigmas; the ones here are our choice. Noise is drawn beyond the grid's borders as well, so that
-    here too the mask is a cutting from a larger pattern, and no border differs from the inside.
+    ColorMAE, https://arxiv.org/abs/2407.13036, section 3. With Gaussian blurs of the two `sigmas`,
+    in tokens along every axis of the grid, the noise is "red" (the wide blur: large blobs), "green"
+    (narrow less wide blur: small blobs), "blue" (what the narrow blur takes away: evenly spread) or
+    "purple" (all but green). ColorMAE cuts its masks out of larger patterns, which its code loads
+    ready-made, so that the sigmas here are our choice. Noise is drawn beyond the grid as well: here
+    too a mask is cut from a larger pattern, and its borders do not differ from its inside.
     """
 
     ratio: float = 0.75

@@ -326,11 +326,8 @@ def test_a_constant_image_is_standardised_to_zeros() -> None:
     torch.testing.assert_close(values, torch.zeros_like(values))
 
 
-def test_own_statistics_need_no_fit_and_refuse_fixed_ones() -> None:
-    class Unreadable:
-        def __len__(self) -> int:
-            raise AssertionError("fit looked at the files")
-
-    assert each().fit(Unreadable()) == each()  # pyright: ignore[reportArgumentType] not to be read
+def test_own_statistics_need_no_fit_and_refuse_fixed_ones(tmp_path: Path) -> None:
+    write(tmp_path / "unreadable.png", b"")
+    assert each().fit(ImageFiles().open(str(tmp_path), each())) == each()
     with pytest.raises(RecipeError, match="must be None where standardise is 'each'"):
         ImagePatches(num_channels=1, mean=(0.0,), standardise="each")

@@ -1,5 +1,6 @@
-"""Maps of class ids: exact ids, views aligned with those of pictures, embedding, target and loss."""
+"""Maps of class ids: exact ids, views aligned with those of pictures, tokens, target and loss."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from modalities.image import (
     class_map_cross_entropy,
 )
 from modalities.image.label_files import at_centres
+from modalities.image.labels import ClassEmbedding
 from modalities.image.pictures import class_colour
 from omnimask.errors import DataError, RecipeError
 from omnimask.modality import Draw
@@ -111,7 +113,7 @@ def test_views_show_the_place_that_the_picture_shows(tmp_path: Path, key: int, a
 
 
 @pytest.mark.parametrize("key", range(8))
-def test_classes_stay_on_their_colours(sample_data: Path, key: int) -> None:
+def test_classes_stay_on_their_colours(sample_data: Path, tmp_path: Path, key: int) -> None:
     """Colours painted over the sample maps by class are those of the map's classes in any view."""
     from PIL import Image
 
@@ -121,9 +123,8 @@ def test_classes_stay_on_their_colours(sample_data: Path, key: int) -> None:
     index, draw = key % len(maps), Draw(key=key)
     ids = np.asarray(Image.open(root / maps.name(index)))
     palette = np.random.default_rng(0).integers(0, 256, (256, 3)).astype(np.uint8)
-    folder = sample_data / f"painted-{key}"
-    write(folder / "a.png", encoded(palette[ids], "PNG"))
-    pictures = ImageFiles(interpolation="bilinear").open(str(folder), ImagePatches(size=(64, 64)))
+    write(tmp_path / "a.png", encoded(palette[ids], "PNG"))
+    pictures = ImageFiles(interpolation="bilinear").open(str(tmp_path), ImagePatches(size=(64, 64)))
     colours = pictures.read(0, draw)["pixels"].movedim(0, -1).float()
     classes = maps.read(index, draw)["classes"]
     distance = torch.cdist(colours.reshape(-1, 3), torch.from_numpy(palette).float())
@@ -225,7 +226,7 @@ def test_embedding_is_a_table_and_a_convolution_over_the_map() -> None:
     """What MultiMAE computes: embed the whole map, then one convolution of a patch's size."""
     torch.manual_seed(0)
     modality = small(size=(16, 24))
-    embed = modality.embed(11)
+    embed = ClassEmbedding(modality, 11)
     classes = torch.randint(0, 5, (3, 4, 6), dtype=torch.int32)
     tokens = modality.split({"classes": classes}).values
     kernel = embed.project.weight.unflatten(1, (2, 2, modality.class_dim)).permute(0, 3, 1, 2)
@@ -247,12 +248,7 @@ def test_unknown_pixels_have_a_vector_of_their_own() -> None:
 def view(values: Tensor) -> View:
     modality = small()
     tokens = modality.split({"classes": torch.zeros(len(values), 2, 4, dtype=torch.int32)})
-    return View(modality=modality, tokens=type(tokens)(**_fields(tokens, values)))
-
-
-def _fields(tokens: object, values: Tensor) -> dict[str, object]:
-    names = ("coords", "valid", "scorable", "num_valid", "num_scorable", "grid")
-    return {"values": values, **{name: getattr(tokens, name) for name in names}}
+    return View(modality=modality, tokens=replace(tokens, values=values))
 
 
 def test_a_token_without_a_known_pixel_is_not_known() -> None:
@@ -298,7 +294,7 @@ def test_the_likeliest_class_is_restored() -> None:
 
 
 def test_other_modalities_are_refused() -> None:
-    with pytest.raises(RecipeError, match="ClassMap is a target of class maps, got .*'image'"):
+    with pytest.raises(RecipeError, match=r"ClassMap is a target of class maps, got .*'image'"):
         ClassMap().num_predicted(ImagePatches(), 0)
 
 

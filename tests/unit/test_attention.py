@@ -47,6 +47,28 @@ def test_short_bf16_rows_take_the_plain_path_with_its_accuracy():
     torch.testing.assert_close(attend(q, k, v).float(), expected, atol=3e-2, rtol=3e-2)
 
 
+def test_a_head_attends_only_where_it_is_allowed():
+    torch.manual_seed(0)
+    attention = Attention(8, 2)
+    x, lengths = torch.randn(7, 8), (4, 3)
+    # The first head is free; the second sees the token itself alone, so it returns its value.
+    real = torch.arange(4) < torch.tensor(lengths)[:, None]
+    free = real[:, :, None] == real[:, None, :]
+    allowed = torch.stack([free, torch.eye(4, dtype=torch.bool).expand(2, 4, 4)], dim=1)
+    out = attention(x, groups=[lengths], allowed=allowed)
+    _, _, v = attention.qkv(x).view(7, 3, 2, 4).unbind(1)
+    plain = torch.cat([heads_of(attention, row) for row in x.split(lengths)])
+    expected = attention.proj(torch.cat([plain[:, 0], v[:, 1]], dim=1))
+    torch.testing.assert_close(out, expected)
+    out.sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in attention.parameters())
+
+
+def heads_of(attention: Attention, row: torch.Tensor) -> torch.Tensor:
+    q, k, v = attention.qkv(row).view(len(row), 3, 2, 4).permute(1, 2, 0, 3)
+    return F.scaled_dot_product_attention(q[None], k[None], v[None])[0].transpose(0, 1)
+
+
 def test_cross_attention_reads_the_same_row_of_its_context():
     torch.manual_seed(0)
     attention = Attention(8, 2, context_dim=6)

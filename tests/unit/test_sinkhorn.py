@@ -39,12 +39,11 @@ def test_many_iterations_balance_rows_and_columns():
     torch.testing.assert_close(ours.sum(dim=-2), torch.full((3, 5), 12 / 5))
 
 
-def test_three_iterations_use_every_prototype_where_softmax_uses_one():
+def test_no_prototype_is_ahead_by_scoring_higher_everywhere():
     biased = SCORES + torch.tensor([4.0, 0, 0, 0, 0])
     assert (biased.argmax(dim=-1) == 0).float().mean() > 0.9
-    shares = sinkhorn(biased, temperature=0.06).sum(dim=-2) / 12
-    assert shares.min() > 0.1
-    assert shares.max() < 0.3
+    ours = sinkhorn(biased, temperature=0.06)
+    torch.testing.assert_close(ours, sinkhorn(SCORES, temperature=0.06), atol=1e-4, rtol=1e-3)
 
 
 def test_invalid_rows_take_no_part_and_are_zero():

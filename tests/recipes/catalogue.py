@@ -1,0 +1,55 @@
+"""The debug sizes of all recipes on the test's sample data."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from omnimask.batch import Group
+from omnimask.catalogue import find_recipes
+from omnimask.cli import load_named_recipe
+from omnimask.data import Shard, Steps, open_streams
+from omnimask.masking.plan import MaskPlan
+from omnimask.model import MaskedModel
+from omnimask.objective import total_loss
+from omnimask.recipe import Recipe
+from omnimask.records import children
+
+REFERENCES = tuple(entry.reference for entry in find_recipes())
+DEBUG = tuple(name for name in REFERENCES if name.partition(":")[2].startswith("debug"))
+
+
+def load(reference: str, root: Path) -> Recipe:
+    recipe = load_named_recipe(reference)
+    return replace(recipe, data=replace(recipe.data, root=str(root)))
+
+
+def first_batch(recipe: Recipe) -> tuple[Group, ...]:
+    return Steps(recipe, open_streams(recipe), Shard())[0].micro[0]
+
+
+def step_loss(model: MaskedModel, batch: Sequence[Group]) -> torch.Tensor:
+    sums = model(batch).sums
+    weights = {objective.name: objective.weight for objective in model.recipe.objectives}
+    return total_loss(sums, {name: part.count for name, part in sums.items()}, weights)
+
+
+def places(ids: torch.Tensor, ok: torch.Tensor, num_tokens: int) -> torch.Tensor:
+    """Flags (r num_tokens) from a plan's ids."""
+    flags = torch.zeros(len(ids), num_tokens + 1, dtype=torch.bool)
+    flags.scatter_(1, torch.where(ok, ids, num_tokens), True)
+    return flags[:, :num_tokens]
+
+
+def shown_of(plan: MaskPlan, num_tokens: int) -> torch.Tensor:
+    return places(plan.visible_ids, plan.visible_ok, num_tokens)
+
+
+def fields_called(record: Any, name: str) -> Iterator[Any]:
+    """Every value of a field with this name in a record and in all records inside it."""
+    for key, child in children(record).items():
+        if key == name:
+            yield child
+        yield from fields_called(child, name)

@@ -1,0 +1,165 @@
+"""What holds for every recipe that comes along, at its debug size, on real files."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from omnimask.batch import Group
+from omnimask.checkpoint import load_recipe
+from omnimask.data import fit
+from omnimask.masking import JointBudget
+from omnimask.model import MaskedModel, build_model
+from omnimask.optim import build_optimizer
+from omnimask.recipe import Recipe
+from omnimask.records import from_json, to_json
+from omnimask.tokens import Layout
+from omnimask.trainer import train
+from tests.recipes.catalogue import (
+    DEBUG,
+    REFERENCES,
+    fields_called,
+    first_batch,
+    load,
+    places,
+    shown_of,
+    step_loss,
+)
+from tests.sync_watch import SyncWatch
+from tests.unit.test_trainer import assert_same_weights, losses, train_until
+
+METHODS = (
+    *("mae", "simmim", "beit2", "vqkd", "data2vec2", "vjepa", "crossmae", "capi", "hpm"),
+    *("colormae", "maskdistill", "videomae", "audiomae", "mwmae", "pointmae", "pointcmae"),
+    *("voxelmae", "remasker", "multimae"),
+)
+
+
+def test_every_method_has_a_recipe():
+    files = {reference.partition(":")[0] for reference in DEBUG}
+    assert {f"recipes.{method}" for method in METHODS} <= files
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_every_size_is_a_valid_recipe_and_survives_json(reference: str, tmp_path: Path):
+    recipe = load(reference, tmp_path)
+    assert from_json(json.loads(json.dumps(to_json(recipe)))) == recipe
+
+
+@pytest.fixture(scope="module", params=DEBUG)
+def recipe(request: pytest.FixtureRequest, sample_data: Path) -> Recipe:
+    return fit(load(request.param, sample_data))
+
+
+@pytest.fixture(scope="module")
+def batch(recipe: Recipe) -> tuple[Group, ...]:
+    return first_batch(recipe)
+
+
+@pytest.fixture
+def model(recipe: Recipe) -> MaskedModel:
+    return build_model(recipe).eval()
+
+
+def test_hidden_content_never_reaches_the_encoder(model: MaskedModel, batch: Sequence[Group]):
+    for view in model.views(batch):
+        for plan in model.masks(view, 0.0):
+            (before,) = model.encode([view], progress=0.0, plans=[[plan]])
+            shown = shown_of(plan, view.layout.valid.shape[1])
+            # A token that one copy shows is not hidden from the sample.
+            shown = shown.unflatten(0, (-1, plan.copies)).any(dim=1)
+            tokens = {}
+            for span in view.layout.spans:
+                part = view.tokens[span.modality]
+                hidden = ~shown[:, span.start : span.stop, None]
+                noise = torch.rand_like(part.values) * hidden
+                tokens[span.modality] = replace(part, values=part.values + noise)
+            (after,) = model.encode([replace(view, tokens=tokens)], progress=0.0, plans=[[plan]])
+            assert torch.equal(before.encoded.visible[0], after.encoded.visible[0])
+
+
+def test_invalid_is_never_shown_and_unscorable_never_asked(
+    model: MaskedModel, batch: Sequence[Group]
+):
+    for view in model.views(batch):
+        for plan in model.masks(view, 0.5):
+            layout = view.layout.repeat(plan.copies)
+            num_tokens = layout.valid.shape[1]
+            asked = places(plan.predict_ids, plan.predict_ok, num_tokens)
+            assert not (shown_of(plan, num_tokens) & ~layout.valid).any()
+            assert not (asked & ~layout.scorable).any()
+            assert asked.sum(dim=1).tolist() == list(plan.num_predict)
+
+
+def expected_hidden(recipe: Recipe, layout: Layout, modality: str) -> float | None:
+    """The ratio that the recipe's masker states for a modality, None where it states none."""
+    masker = recipe.masker
+    masks = next(fields_called(masker, "masks"), None)
+    if isinstance(masks, dict):
+        masker = masks[modality]
+    ratios = list(fields_called(masker, "ratio"))
+    return ratios[0] if len(ratios) == 1 else None
+
+
+def test_the_mask_ratio_is_what_the_recipe_says(model: MaskedModel, batch: Sequence[Group]):
+    for view in model.views(batch):
+        for plan in model.masks(view, 0.0):
+            shown = shown_of(plan, view.layout.valid.shape[1])
+            if isinstance(model.recipe.masker, JointBudget):
+                assert shown.sum(dim=1).tolist() == list(plan.num_visible)
+                continue
+            for span in view.layout.repeat(plan.copies).spans:
+                counts = shown[:, span.start : span.stop].sum(dim=1).tolist()
+                ratio = expected_hidden(model.recipe, view.layout, span.modality)
+                for count, valid in zip(counts, span.num_valid, strict=True):
+                    if ratio is None:  # blocks of a share: alike for samples of one size
+                        assert 0 < count <= valid
+                    else:  # exact, but for cells of several tokens at the edge of a ragged sample
+                        assert abs(count - (1 - ratio) * valid) <= max(2.0, 0.07 * valid)
+
+
+def test_the_loss_falls_on_one_repeated_batch(recipe: Recipe, batch: Sequence[Group]):
+    model = build_model(recipe).train()
+    optimizer = build_optimizer(model, replace(recipe.optim, lr=2e-3))
+    values = []
+    for _ in range(14):
+        optimizer.zero_grad()
+        loss = step_loss(model, batch)
+        loss.backward()
+        optimizer.step()
+        values.append(loss.item())
+    assert min(values[-3:]) < 0.95 * values[0], values
+
+
+def test_gradients_reach_what_is_trained_and_nothing_else(recipe: Recipe, batch: Sequence[Group]):
+    model = build_model(recipe).train()
+    step_loss(model, batch).backward()
+    for name, parameter in model.named_parameters():
+        if name.startswith("teacher."):
+            assert parameter.grad is None, name
+        else:
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+
+
+def test_the_step_never_waits_for_the_device(model: MaskedModel, batch: Sequence[Group]):
+    model.train()
+    with SyncWatch() as watch:
+        step_loss(model, batch).backward()
+    assert not watch.waits, watch.report()
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_bit_equal(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    train(recipe, tmp_path / "whole")
+    train_until(recipe, tmp_path / "killed", 3, monkeypatch)
+    train(recipe, tmp_path / "killed")
+    assert_same_weights(tmp_path / "whole", tmp_path / "killed")
+    assert losses(tmp_path / "whole") == losses(tmp_path / "killed")
+    saved = load_recipe(next((tmp_path / "whole" / "checkpoints").glob("step-*")))
+    assert saved == recipe

@@ -1,0 +1,23 @@
+"""Trains the debug size of every recipe with half its batch per process; run by torchrun.
+
+Arguments: data root, output folder. One start of two processes serves all recipes.
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from omnimask.trainer import train
+from tests.recipes.catalogue import DEBUG, load
+
+
+def main(root: Path, out: Path) -> None:
+    for reference in DEBUG:
+        recipe = load(reference, root)
+        streams = tuple(replace(s, batch_size=s.batch_size // 2) for s in recipe.data.streams)
+        recipe = replace(recipe, data=replace(recipe.data, streams=streams))
+        train(recipe, out / reference.replace(":", "."))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
