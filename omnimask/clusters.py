@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -97,7 +96,7 @@ class _Clusters(nn.Module):
         valid = view.tokens.valid
         features = F.normalize(view.teacher[0].detach().float(), dim=-1, eps=1e-7)
         scores = self.prototypes(features)
-        assigned = self._assign(scores.detach(), valid)
+        assigned = self._assign(scores, valid)
         losses = self.loss(scores, assigned)
         self._health = _measure(assigned, valid)
         return Truth(values=assigned, known=valid), torch.where(valid, losses, 0.0).sum()
@@ -112,18 +111,16 @@ class _Clusters(nn.Module):
     def _assign(
         self, scores: Float[Tensor, "b n k"], valid: Bool[Tensor, "b n"]
     ) -> Float[Tensor, "b n k"]:
-        # Only while training do all processes come by here; an evaluation may run on one alone.
-        config, over_ranks = self.config, self.training
-        pattern = "b n k -> n b k" if config.position_wise else "b n k -> (b n) k"
+        position_wise = self.config.position_wise
         assigned = sinkhorn(
-            rearrange(scores, pattern),
-            temperature=config.teacher_temperature,
-            iterations=config.iterations,
-            valid=valid.T if config.position_wise else valid.flatten(),
-            over_ranks=over_ranks,
+            scores.transpose(0, 1) if position_wise else scores.flatten(0, 1),
+            temperature=self.config.teacher_temperature,
+            iterations=self.config.iterations,
+            valid=valid.T if position_wise else valid.flatten(),
+            # Only while training do all processes come by here; one alone may evaluate.
+            over_ranks=self.training,
         )
-        back = " -> ".join(reversed(pattern.split(" -> ")))
-        return rearrange(assigned, back, b=scores.shape[0])
+        return assigned.transpose(0, 1) if position_wise else assigned.view_as(scores)
 
 
 @torch.no_grad()

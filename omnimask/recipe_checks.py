@@ -54,6 +54,12 @@ def _check_objectives(recipe: Recipe, names: Sequence[str]) -> None:
             raise RecipeError(f"two objectives are called {objective.name!r}; rename one")
         _known(objective.modality, names, f"{where}: modality")
         _known(objective.decoder, recipe.decoders, f"{where}: decoder")
+        decoded = getattr(recipe.decoders[objective.decoder], "modality", objective.modality)
+        if decoded != objective.modality:
+            raise RecipeError(
+                f"{where}: modality is {objective.modality!r}, but decoders[{objective.decoder!r}]"
+                f".modality is {decoded!r}; give the objective a decoder of its own modality"
+            )
         if isinstance(objective.target, LateTarget):
             _check_late(recipe, objective, objective.target, seen)
         seen.append(objective)

@@ -24,6 +24,8 @@ def sinkhorn(
     apart: with one per grid position no prototype can stand for a position. Rows that are not
     `valid` take no part and come out as zero. With `over_ranks` the rows of all processes count as
     one batch, so every process must call this with the same leading axes and k.
+
+    The official code adds 1e-8 to every sum, which takes weight from rows far from all prototypes.
     """
     absent = None if valid is None else ~valid[..., None]
     assigned = scores.float() / temperature

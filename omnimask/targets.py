@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from omnimask.errors import RecipeError
@@ -18,12 +18,12 @@ class View:
     """What a target is computed from: the unmasked tokens of one modality of one group.
 
     `teacher` holds the teacher's outputs for these tokens, one tensor per entry of the target's
-    `teacher_layers`, in that order; empty where it reads none.
+    `teacher_layers`, in that order (codes as whole numbers with d = 1); empty where it reads none.
     """
 
     modality: Modality
     tokens: Tokens
-    teacher: tuple[Float[Tensor, "b n d"] | Int64[Tensor, "b n 1"], ...] = ()
+    teacher: tuple[Float[Tensor, "b n d"], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,7 +205,7 @@ class TeacherCodes:
         return self.num_codes
 
     def __call__(self, view: View, /) -> Truth:
-        return Truth(values=view.teacher[0].float(), known=view.tokens.valid)
+        return Truth(values=view.teacher[0], known=view.tokens.valid)
 
     def restore(
         self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /

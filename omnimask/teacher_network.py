@@ -5,20 +5,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from omnimask.backbone import Backbone, Encoded, EncodeItem
 from omnimask.checkpoint import load_checkpoint
+from omnimask.decoders.decoder import place_visible
 from omnimask.errors import RecipeError
 from omnimask.frozen import checkpoint_of
 from omnimask.group_view import GroupView
 from omnimask.masking.full import full_plan
 from omnimask.masking.hints import asked_hints
-from omnimask.masking.plan import MaskPlan
 from omnimask.masking.predict import predict_everything
 from omnimask.objective import asked
-from omnimask.packing import unpack
 from omnimask.recipe import Recipe
 from omnimask.targets import TeacherOutput
 from omnimask.teacher import FrozenTeacher
@@ -92,10 +91,11 @@ class TeacherNetwork(nn.Module):
         for layer in self.layers:
             if not isinstance(layer, int):
                 assert self.codebook is not None, "Recipe.validate wants one for TeacherCodes"
-                packed = self.codebook.codes(encoded)[:, None]  # pyright: ignore[reportCallIssue]
+                codes = self.codebook.codes(encoded)  # pyright: ignore[reportCallIssue]
+                packed = codes[:, None].float()
             else:
                 packed = encoded.visible[1 + self.blocks.index(layer) if layer else 0]
-            outputs[layer] = _scatter(packed, item.plan, num_tokens=num_tokens)
+            outputs[layer], _ = place_visible(packed, item.plan, num_tokens=num_tokens)
         return outputs
 
     def _hints(self, item: EncodeItem, encoded: Encoded) -> dict[str, Float[Tensor, "b n"]]:
@@ -191,14 +191,3 @@ def update_teacher(teacher: TeacherNetwork, student: nn.Module, decay: float) ->
     slow, fast = [slow.detach() for slow, _ in pairs], [fast for _, fast in pairs]
     # One kernel for all tensors; torch's own EMA (swa_utils) calls the same function.
     torch._foreach_lerp_(slow, fast, 1.0 - decay)  # pyright: ignore[reportPrivateImportUsage]
-
-
-def _scatter(
-    packed: Float[Tensor, "t d"] | Int64[Tensor, "t d"], plan: MaskPlan, *, num_tokens: int
-) -> Float[Tensor, "b n d"] | Int64[Tensor, "b n d"]:
-    """Packed visible tokens back at their places in the (b n) sequence."""
-    rows = unpack(packed, plan.num_visible, width=plan.visible_ids.shape[1])
-    placed = rows.new_zeros(rows.shape[0], num_tokens, rows.shape[2])
-    ids = plan.visible_ids[:, :, None].expand_as(rows)
-    # Padded ids are 0 and their rows are zero, so adding leaves token 0 as it is.
-    return placed.scatter_add_(1, ids, rows)

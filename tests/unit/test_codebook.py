@@ -106,6 +106,14 @@ def test_the_first_batches_make_the_codebook():
     assert set((book.codes @ centers.T).argmax(dim=1).tolist()) == {0, 1, 2, 3}
 
 
+def test_a_code_that_never_had_a_token_becomes_the_mean_of_its_first():
+    book = codebook(usage=0.0)
+    _, ids, _ = book(Z)
+    for code in ids.unique():
+        mean = F.normalize(Z[ids == code], dim=-1).mean(dim=0)
+        torch.testing.assert_close(book.codes[code], F.normalize(mean, dim=0))
+
+
 def test_a_batch_that_went_wrong_leaves_no_trace():
     broken = torch.cat([Z, torch.full((3, 3), torch.nan)])
     ours, expected = codebook(), codebook()
@@ -119,10 +127,10 @@ def test_half_precision_around_it_changes_nothing():
     ours, expected = codebook(), codebook()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         quantised, ids, _ = ours(Z)
-        nearest, _ = ours.nearest(F.normalize(Z, dim=-1))
+        _, similarity = ours.nearest(F.normalize(Z, dim=-1))
     assert quantised.dtype == torch.float32
     assert torch.equal(ids, expected(Z)[1])
-    assert torch.equal(nearest, expected.nearest(F.normalize(Z, dim=-1))[0])
+    assert torch.equal(similarity, expected.nearest(F.normalize(Z, dim=-1))[1])
     assert torch.equal(ours.codes, expected.codes)
 
 
