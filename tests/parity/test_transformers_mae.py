@@ -193,11 +193,11 @@ def test_loss_and_every_gradient_are_those_of_vitmae(
 
 def test_our_position_table_is_theirs_with_the_axes_swapped():
     """MAE's code puts the columns' waves first, ours the rows'; within an axis they agree."""
-    theirs = ViTMAEForPreTraining(config_of(SQUARE, norm_pix_loss=True, ratio=0.75))
-    ours = our_model(SQUARE, norm_pix_loss=True, masker=RandomMask())
-    view, _ = look(ours, batch_of(ours.recipe.modalities[0], "pixels", random_pixels(1, 3, 16, 16, seed=0), seed=0))
-    table = ours.recipe.modalities[0].position(WIDTH)(view.layout.spans[0].coords[0])
+    theirs = ViTMAEForPreTraining(config_of(SQUARE, norm_pix_loss=True, ratio=0.75)).decoder
+    theirs.initialize_weights(16)  # their constructor leaves zeros
+    ours = ImagePatches(size=SQUARE, patch=(PATCH, PATCH)).position(DECODER_WIDTH)
+    table = ours(torch.cartesian_prod(torch.arange(4.0), torch.arange(4.0)))
     rows, columns = table.chunk(2, dim=1)
-    expected = theirs.vit.embeddings.position_embeddings[0, 1:]
+    expected = theirs.decoder_pos_embed[0, 1:]
     torch.testing.assert_close(torch.cat([columns, rows], dim=1), expected, atol=1e-6, rtol=0)
     assert (table - expected).abs().max() > 0.5
