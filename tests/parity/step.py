@@ -35,7 +35,6 @@ class Method:
 
 def recipe_of(modality: Modality, files: Files, method: Method) -> Recipe:
     """A small recipe; `files` are never opened. Hidden is what the decoder needs."""
-    replace = method.decoder.hidden == "replace"
     return Recipe(
         name="parity",
         modalities=(modality,),
@@ -54,7 +53,7 @@ def recipe_of(modality: Modality, files: Files, method: Method) -> Recipe:
         ),
         data=Data(root=".", streams=(Stream(name="main", files={modality.name: files}),)),
         optim=Optim(steps=1),
-        hidden="replace" if replace else "drop",
+        hidden="replace" if method.decoder.hidden == "replace" else "drop",
     )
 
 

@@ -73,9 +73,7 @@ def key_map() -> dict[str, Origin]:
 
 
 def our_model(size: int, *, ratio: float) -> MaskedModel:
-    method = Method(
-        masker=RandomMask(ratio=ratio), decoder=NoDecoder(), target=Content(), loss=l1
-    )
+    method = Method(masker=RandomMask(ratio=ratio), decoder=NoDecoder(), target=Content(), loss=l1)
     modality = ImagePatches(size=(size, size), patch=(PATCH, PATCH), mean=MEAN, std=STD)
     return build_model(recipe_of(modality, ImageFiles(), method))
 
@@ -90,7 +88,7 @@ def their_model(size: int) -> ViTForMaskedImageModeling:
         num_attention_heads=NUM_HEADS,
         intermediate_size=4 * WIDTH,
         layer_norm_eps=1e-6,  # their default is 1e-12
-        attn_implementation="eager",
+        attn_implementation="eager",  # pyright: ignore[reportCallIssue] its base class has it
     )
     return ViTForMaskedImageModeling(config)
 

@@ -15,6 +15,7 @@ from modalities.video import VideoFiles, VideoTubelets
 from omnimask.decoders import SelfAttentionDecoder
 from omnimask.losses import mse
 from omnimask.masking import RandomMask, TubeMask
+from omnimask.masking.plan import Masker
 from omnimask.model import MaskedModel, build_model
 from omnimask.targets import Content
 from tests.parity.step import (
@@ -97,20 +98,16 @@ def key_map() -> dict[str, Origin]:
     return result
 
 
-def our_model(
-    num_frames: int, size: tuple[int, int], *, norm_pix_loss: bool, masker: RandomMask | TubeMask
-) -> MaskedModel:
+def our_model(num_frames: int, size: tuple[int, int], *, masker: Masker) -> MaskedModel:
     method = Method(
         masker=masker,
         decoder=SelfAttentionDecoder(
             width=DECODER_WIDTH, depth=DECODER_DEPTH, num_heads=DECODER_NUM_HEADS
         ),
-        target=Content(norm="channel", num_channels=3) if norm_pix_loss else Content(),
+        target=Content(norm="channel", num_channels=3),
         loss=mse,
     )
-    modality = VideoTubelets(
-        num_frames=num_frames, size=size, tubelet=TUBELET, mean=MEAN, std=STD
-    )
+    modality = VideoTubelets(num_frames=num_frames, size=size, tubelet=TUBELET, mean=MEAN, std=STD)
     return build_model(recipe_of(modality, VideoFiles(), method))
 
 
@@ -128,9 +125,9 @@ def their_model(num_frames: int, size: tuple[int, int]) -> VideoMAEForPreTrainin
         decoder_num_hidden_layers=DECODER_DEPTH,
         decoder_num_attention_heads=DECODER_NUM_HEADS,
         decoder_intermediate_size=4 * DECODER_WIDTH,
-        layer_norm_eps=1e-6,  # as in VideoMAE's code; their own default is 1e-12
+        layer_norm_eps=1e-6,  # as in VideoMAE's code; its default is 1e-12
         use_mean_pooling=False,  # or the encoder has no norm at its end
-        attn_implementation="eager",
+        attn_implementation="eager",  # pyright: ignore[reportCallIssue] its base class has it
     )
     model = VideoMAEForPreTraining(config)
     model.decoder.norm.eps = 1e-6
@@ -175,9 +172,9 @@ def take_both_steps(
     theirs.videomae.embeddings.position_embeddings = place_table(
         ours, view, owner="backbone", dim=WIDTH
     )[None]
-    theirs.position_embeddings = place_table(
-        ours, view, owner="decoders.main", dim=DECODER_WIDTH
-    )[None]
+    theirs.position_embeddings = place_table(ours, view, owner="decoders.main", dim=DECODER_WIDTH)[
+        None
+    ]
     our_loss = loss_of(ours, batch)
     hidden = hidden_tokens(view, plan)
     their_loss = theirs(normalised(frames), bool_masked_pos=hidden).loss
@@ -195,9 +192,9 @@ def take_both_steps(
     ],
 )
 def test_loss_and_every_gradient_are_those_of_videomae(
-    num_frames: int, size: tuple[int, int], masker: RandomMask | TubeMask, seed: int
+    num_frames: int, size: tuple[int, int], masker: Masker, seed: int
 ):
-    ours = our_model(num_frames, size, norm_pix_loss=True, masker=masker)
+    ours = our_model(num_frames, size, masker=masker)
     theirs = their_model(num_frames, size)
     projected = Projected(theirs)
     randomise(ours, seed=seed)
@@ -215,7 +212,7 @@ def test_loss_and_every_gradient_are_those_of_videomae(
 
 def test_the_bias_of_the_keys_that_they_leave_out_learns_nothing():
     """It adds the same number to all scores of a query."""
-    ours = our_model(4, (32, 32), norm_pix_loss=True, masker=TubeMask(ratio=0.5))
+    ours = our_model(4, (32, 32), masker=TubeMask(ratio=0.5))
     randomise(ours, seed=0)
     batch = batch_of(
         ours.recipe.modalities[0], "frames", random_pixels(3, 4, 3, 32, 32, seed=0), seed=0

@@ -74,11 +74,13 @@ def vit_block(ours: str, theirs: str) -> dict[str, Origin]:
 
 
 def randomise(model: nn.Module, *, seed: int) -> None:
-    """Adds noise to every parameter, so that none is zero or one and a wrong name shows."""
+    """Sets every parameter, so that none is zero or one and a wrong name shows."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.2 * torch.randn(parameter.shape, generator=generator)
+        for name, parameter in model.named_parameters():
+            is_scale = name.endswith("weight") and parameter.dim() == 1
+            noise = 0.2 * torch.randn(parameter.shape, generator=generator)
+            parameter.copy_(noise + 1.0 if is_scale else noise)
 
 
 def copy_weights(
