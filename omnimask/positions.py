@@ -11,9 +11,10 @@ from torch import Tensor, nn
 class SinCosPosition(nn.Module):
     """Fixed sines and cosines, `dim` split over the axes, frequencies 1 to 1/max_period.
 
-    For integer grid coordinates on two axes these are the position embeddings of ViT and MAE
-    (https://arxiv.org/abs/2111.06377, appendix A.1). Coordinates in other units are multiplied by
-    `scale` first. Dimensions that do not divide evenly are zero.
+    For integer grid coordinates on two axes these are the position embeddings of MAE
+    (https://arxiv.org/abs/2111.06377, appendix A.1), with the axes in our order, rows first: its
+    code has columns first, so that the two halves of its table stand swapped. Coordinates in other
+    units are multiplied by `scale` first. Dimensions that do not divide evenly are zero.
     """
 
     def __init__(

@@ -94,7 +94,8 @@ class Content:
     `norm`: "none"; "token" subtracts the mean and divides by the standard deviation of all of a
     token's values (MAE, https://arxiv.org/abs/2111.06377, section 3, with its eps 1e-6 on the
     unbiased variance); "channel" does so for each of `num_channels` interleaved channels of a token
-    (VideoMAE, https://arxiv.org/abs/2203.12602: deviation plus 1e-6).
+    (VideoMAE, https://arxiv.org/abs/2203.12602: deviation plus 1e-6, there of pixels in [0, 1],
+    here of pixels over their channel's deviation).
     """
 
     norm: Literal["none", "token", "channel"] = "none"
