@@ -109,9 +109,10 @@ class RunLog:
         for name in numbers["collapsed"]:
             if name not in self.collapsed:
                 self.progress.note(
-                    f"step {numbers['step']}: the features of {name} have collapsed (variance "
-                    f"between samples {numbers[f'variance/{name}']:.1e}, effective rank "
-                    f"{numbers[f'rank/{name}']:.1f}): they hardly depend on the input any more"
+                    f"step {numbers['step']}: the features of {name} have collapsed: variance "
+                    f"{numbers[f'variance/{name}']:.1e}, effective rank "
+                    f"{numbers[f'rank/{name}']:.1f}, share that depends on content "
+                    f"{numbers[f'content/{name}']:.1e}; docs/methods.md says what to try"
                 )
         self.collapsed = set(numbers["collapsed"])
         self.progress.update(numbers)

@@ -228,3 +228,17 @@ def test_group_points_target() -> None:
     assert restored is not None
     assert torch.equal(groups.places(restored), groups.places(tokens.values))
     assert not groups.channels(restored).any()
+
+
+def test_the_unit_of_group_points_scales_the_truth_and_comes_back() -> None:
+    groups = PointGroups(num_points=30, num_groups=4, group_size=5)
+    xyz = clouds(1, 30)[0]
+    tokens = groups.split(groups.collate([{"xyz": xyz, "features": torch.zeros(30, 0)}]))
+    target = GroupPoints(unit=0.25)
+    truth = target(View(modality=groups, tokens=tokens))
+    assert torch.equal(truth.values, tokens.values * 4.0)
+    restored = target.restore(truth.values, tokens)
+    assert restored is not None
+    assert torch.equal(restored, tokens.values)
+    with pytest.raises(RecipeError, match="unit must be > 0, got 0"):
+        GroupPoints(unit=0.0)

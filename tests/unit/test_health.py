@@ -40,18 +40,33 @@ def rows_of(layout, plan, features, name):
 def test_variance_and_rank_are_those_of_numpy(name):
     layout, plan, features = item()
     health = measure_health([(layout, plan, features)])
-    found = rows_of(layout, plan, features, name)
-    means = [np.mean([f for r, f in found if r == row], axis=0) for row in range(3)]
-    assert health[f"variance/{name}"].item() == pytest.approx(
-        np.var(means, axis=0).mean(), rel=1e-4
-    )
-    tokens = np.stack([f for _, f in found]).astype(np.float64)
+    tokens = np.stack([f for _, f in rows_of(layout, plan, features, name)]).astype(np.float64)
+    assert health[f"variance/{name}"].item() == pytest.approx(tokens.var(axis=0).mean(), rel=1e-4)
     singular = np.linalg.svd(tokens - tokens.mean(axis=0), compute_uv=False)
     share = singular / singular.sum()
     share = share[share > 1e-9]
-    assert health[f"rank/{name}"].item() == pytest.approx(
-        np.exp(-(share * np.log(share)).sum()), rel=1e-2
-    )
+    expected = np.exp(-(share * np.log(share)).sum())
+    assert health[f"rank/{name}"].item() == pytest.approx(expected, rel=1e-2)
+
+
+def by_place(weight: float):
+    """Features that are a vector per place plus noise of the given weight."""
+    layout, plan, features = item(RandomMask(ratio=0.2))
+    table = torch.randn(layout.valid.shape[1], 7, generator=GENERATOR)
+    ids = torch.cat([row[:n] for row, n in zip(plan.visible_ids, plan.num_visible)])
+    return layout, plan, table[ids] + weight * features
+
+
+def test_content_is_what_places_do_not_explain():
+    assert measure_health([by_place(0.0)])["content/a"] < 1e-6
+    assert 0.2 < measure_health([by_place(1.0)])["content/a"] < 0.9
+    assert measure_health([by_place(30.0)])["content/a"] > 0.7
+
+
+def test_features_that_only_say_where_they_stand_have_collapsed():
+    health = {k: v.item() for k, v in measure_health([by_place(0.001)]).items()}
+    assert collapsed(health) == ["a", "b"]
+    assert health["variance/a"] > 0.1
 
 
 def test_the_hidden_share_is_counted():

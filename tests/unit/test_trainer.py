@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from omnimask.checkpoint import last_checkpoint, list_checkpoints
 from omnimask.errors import DataError, OmnimaskError, RecipeError
 from omnimask.losses import mse
+from omnimask.objective import Objective
 from omnimask.recipe import Recipe
+from omnimask.targets import TeacherFeatures
+from omnimask.teacher import Teacher
 from omnimask.trainer import train
-from tests.unit.toy import ToyFiles
+from tests.unit.toy import Toy, ToyFiles
 from tests.unit.toy_recipe import streams, toy_recipe, with_teacher
 
 
@@ -195,3 +198,48 @@ def test_a_finished_run_stays_as_it_is(tmp_path: Path, caplog: pytest.LogCapture
     before = (tmp_path / "metrics.jsonl").read_text()
     train(toy_recipe(), tmp_path)
     assert (tmp_path / "metrics.jsonl").read_text() == before
+
+
+class _DeadEmbedding(Toy):
+    """Its tokens all look alike to the encoder."""
+
+    def embed(self, dim: int) -> nn.Module:
+        layer = super().embed(dim)
+        nn.init.zeros_(layer.weight)
+        return layer.requires_grad_(False)
+
+
+def test_a_collapsed_modality_is_named_while_the_total_loss_still_falls(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    recipe = toy_recipe()
+    latent = Objective(
+        name="other_features", modality="other", target=TeacherFeatures(layers=(0,)), loss=mse
+    )
+    recipe = replace(
+        recipe,
+        modalities=(
+            recipe.modalities[0],
+            _DeadEmbedding(name="other", num_tokens=6, num_values=3, mean=0.0),
+        ),
+        objectives=(recipe.objectives[0], latent),
+        teacher=Teacher(decay=0.9, final_decay=0.9),
+        data=replace(recipe.data, streams=streams(16)[:2]),
+        optim=replace(recipe.optim, steps=80, warmup_steps=0),
+        run=replace(recipe.run, log_every=10, checkpoint_every=100),
+    )
+    train(recipe, tmp_path / "run")
+    found = lines(tmp_path / "run")
+    assert found[-1]["collapsed"] == ["other"]
+    assert not any("toy" in line["collapsed"] for line in found)
+    assert found[-1]["loss"] < 0.7 * found[0]["loss"]
+    assert found[-1]["teacher_decay"] == 0.9
+    assert found[-1]["hidden/toy"] == pytest.approx(0.5)
+    assert "the features of other have collapsed" in capsys.readouterr().err
+
+
+def test_watching_the_features_does_not_change_a_run(tmp_path: Path):
+    recipe = with_teacher()
+    train(recipe, tmp_path / "often")
+    train(replace(recipe, run=replace(recipe.run, log_every=4)), tmp_path / "seldom")
+    assert_same_weights(tmp_path / "often", tmp_path / "seldom")
