@@ -4,12 +4,12 @@ Masked Autoencoders Are Scalable Vision Learners, https://arxiv.org/abs/2111.063
 facebookresearch/mae. The encoder sees visible patches only, a small decoder gets mask tokens in the
 places of the others and predicts their normalised pixels.
 
-Deviations: crops and masks are functions of (seed, epoch, sample); drawn with other random numbers
+Deviations: crops and masks are functions of (seed, epoch, sample), drawn with other random numbers
 than the official ones. The per-modality vector that our encoder adds to every token has no
 counterpart there (for one modality it is one more bias). The position table orders its axes as
-(row, column); the official one as (column, row). Everything else, loss and gradients included,
-equals transformers' ViTMAEForPreTraining with the same weights and masks
-(tests/parity/test_transformers_mae.py).
+(row, column); the official one as (column, row). The official weight decay is also on [CLS] and the
+mask token, ours on neither. Everything else, loss and gradients included, equals transformers'
+ViTMAEForPreTraining with the same weights and masks (tests/parity/test_transformers_mae.py).
 """
 
 import sys
@@ -109,8 +109,8 @@ def base() -> Recipe:
 def large() -> Recipe:
     """MAE ViT-L/16 on ImageNet-1k, 1600 epochs, for 8 GPUs.
 
-    Cost: 31 h for 800 epochs on 128 TPU-v3 cores with the 1-block decoder (table 2). Result: 85.9 %
-    fine-tuned (table 3).
+    Cost: 42 h for 800 epochs on 64 V100 (the official PRETRAIN.md). Result: 85.9 % fine-tuned
+    (table 3).
 
     Modalities: image
     Paper: https://arxiv.org/abs/2111.06377, appendix A.1, table 8

@@ -2,6 +2,7 @@
 
 from modalities.image import ImageFiles
 from modalities.video import VideoFiles
+from omnimask.pixels import Interpolation
 from omnimask.recipe import Data, Stream
 
 IMAGENET_1K = 1_281_167  # https://arxiv.org/abs/1409.0575
@@ -16,18 +17,24 @@ def steps_of(*, epochs: float, samples: int, batch: int) -> int:
 
 
 def imagenet(
-    *, batch_size: int, crop_scale: tuple[float, float] = (0.2, 1.0), root: str = "data/imagenet"
+    *,
+    batch_size: int,
+    crop_scale: tuple[float, float] = (0.2, 1.0),
+    interpolation: Interpolation = "bicubic",
+    root: str = "data/imagenet",
 ) -> Data:
     """ImageNet-1k in its usual folders `train/<class>/` and `val/<class>/`.
 
     `batch_size` is that of one process and micro-batch: the published batch is this times the
     number of GPUs times `optim.accumulate`.
     """
-    training = ImageFiles(path="train", crop_scale=crop_scale, flip=0.5)
+    training = ImageFiles(
+        path="train", crop_scale=crop_scale, flip=0.5, interpolation=interpolation
+    )
     stream = Stream(
         name="image",
         files={"image": training},
-        held_out={"image": ImageFiles(path="val")},
+        held_out={"image": ImageFiles(path="val", interpolation=interpolation)},
         batch_size=batch_size,
     )
     return Data(root=root, streams=(stream,), max_bad_files=100)
