@@ -15,11 +15,11 @@ from omnimask.packing import pack
 from omnimask.tokens import Layout, Span
 
 _MAX_TOKENS = 2048  # of one group and plan; the covariance of d features costs tokens * d**2
-# Encoder outputs are layer-normalised: their mean square is about 1, and most of it is variance
-# between tokens where learning goes well. Below a hundredth of it all tokens are nearly one point;
-# below this rank they lie on one line; and below this share of content they say where a token
-# stands and hardly anything of what is there.
-COLLAPSED_VARIANCE = 0.01
+# Encoder outputs are layer-normalised: their mean square is about 1. Healthy runs keep a variance
+# between tokens of 0.003 (most of the output is then one constant vector) to 0.7. Far below that
+# all tokens are one point; below this rank they lie on one line; and below this share of content
+# they say where a token stands and hardly anything of what is there.
+COLLAPSED_VARIANCE = 2e-4
 COLLAPSED_RANK = 1.5
 COLLAPSED_CONTENT = 0.005
 

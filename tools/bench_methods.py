@@ -4,7 +4,8 @@
     python tools/bench_methods.py --out runs/methods --table docs/methods.md
 
 The first command trains what is not there yet, one process per run, and writes a `result.json`
-into each run folder, so that it can be stopped and started again. The second writes the table
+into each run folder, so that it can be stopped and started again (without it, and with the run
+there, only the probes are made again). The second writes the table
 between the marks `<!-- results -->` and `<!-- /results -->`. Needs `data/sample`.
 
 Every recipe is the method's `cpu` size with the same encoder; its number of steps is the budget
@@ -13,7 +14,9 @@ copy and plan, and mask tokens where they are replaced; not those of a teacher).
 """
 
 import argparse
+import contextlib
 import importlib
+import io
 import json
 import multiprocessing
 import os
@@ -24,24 +27,28 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from omnimask.checkpoint import last_checkpoint, load_checkpoint, write_json
+
+TEACHERS = ("mae", "vqkd")  # others take the runs of their first seed as teachers, in this order
 METHODS = (
-    # Those whose runs others take as teachers come first.
     *("mae", "vqkd", "simmim", "crossmae", "colormae", "hpm", "data2vec2", "vjepa", "capi"),
     *("maskdistill", "beit2", "videomae", "audiomae", "mwmae", "pointmae", "pointcmae"),
     *("voxelmae", "remasker", "multimae"),
 )
 # Tokens through the encoder per run: what a minute of one core affords, by modality.
 BUDGETS = {
-    "image": 240_000,
-    "video": 120_000,
-    "audio": 120_000,
-    "points": 100_000,
-    "voxels": 100_000,
-    "table": 240_000,
+    "image": 120_000,
+    "video": 60_000,
+    "audio": 80_000,
+    "points": 60_000,
+    "voxels": 60_000,
+    "table": 120_000,
+    "maps": 60_000,
 }
 
 
@@ -57,18 +64,28 @@ class Job:
         return out / self.modality / self.method / f"seed-{self.seed}"
 
 
-def jobs(methods: Sequence[str], modalities: Sequence[str], num_seeds: int) -> Iterator[Job]:
-    """All jobs; those that others take as teachers first."""
-    for method in methods:
-        fitting = importlib.import_module(f"recipes.{method}").MODALITIES
-        for modality in modalities:
-            if modality in fitting:
-                for seed in range(num_seeds):
-                    yield Job(method=method, modality=modality, seed=seed)
-    for modality in modalities:
-        for seed in range(num_seeds):
-            yield Job(method="untrained", modality=modality, seed=seed)
-        yield Job(method="raw", modality=modality, seed=0)
+def jobs(methods: Sequence[str], modalities: Sequence[str], num_seeds: int) -> Iterator[list[Job]]:
+    """Lists of jobs that may run at once; seed by seed, so that a stopped benchmark is balanced.
+
+    With the first seed, methods whose runs others take as teachers come first, one after another.
+    """
+    fitting = {m: importlib.import_module(f"recipes.{m}").MODALITIES for m in methods}
+    for seed in range(num_seeds):
+        late: list[Job] = []
+        for method in methods:
+            part = [
+                Job(method=method, modality=modality, seed=seed)
+                for modality in modalities
+                if modality in fitting[method]
+            ]
+            if seed == 0 and method in TEACHERS:
+                yield part
+            else:
+                late += part
+        late += [Job(method="untrained", modality=m, seed=seed) for m in modalities]
+        if seed == 0:
+            late += [Job(method="raw", modality=m, seed=0) for m in modalities]
+        yield late
 
 
 def recipe_of(job: Job, out: Path, budget: int):
@@ -79,10 +96,7 @@ def recipe_of(job: Job, out: Path, budget: int):
     from omnimask.teacher import FrozenTeacher
     from recipes.small import ENCODER
 
-    method = "mae" if job.method in ("untrained", "raw") else job.method
-    if method == "mae" and job.modality not in importlib.import_module("recipes.mae").MODALITIES:
-        method = "multimae"
-    recipe = importlib.import_module(f"recipes.{method}").cpu(job.modality)
+    recipe = _cpu_recipe(job.method, job.modality)
     recipe = replace(
         recipe,
         encoder=replace(
@@ -97,9 +111,9 @@ def recipe_of(job: Job, out: Path, budget: int):
     if isinstance(recipe.teacher, FrozenTeacher) and recipe.teacher.run is not None:
         teacher = re.sub(r"^runs/(\w+)-cpu-(\w+)$", rf"{out}/\2/\1/seed-0", recipe.teacher.run)
         recipe = replace(recipe, teacher=replace(recipe.teacher, run=teacher))
-    fitted = fit(recipe)
-    model = build_model(fitted)
-    groups = Steps(fitted, open_streams(fitted), Shard())[0].micro[0]
+    recipe = fit(recipe)
+    model = build_model(recipe)
+    groups = Steps(recipe, open_streams(recipe), Shard())[0].micro[0]
     per_step = sum(
         sum(plan.num_visible) + (sum(plan.num_predict) if recipe.hidden == "replace" else 0)
         for view in model.views(groups)
@@ -108,6 +122,13 @@ def recipe_of(job: Job, out: Path, budget: int):
     steps = max(budget // per_step, 1)
     optim = replace(recipe.optim, steps=steps, warmup_steps=max(steps // 10, 1))
     return replace(recipe, optim=optim), per_step
+
+
+def _cpu_recipe(method: str, modality: str):
+    """The method's; what is not trained takes the tokenizers of MAE's (of MultiMAE's for maps)."""
+    if method in ("untrained", "raw"):
+        method = "multimae" if modality == "maps" else "mae"
+    return importlib.import_module(f"recipes.{method}").cpu(modality)
 
 
 def run_job(job: Job, out: Path, budget: int) -> str:
@@ -120,36 +141,44 @@ def run_job(job: Job, out: Path, budget: int) -> str:
     except Exception:
         return f"{folder}: FAILED\n{traceback.format_exc()}"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "result.json").write_text(json.dumps(asdict(job) | result, indent=1) + "\n")
+    write_json(folder / "result.json", asdict(job) | result)
     return f"{folder}: kNN {result['knn']:.3f}, linear {result['linear']:.3f}, {result['wall_s']} s"
 
 
 def _run(job: Job, out: Path, budget: int) -> dict:
     import torch
 
-    from omnimask.checkpoint import load_checkpoint
     from omnimask.model import build_model
-    from omnimask.trainer import train
 
     torch.set_num_threads(1)
+    if job.method in ("untrained", "raw"):
+        recipe, _ = recipe_of(job, out, budget)
+        return _NOTHING | _probe(build_model(recipe), job)
+    cost = job.folder(out) / "cost.json"
+    if not cost.exists():
+        write_json(cost, _train(job, out, budget))
+    checkpoint = load_checkpoint(last_checkpoint(job.folder(out)))
+    model = build_model(checkpoint.recipe)
+    model.load_state_dict(checkpoint.weights)
+    return json.loads(cost.read_text()) | _probe(model, job)
+
+
+_NOTHING = {"steps": 0, "tokens_per_step": 0, "wall_s": 0.0, "extra_mb": 0}
+
+
+def _train(job: Job, out: Path, budget: int) -> dict:
+    """Trains and says what it cost: wall time, and memory beyond what the imports take."""
+    from omnimask.trainer import train
+
     recipe, per_step = recipe_of(job, out, budget)
     started, before = time.perf_counter(), _peak_mb()
-    trained = job.method not in ("untrained", "raw")
-    if trained:
-        checkpoint = load_checkpoint(train(recipe, job.folder(out)))
-        model = build_model(checkpoint.recipe)
-        model.load_state_dict(checkpoint.weights)
-    else:
-        from omnimask.data import fit
-
-        model = build_model(fit(recipe))
-    wall_s, peak_mb = time.perf_counter() - started, _peak_mb()
+    with contextlib.redirect_stderr(io.StringIO()):  # progress of two runs at once says little
+        train(recipe, job.folder(out))
     return {
-        "steps": recipe.optim.steps if trained else 0,
+        "steps": recipe.optim.steps,
         "tokens_per_step": per_step,
-        "wall_s": round(wall_s, 1),
-        "extra_mb": round(peak_mb - before) if trained else 0,
-        **_probe(model, raw=job.method == "raw"),
+        "wall_s": round(time.perf_counter() - started, 1),
+        "extra_mb": round(_peak_mb() - before),
     }
 
 
@@ -157,39 +186,53 @@ def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _probe(model, *, raw: bool) -> dict:
-    """kNN and linear accuracy on the first stream's held-out files, from all training files."""
+@lru_cache(maxsize=8)
+def samples(modality: str) -> tuple[tuple, tuple]:
+    """All training and held-out groups of a modality's stream, with their labels; read once."""
     from omnimask.data import StreamReader
-    from omnimask.linear_probe import linear_accuracy
-    from omnimask.probe import knn_accuracy, standardise
 
-    recipe = model.eval().recipe
+    recipe = _cpu_recipe("untrained", modality)
     stream = recipe.data.streams[0]
-    readers = [StreamReader(stream, f, recipe) for f in (stream.files, stream.held_out)]
-    train, test = standardise(*(_features(model, reader, raw=raw) for reader in readers))
+
+    def read(files) -> tuple:
+        reader = StreamReader(stream, files, recipe)
+        indices = [range(i, min(i + 32, len(reader))) for i in range(0, len(reader), 32)]
+        return tuple((reader.held_out_group(i), tuple(map(reader.label, i))) for i in indices)
+
+    return read(stream.files), read(stream.held_out)
+
+
+def _probe(model, job: Job) -> dict:
+    """kNN and linear accuracy on all held-out files, from all training files."""
+    from omnimask.linear_probe import linear_accuracy
+    from omnimask.probe import knn_accuracy, whiten
+
+    features = [_features(model.eval(), part, job) for part in samples(job.modality)]
+    train, test = whiten(*(part.with_classes() for part in features))
     knn, linear = knn_accuracy(train, test), linear_accuracy(train, test)
     return {"knn": knn.value, "linear": linear.value, "samples": [knn.num_train, knn.num_test]}
 
 
-def _features(model, reader, *, raw: bool):
+def _features(model, groups: Sequence[tuple], job: Job):
     import numpy as np
     import torch
 
-    from omnimask.probe import Features, collect_features
+    from omnimask.group_view import split_group
+    from omnimask.probe import Features, mean_features
 
-    indices = list(range(len(reader)))
-    if not raw:
-        return collect_features(model, reader, indices, 32)
-    parts = []
-    for start in range(0, len(indices), 32):
-        group = reader.held_out_group(indices[start : start + 32])
-        (view,) = model.views([group])
-        values = [
-            torch.where(part.valid[:, :, None], part.values.float(), 0.0).flatten(1)
-            for part in view.tokens.values()
-        ]
-        parts.append(torch.cat(values, dim=1).numpy())
-    return Features(values=np.concatenate(parts), labels=tuple(map(reader.label, indices)))
+    parts, labels = [], []
+    for group, group_labels in groups:
+        view = split_group(group, model.modalities)
+        if job.method == "raw":
+            values = [
+                torch.where(part.valid[:, :, None], part.values.float(), 0.0).flatten(1)
+                for part in view.tokens.values()
+            ]
+            parts.append(torch.cat(values, dim=1).numpy())
+        else:
+            parts.append(mean_features(model.backbone, view).numpy())
+        labels.extend(group_labels)
+    return Features(values=np.concatenate(parts), labels=tuple(labels))
 
 
 def results(out: Path) -> list[dict]:
@@ -261,14 +304,23 @@ def main() -> None:
     if arguments.table is not None:
         write_table(arguments.out, arguments.table)
         return
-    os.environ["OMP_NUM_THREADS"] = "1"  # processes with a thread each do not wait for one another
-    everything = list(jobs(arguments.methods, arguments.modalities, arguments.seeds))
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["omnimask.trainer", "recipes.small", "sklearn.linear_model"])
-    # A job that is a teacher must be done before those that read it: one method after another.
+    _run_all(arguments)
+
+
+def _run_all(arguments: argparse.Namespace) -> None:
+    # Processes with a thread each do not wait for one another. Children are forked from this one,
+    # which has imported everything and read the samples for the probes: no thread may run here.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    import torch
+
+    import omnimask.trainer  # noqa: F401  (loaded before the fork, for all children)
+
+    torch.set_num_threads(1)
+    for modality in arguments.modalities:
+        samples(modality)
+    context = multiprocessing.get_context("fork")
     with context.Pool(arguments.processes, maxtasksperchild=1) as pool:
-        for method in dict.fromkeys(job.method for job in everything):
-            part = [job for job in everything if job.method == method]
+        for part in jobs(arguments.methods, arguments.modalities, arguments.seeds):
             tasks = [
                 pool.apply_async(
                     run_job, (job, arguments.out, int(arguments.budget * BUDGETS[job.modality]))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.decomposition import PCA
 from sklearn.metrics import r2_score
 
 from omnimask.data import fit, open_held_out
@@ -17,6 +18,7 @@ from omnimask.probe import (
     mean_features,
     r2,
     standardise,
+    whiten,
     wilson_interval,
 )
 from tests.unit.toy_recipe import toy_recipe, with_teacher
@@ -85,6 +87,49 @@ def test_standardising_uses_the_training_samples_only():
     first, second = standardise(train, points((4, 9), labels=("a",)))
     assert first.values.tolist() == [[-1, 0], [1, 0]]
     assert second.values.tolist() == [[3, 0]]
+
+
+def correlated(count: int, *, seed: int, num_features: int = 8) -> Features:
+    """Every feature is mostly of three shared numbers; 1 % beside them tells two classes apart."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(2, size=count)
+    shared = rng.normal(size=(count, 3)) @ np.random.default_rng(9).normal(size=(3, num_features))
+    signs = np.resize([1.0, -1.0], num_features)
+    values = shared + 0.01 * (2 * labels[:, None] - 1) * signs
+    values += 0.003 * rng.normal(size=values.shape)
+    return Features(values=values.astype(np.float32), labels=tuple("ab"[i] for i in labels))
+
+
+@pytest.mark.parametrize("num_features", [8, 200])
+def test_whitening_uncovers_what_one_shared_direction_hides(num_features: int):
+    train, test = (correlated(n, seed=n, num_features=num_features) for n in (120, 80))
+    blind = knn_accuracy(*standardise(train, test)).value
+    found = knn_accuracy(*whiten(train, test)).value
+    assert blind < 0.7
+    assert found > 0.8
+
+
+@pytest.mark.parametrize("num_features", [4, 100])
+def test_whitened_features_are_those_of_scikit_learn(num_features: int):
+    rng = np.random.default_rng(1)
+    mixing = rng.normal(size=(num_features, num_features))
+    parts = [
+        Features(values=(rng.normal(size=(n, num_features)) @ mixing), labels=("a",) * n)
+        for n in (60, 20)
+    ]
+    train, test = whiten(*parts)
+    scaled = [part.values for part in standardise(*parts)]
+    pca = PCA(min(num_features, 15), whiten=True, svd_solver="full").fit(scaled[0])
+    factor = np.sqrt(60 / 59)  # scikit-learn divides by n - 1
+    for found, part in zip((train, test), scaled, strict=True):
+        expected = pca.transform(part) * factor
+        np.testing.assert_allclose(np.abs(found.values), np.abs(expected), rtol=1e-3, atol=1e-3)
+
+
+def test_whitening_constant_features_gives_zeros():
+    same = points((1, 2), (1, 2), labels=("a", "b"))
+    train, test = whiten(same, same)
+    assert train.values.tolist() == test.values.tolist() == [[0.0], [0.0]]
 
 
 def test_features_do_not_depend_on_the_batch_and_leave_out_padding():

@@ -200,11 +200,16 @@ def test_a_finished_run_stays_as_it_is(tmp_path: Path, caplog: pytest.LogCapture
     assert (tmp_path / "metrics.jsonl").read_text() == before
 
 
-class _DeadEmbedding(Toy):
-    """Its tokens all look alike to the encoder."""
+class _AllAlike(Toy):
+    """Its tokens all look alike to the encoder, wherever they stand."""
 
     def embed(self, dim: int) -> nn.Module:
-        layer = super().embed(dim)
+        layer = nn.Linear(self.num_values, dim)
+        nn.init.zeros_(layer.weight)
+        return layer.requires_grad_(False)
+
+    def position(self, dim: int) -> nn.Module:
+        layer = nn.Linear(1, dim, bias=False)
         nn.init.zeros_(layer.weight)
         return layer.requires_grad_(False)
 
@@ -220,7 +225,7 @@ def test_a_collapsed_modality_is_named_while_the_total_loss_still_falls(
         recipe,
         modalities=(
             recipe.modalities[0],
-            _DeadEmbedding(name="other", num_tokens=6, num_values=3, mean=0.0),
+            _AllAlike(name="other", num_tokens=6, num_values=3, mean=0.0),
         ),
         objectives=(recipe.objectives[0], latent),
         teacher=Teacher(decay=0.9, final_decay=0.9),
