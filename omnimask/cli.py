@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omnimask.draw.command import add_draw_command
 from omnimask.errors import OmnimaskError, RecipeError, nearest_names
 from omnimask.packages import check_our_packages
 
@@ -117,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="write a run's report again")
     report.add_argument("run", type=Path, help="run folder")
     report.set_defaults(run_command=_report)
+    add_draw_command(commands)
     doctor = commands.add_parser("doctor", help="what is installed and what is missing")
     doctor.set_defaults(run_command=_doctor)
     recipes = commands.add_parser("recipes", help="the recipes that come along")

@@ -128,9 +128,10 @@ def _check_codes(recipe: Recipe, where: str, target: object) -> None:
         )
     known = getattr(teacher.codebook, "num_codes", None)
     if isinstance(target, TeacherCodes) and known not in (None, target.num_codes):
+        source = f" (teacher.run={teacher.run!r})" if teacher.run is not None else ""
         raise RecipeError(
-            f"{where}.num_codes is {target.num_codes}, the teacher's codebook has {known}; write "
-            f"num_codes={known}"
+            f"{where}.num_codes is {target.num_codes}, teacher.codebook.num_codes is {known}"
+            f"{source}; write num_codes={known} in the target"
         )
 
 

@@ -150,11 +150,13 @@ class TeacherFeatures:
     with `norm="layer"` is V-JEPA's target (https://arxiv.org/abs/2404.08471, section 3.2, where the
     official code takes the output of the final norm); several layers with `norm="instance"` on each
     before the average is data2vec 2.0's (https://arxiv.org/abs/2212.07525, section 3.3): there each
-    feature is normalised over the sample's tokens.
+    feature is normalised over the sample's tokens. `layer_norm_mean` normalises each token of the
+    average too, as data2vec 2.0 does for images (`layer_norm_targets` in its configuration).
     """
 
     layers: Sequence[int] = (-1,)
     norm: Literal["none", "layer", "instance"] = "layer"
+    layer_norm_mean: bool = False
 
     @property
     def teacher_layers(self) -> tuple[TeacherOutput, ...]:
@@ -166,7 +168,10 @@ class TeacherFeatures:
     def __call__(self, view: View, /) -> Truth:
         valid = view.tokens.valid
         layers = [self._normalise(layer.float(), valid) for layer in view.teacher]
-        return Truth(values=torch.stack(layers).mean(dim=0), known=valid)
+        mean = torch.stack(layers).mean(dim=0)
+        if self.layer_norm_mean:
+            mean = torch.nn.functional.layer_norm(mean, mean.shape[-1:])
+        return Truth(values=mean, known=valid)
 
     def restore(
         self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /

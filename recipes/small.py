@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from modalities.audio import AudioFiles, AudioSpectrogram
 from modalities.image import ImageFiles, ImagePatches
-from modalities.points import PointFiles, PointGroups, chamfer_l2
+from modalities.points import GroupPoints, PointFiles, PointGroups, chamfer_l2
 from modalities.tabular import Cells, TableCells, TableFiles, cell_loss
 from modalities.video import VideoFiles, VideoTubelets
 from modalities.voxels import (
@@ -84,14 +84,9 @@ def stream(name: str, *, batch_size: int | None = None) -> Stream:
 def content(name: str, *, decoder: str = "main") -> tuple[Objective, ...]:
     """Reconstruction of a modality's own content, as the paper of that modality does it."""
 
-    def one(what: str, target: Target, loss: Loss, weight: float = 1.0) -> Objective:
+    def one(what: str, target: Target, loss: Loss) -> Objective:
         return Objective(
-            name=f"{name}_{what}",
-            modality=name,
-            target=target,
-            loss=loss,
-            decoder=decoder,
-            weight=weight,
+            name=f"{name}_{what}", modality=name, target=target, loss=loss, decoder=decoder
         )
 
     if name in ("image", "video"):
@@ -99,9 +94,8 @@ def content(name: str, *, decoder: str = "main") -> tuple[Objective, ...]:
     if name == "audio":
         return (one("logmel", Content(), mse),)
     if name == "points":
-        # Squared distances inside a small group are tiny: the best constant scores about 0.02 where
-        # the normalised targets of the others score about 1.
-        return (one("groups", Content(), chamfer_l2, 30.0),)
+        # The typical distance from a group's centre is the unit: losses are then of order one.
+        return (one("groups", GroupPoints(unit=0.15), chamfer_l2),)
     if name == "voxels":
         return (
             one("points", VoxelPoints(), masked_chamfer),

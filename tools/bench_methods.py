@@ -40,15 +40,15 @@ METHODS = (
     *("maskdistill", "beit2", "videomae", "audiomae", "mwmae", "pointmae", "pointcmae"),
     *("voxelmae", "remasker", "multimae"),
 )
-# Tokens through the encoder per run: what a minute of one core affords, by modality.
+# Tokens through the encoder per run: what a fraction of a minute of one core affords.
 BUDGETS = {
-    "image": 120_000,
-    "video": 60_000,
-    "audio": 80_000,
-    "points": 60_000,
-    "voxels": 60_000,
-    "table": 120_000,
-    "maps": 60_000,
+    "image": 80_000,
+    "video": 24_000,
+    "audio": 32_000,
+    "points": 40_000,
+    "voxels": 32_000,
+    "table": 80_000,
+    "maps": 40_000,
 }
 
 
@@ -189,9 +189,9 @@ def _peak_mb() -> float:
 @lru_cache(maxsize=8)
 def samples(modality: str) -> tuple[tuple, tuple]:
     """All training and held-out groups of a modality's stream, with their labels; read once."""
-    from omnimask.data import StreamReader
+    from omnimask.data import StreamReader, fit
 
-    recipe = _cpu_recipe("untrained", modality)
+    recipe = fit(_cpu_recipe("untrained", modality))
     stream = recipe.data.streams[0]
 
     def read(files) -> tuple:

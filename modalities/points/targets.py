@@ -23,8 +23,8 @@ class GroupPoints:
 
     `unit` is the length that counts as one. A head's first predictions are of order one, but the
     points of a small group lie 0.1 to 0.2 from its centre: with `unit=1.0`, as in Point-MAE, the
-    first hundred steps go into shrinking the predictions, and their gradients spoil the encoder.
-    With the typical distance per axis as unit, squared Chamfer losses are of order one too.
+    first hundred steps go into shrinking the predictions. With the typical distance per axis as
+    unit they do not, and squared Chamfer losses are of order one too.
     """
 
     num_points: int | None = None

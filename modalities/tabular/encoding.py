@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 
 from modalities.tabular.schema import RARE, Cell, Column, Table
 from omnimask.errors import DataError, nearest_names
@@ -25,12 +25,14 @@ def encode_rows(tables: tuple[Table, ...], samples: Sequence[Sample], *, width: 
     size = (len(samples), width)
     column, code = np.zeros(size, np.int64), np.zeros(size, np.int64)
     num_categories, number = np.zeros(size, np.int64), np.zeros(size, np.float64)
+    low, high = np.zeros(size, np.float32), np.zeros(size, np.float32)
     present = np.zeros(size, np.bool_)
     encoders, places = _encoders(tables), []
     for i, sample in enumerate(samples):
         encoder = _encoder_of(encoders, sample)
         last = len(encoder.columns)
         column[i, :last], num_categories[i, :last] = encoder.ids, encoder.num_categories
+        low[i, :last], high[i, :last] = encoder.low, encoder.high
         for j, (known, codes) in enumerate(zip(encoder.columns, encoder.codes)):
             cell = sample["cells"][known.name]
             if cell is None:
@@ -47,6 +49,8 @@ def encode_rows(tables: tuple[Table, ...], samples: Sequence[Sample], *, width: 
         "number": torch.from_numpy(number.clip(-MOST_DEVIATIONS, MOST_DEVIATIONS)).float(),
         "code": torch.from_numpy(code),
         "num_categories": torch.from_numpy(num_categories),
+        "low": torch.from_numpy(low),
+        "high": torch.from_numpy(high),
         "present": torch.from_numpy(present),
         "num_present": tuple(present.sum(axis=1).tolist()),
         "table": tuple(places),
@@ -55,13 +59,17 @@ def encode_rows(tables: tuple[Table, ...], samples: Sequence[Sample], *, width: 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Encoder:
-    """One table; `codes` has None for a column of numbers, `ids` count over all tables."""
+    """One table; `codes` has None for a column of numbers, `ids` count over all tables. `low` and
+    `high` are standardised.
+    """
 
     place: int
     columns: tuple[Column, ...]
     codes: tuple[dict[str, int] | None, ...]
     ids: Int64[np.ndarray, " columns"]
     num_categories: Int64[np.ndarray, " columns"]
+    low: Float64[np.ndarray, " columns"]
+    high: Float64[np.ndarray, " columns"]
 
 
 @lru_cache(maxsize=16)
@@ -75,6 +83,8 @@ def _encoders(tables: tuple[Table, ...]) -> dict[str, _Encoder]:
             codes=tuple(_codes(column) for column in table.columns),
             ids=np.arange(first, first + len(table.columns), dtype=np.int64),
             num_categories=np.array([len(c.categories) for c in table.columns], dtype=np.int64),
+            low=np.array([_standardise(c.low, c) for c in table.columns]),
+            high=np.array([_standardise(c.high, c) for c in table.columns]),
         )
         first += len(table.columns)
     return encoders

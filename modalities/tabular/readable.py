@@ -67,10 +67,14 @@ def readable_cell(column: Column, number: float, code: float | int) -> Readable:
             return UNSEEN
         name = column.categories[round(code) - 1]
         return name == "true" if column.kind == "boolean" else name
-    value = number * column.scale + column.mean
+    return readable_number(column, number * column.scale + column.mean, whole=column.whole)
+
+
+def readable_number(column: Column, value: float, *, whole: bool) -> Readable:
+    """A number as such, rounded if `whole`, and a date (in days since 1970-01-01) as its text."""
     if column.kind == "date":
-        return _date(value, whole=column.whole)
-    return round(value) if column.whole else value
+        return _date(value, whole=whole)
+    return round(value) if whole else value
 
 
 def _date(days: float, *, whole: bool) -> str:

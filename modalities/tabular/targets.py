@@ -59,8 +59,8 @@ class Cells:
         if predicted.shape[-1] > 1:
             logits = _own_logits(predicted, num_categories)
             code = (logits.argmax(dim=-1) + 1.0).where(~is_number, 0.0)
-        columns = values[..., 0]
-        return torch.stack([columns, number, code, num_categories], dim=-1)
+        column, rest = values[..., :NUMBER], values[..., NUM_CATEGORIES:]
+        return torch.cat([column, torch.stack([number, code], dim=-1), rest], dim=-1)
 
 
 def cell_loss(

@@ -16,7 +16,7 @@ from omnimask.modality import Drawing, Sample, Source
 from omnimask.positions import LearnedPosition
 from omnimask.tokens import Grid, Raw, Tokens
 
-COLUMN, NUMBER, CODE, NUM_CATEGORIES = range(4)  # the places in a token's values
+COLUMN, NUMBER, CODE, NUM_CATEGORIES, LOW, HIGH = range(6)  # the places in a token's values
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,9 +29,10 @@ class TableCells:
 
     A token's values are its column's number (counted over all tables), the standardised number (0
     in a column of categories), the code of the category (from 1; 0 for one that training rows did
-    not have, and in columns of numbers), and the column's number of categories. A missing cell is a
-    token that is neither valid nor scorable, and so is the padding of a table with fewer columns
-    than the widest.
+    not have, and in columns of numbers), the column's number of categories, and the smallest and
+    largest number of its training rows, standardised (0 in a column of categories). A missing cell
+    is a token that is neither valid nor scorable, and so is the padding of a table with fewer
+    columns than the widest.
     """
 
     name: str = "table"
@@ -58,7 +59,7 @@ class TableCells:
 
     @property
     def num_values(self) -> int:
-        return 4
+        return 6
 
     @property
     def extent(self) -> tuple[float, ...]:
@@ -70,16 +71,16 @@ class TableCells:
         return replace(self, tables=measure_tables(source, max_categories=self.max_categories))
 
     def collate(self, samples: Sequence[Sample], /) -> Raw:
-        """Per cell (b n): `column`, `number`, `code`, `num_categories`, as in a token's values, and
-        `present`, False for a missing cell and for padding. On the host: `num_present` and the
-        place of each row's `table` in `tables`.
+        """Per cell (b n): `column`, `number`, `code`, `num_categories`, `low` and `high`, as in a
+        token's values, and `present`, False for a missing cell and for padding. On the host:
+        `num_present` and the place of each row's `table` in `tables`.
         """
         return encode_rows(self._fitted(), samples, width=self.num_tokens)
 
     def split(self, raw: Raw, /) -> Tokens:
         present, counts = _tensor(raw, "present"), raw["num_present"]
         assert isinstance(counts, tuple)
-        names = ("column", "number", "code", "num_categories")
+        names = ("column", "number", "code", "num_categories", "low", "high")
         parts = [_tensor(raw, name).to(torch.float32) for name in names]
         return Tokens(
             values=torch.stack(parts, dim=-1),

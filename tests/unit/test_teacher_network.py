@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from omnimask.checkpoint import last_checkpoint, load_checkpoint
-from omnimask.data import fit
 from omnimask.decoders import SelfAttentionDecoder
 from omnimask.encoder import Encoder
 from omnimask.errors import RecipeError
@@ -22,7 +21,6 @@ from omnimask.targets import Pooled, TeacherFeatures
 from omnimask.teacher import FrozenTeacher, Teacher
 from omnimask.trainer import train
 from tests.unit.test_trainer import assert_same_weights, train_until
-from tests.unit.toy import Toy
 from tests.unit.toy_recipe import TOYS, first_batch, loss_of, toy_recipe
 
 
@@ -93,40 +91,6 @@ def test_a_started_run_does_not_need_its_teachers_folder(
     shutil.rmtree(tmp_path / "teacher")
     train(recipe, tmp_path / "killed")
     assert_same_weights(tmp_path / "whole", tmp_path / "killed")
-
-
-def test_a_missing_teacher_is_named(tmp_path: Path):
-    with pytest.raises(
-        RecipeError, match=r"there is no run folder .*nowhere; pretrain the teacher"
-    ):
-        fit(distilling(tmp_path / "nowhere"))
-
-
-def test_a_teacher_with_another_grid_is_refused(teacher_run: Path):
-    recipe = distilling(teacher_run)
-    other = replace(recipe, modalities=(Toy(num_tokens=4), TOYS[1]))
-    with pytest.raises(RecipeError, match=r"grid t=4, the teacher in .* the grid t=8"):
-        fit(other)
-
-
-def test_a_teacher_that_never_saw_the_modality_is_refused(teacher_run: Path):
-    recipe = distilling(teacher_run)
-    renamed = Toy(name="third")
-    streams = tuple(
-        replace(s, files={"third": s.files["toy"]}, held_out=None)
-        for s in recipe.data.streams
-        if s.name == "toy"
-    )
-    objective = replace(recipe.objectives[0], modality="third")
-    with pytest.raises(RecipeError, match="never saw 'third'"):
-        fit(
-            replace(
-                recipe,
-                modalities=(renamed,),
-                objectives=(objective,),
-                data=replace(recipe.data, streams=streams),
-            )
-        )
 
 
 def test_hints_are_the_teachers_predictions_for_every_token():
