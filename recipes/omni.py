@@ -7,6 +7,10 @@ ratio of that modality's own paper.
 import sys
 from dataclasses import replace
 
+import recipes.capi
+import recipes.data2vec2
+import recipes.mae
+import recipes.vjepa
 from modalities.audio import AudioFiles, AudioSpectrogram
 from modalities.image import ImagePatches
 from modalities.points import PointGroups
@@ -16,13 +20,20 @@ from modalities.voxels import VoxelGrid
 from omnimask.cli import main
 from omnimask.decoders import SelfAttentionDecoder
 from omnimask.encoder import Encoder, vit
-from omnimask.losses import smooth_l1
 from omnimask.masking import PerModality, RandomMask, TubeMask
 from omnimask.objective import Objective
 from omnimask.recipe import Data, Optim, Recipe, Run, Stream
-from omnimask.targets import TeacherFeatures
-from omnimask.teacher import Teacher
-from recipes.small import MODALITIES, RATIOS, content, files, modality, stream
+from recipes.small import (
+    MODALITIES,
+    RATIOS,
+    Parts,
+    content,
+    debug_size,
+    files,
+    merge,
+    modality,
+    stream,
+)
 
 MASKER = PerModality(
     masks={
@@ -97,26 +108,98 @@ def debug() -> Recipe:
     )
 
 
-def latent() -> Recipe:
-    """The quickstart with features of an EMA teacher as targets in place of content.
+def _mixed(name: str, parts: dict[str, Parts]) -> Recipe:
+    """The quickstart's data and encoder with another method's parts on every modality."""
+    recipe, merged = quickstart(), merge(parts)
+    return replace(
+        recipe,
+        name=name,
+        masker=merged.masker,
+        decoders=merged.decoders,
+        objectives=merged.objectives,
+        hidden=merged.hidden,  # pyright: ignore[reportArgumentType]
+        teacher=merged.teacher,
+    )
+
+
+def mae() -> Recipe:
+    """MAE on six modalities at once: the quickstart by another way.
 
     Modalities: image, video, audio, points, voxels, table
-    Paper: the target of V-JEPA (https://arxiv.org/abs/2404.08471) with MAE's masks
-    Status: runs; not tuned
+    Paper: https://arxiv.org/abs/2111.06377 on every modality, see recipes.mae
+    Status: trains on the sample data in minutes
     """
-    recipe = quickstart()
-    objectives = tuple(
-        Objective(
-            name=f"{modality.name}_features",
-            modality=modality.name,
-            target=TeacherFeatures(layers=(-1,), norm="layer"),
-            loss=smooth_l1,
-        )
-        for modality in recipe.modalities
-    )
-    return replace(
-        recipe, name="latent", objectives=objectives, teacher=Teacher(decay=0.99, final_decay=0.999)
-    )
+    return _mixed("omni-mae", {name: recipes.mae.parts(name) for name in MODALITIES})
+
+
+def data2vec2() -> Recipe:
+    """data2vec 2.0 on six modalities at once, four masks of each sample.
+
+    Modalities: image, video, audio, points, voxels, table
+    Paper: https://arxiv.org/abs/2212.07525 on every modality, see recipes.data2vec2
+    Status: steps on the sample data; not tuned
+    """
+    return _mixed("omni-data2vec2", {name: recipes.data2vec2.parts(name) for name in MODALITIES})
+
+
+def vjepa() -> Recipe:
+    """V-JEPA on six modalities at once, two masks of each sample.
+
+    Modalities: image, video, audio, points, voxels, table
+    Paper: https://arxiv.org/abs/2404.08471 on every modality, see recipes.vjepa
+    Status: steps on the sample data; not tuned
+    """
+    return _mixed("omni-vjepa", {name: recipes.vjepa.parts(name) for name in MODALITIES})
+
+
+def capi() -> Recipe:
+    """CAPI on six modalities at once, each with prototypes of its own.
+
+    Modalities: image, video, audio, points, voxels, table
+    Paper: https://arxiv.org/abs/2502.08769 on every modality, see recipes.capi
+    Status: steps on the sample data; not tuned
+    """
+    return _mixed("omni-capi", {name: recipes.capi.parts(name) for name in MODALITIES})
+
+
+def debug_mae() -> Recipe:
+    """Four steps of omni:mae, for the tests.
+
+    Modalities: image, video, audio, points, voxels, table
+    Paper: https://arxiv.org/abs/2111.06377
+    Status: runs in seconds; learns nothing of use
+    """
+    return debug_size(mae())
+
+
+def debug_data2vec2() -> Recipe:
+    """Four steps of omni:data2vec2, for the tests.
+
+    Modalities: image, video, audio, points, voxels, table
+    Paper: https://arxiv.org/abs/2212.07525
+    Status: runs in seconds; learns nothing of use
+    """
+    return debug_size(data2vec2())
+
+
+def debug_vjepa() -> Recipe:
+    """Four steps of omni:vjepa, for the tests.
+
+    Modalities: image, video, audio, points, voxels, table
+    Paper: https://arxiv.org/abs/2404.08471
+    Status: runs in seconds; learns nothing of use
+    """
+    return debug_size(vjepa())
+
+
+def debug_capi() -> Recipe:
+    """Four steps of omni:capi, for the tests.
+
+    Modalities: image, video, audio, points, voxels, table
+    Paper: https://arxiv.org/abs/2502.08769
+    Status: runs in seconds; learns nothing of use
+    """
+    return debug_size(capi())
 
 
 def omni() -> Recipe:

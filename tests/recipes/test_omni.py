@@ -14,7 +14,7 @@ from omnimask.model import MaskedModel, build_model
 from omnimask.objective import total_loss
 from omnimask.optim import build_optimizer
 from omnimask.recipe import Recipe, Stream
-from recipes.omni import debug, latent, omni, quickstart
+from recipes.omni import debug, omni, quickstart
 from tests.sync_watch import SyncWatch
 
 SMALL = Encoder(width=48, depth=2, num_heads=2)
@@ -28,7 +28,7 @@ def small(make: Callable[[], Recipe], root: Path) -> Recipe:
     return replace(recipe, data=data, encoder=SMALL, run=debug().run)
 
 
-@pytest.fixture(scope="module", params=[quickstart, latent])
+@pytest.fixture(scope="module", params=[quickstart])
 def recipe(request: pytest.FixtureRequest, sample_data: Path) -> Recipe:
     return fit(small(request.param, sample_data))
 
