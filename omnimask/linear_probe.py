@@ -24,7 +24,7 @@ class LinearScore:
 
 
 def linear_accuracy(train: Features, test: Features) -> LinearScore:
-    """Multinomial logistic regression (scikit-learn) on standardised features.
+    """Multinomial logistic regression (scikit-learn) on features of like scale, as `whiten` gives.
 
     The regularisation is chosen by stratified cross-validation on the training samples alone; a
     class with fewer samples than folds is left out of the choice, not of the fit. DataError where a

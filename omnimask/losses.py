@@ -51,15 +51,6 @@ def cosine(
     return 1.0 - F.cosine_similarity(predicted, truth, dim=-1)
 
 
-def sigmoid_mse(
-    predicted: Float[Tensor, "r n p"], truth: Float[Tensor, "r n t"]
-) -> Float[Tensor, "r n"]:
-    """Mean squared error of sigmoid(predicted) over a token's values; truth in [0, 1] (ReMasker,
-    https://arxiv.org/abs/2309.13793).
-    """
-    return (predicted.sigmoid() - truth).square().mean(dim=-1)
-
-
 def ranking(
     predicted: Float[Tensor, "r n 1"], truth: Float[Tensor, "r n 2"]
 ) -> Float[Tensor, "r n"]:

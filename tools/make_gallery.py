@@ -48,18 +48,24 @@ def methods() -> dict[str, str]:
 
 def draw_method(method: str, recipe: Recipe, out: Path, *, runs: Path | None = None) -> None:
     """Writes the method's pictures; none of its masks where it hides nothing."""
-    from omnimask.draw.masks import draw_masks, mask_model
+    from omnimask.draw.masks import draw_masks, hint_note, mask_model
     from omnimask.draw.reconstructions import draw_reconstructions, trained_model
     from omnimask.masking import ShowAll
 
     out.mkdir(parents=True, exist_ok=True)
     if isinstance(recipe.masker, ShowAll):
         return
-    sheet = draw_masks(mask_model(recipe), samples=2, draws=3)
-    picture_path(out, method, "masks").write_bytes(small_png(_painted(sheet)))
     run = find_run(runs, method, recipe) if runs else None
-    if run is not None:
-        sheet = draw_reconstructions(trained_model(run), samples=2)
+    trained = trained_model(run) if run else None
+    model = trained or mask_model(recipe)
+    sheet = draw_masks(model, samples=2, draws=3)
+    if any(len(section.lines) > 1 for section in sheet.sections):  # several maps, or stages
+        sheet = draw_masks(model, samples=1, draws=3)
+    if trained is None:
+        sheet = replace(sheet, note=hint_note(recipe))
+    picture_path(out, method, "masks").write_bytes(small_png(_painted(sheet)))
+    if trained is not None:
+        sheet = draw_reconstructions(trained, samples=2)
         if any(section.lines for section in sheet.sections):
             path = picture_path(out, method, "reconstructions")
             path.write_bytes(small_png(_painted(sheet)))
@@ -77,24 +83,20 @@ def find_run(runs: Path, method: str, recipe: Recipe) -> Path | None:
 
 
 def _painted(sheet: "Sheet") -> "Image":
-    """Without what the table says; of several maps or stages of one sample, only one sample."""
+    """Without what the table says: the title, and the heading of a single stream."""
     from omnimask.draw.sheet import paint
 
-    sections = []
-    for section in sheet.sections:
-        lines = section.lines
-        if len(lines) > 1:
-            lines = tuple(replace(line, samples=line.samples[:1]) for line in lines)
-        heading = section.heading if len(sheet.sections) > 1 else ""
-        sections.append(replace(section, heading=heading, lines=lines))
-    return paint(replace(sheet, title="", sections=tuple(sections)), width=WIDTH)
+    sections = sheet.sections
+    if len(sections) == 1:
+        sections = (replace(sections[0], heading=""),)
+    return paint(replace(sheet, title="", sections=sections), width=WIDTH)
 
 
 def small_png(image: "Image") -> bytes:
     """At most 60 kB: as many colours of a palette as that allows, then fewer pixels."""
     for shrink in (1.0, 0.85, 0.7, 0.5):
         size = (round(image.width * shrink), round(image.height * shrink))
-        for colors in (128, 64, 32):
+        for colors in (256, 128, 64, 32):
             file = io.BytesIO()
             smaller = image if shrink == 1.0 else image.resize(size)
             smaller.quantize(colors).save(file, format="PNG", optimize=True)

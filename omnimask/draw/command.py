@@ -35,11 +35,10 @@ def _masks(arguments: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from omnimask.cli import load_named_recipe
-    from omnimask.draw.masks import draw_masks, mask_model
+    from omnimask.draw.masks import draw_masks, hint_note, mask_model
     from omnimask.draw.reconstructions import trained_model
     from omnimask.draw.sheet import save
     from omnimask.errors import RecipeError
-    from omnimask.masking.hints import asked_hints
     from omnimask.recipe import override
 
     run = Path(arguments.recipe)
@@ -50,11 +49,8 @@ def _masks(arguments: argparse.Namespace) -> None:
     else:
         model = mask_model(override(load_named_recipe(arguments.recipe), arguments.set))
     sheet = draw_masks(model, samples=arguments.samples, draws=arguments.draws)
-    if asked_hints(model.recipe.masker) and not run.is_dir():
-        note = (
-            "The masker's hints are those of an untrained teacher; a run folder has a trained one."
-        )
-        sheet = replace(sheet, note=note)
+    if not run.is_dir():
+        sheet = replace(sheet, note=hint_note(model.recipe))
     out = arguments.out or Path(f"{model.recipe.name}-masks.png")
     print(save(sheet, out))
 

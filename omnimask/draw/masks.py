@@ -63,6 +63,13 @@ def mask_model(recipe: Recipe) -> MaskedModel:
     return build_model(fit(recipe)).eval()
 
 
+def hint_note(recipe: Recipe) -> str:
+    """What to say of the masks of `mask_model(recipe)`; empty where nobody guides the masker."""
+    if not asked_hints(recipe.masker):
+        return ""
+    return "These hints are an untrained teacher's; give a run folder for those of a trained one."
+
+
 def draw_masks(model: MaskedModel, *, samples: int = 4, draws: int = 4) -> Sheet:
     """For every stream, `samples` held-out (else training) samples under `draws` masks.
 

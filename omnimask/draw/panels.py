@@ -20,7 +20,7 @@ HIDDEN = (0x8C, 0x8C, 0x8C)
 SHOWN = (0x2F, 0x6F, 0xB7)
 MISSING = (0xF1, 0xF3, 0xF5)
 _DOTS_PER_INCH = 110
-_SQUARE, _GAP, _MOST_IN_A_ROW = 20, 3, 32
+_SQUARE, _GAP, _MOST_IN_A_ROW = 20, 3, 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,8 +49,12 @@ def cut_panels(figure: "Figure") -> Panels | None:
     for axes in panels:
         _bare(axes)
     canvas = _rendered(figure)
-    parts = [panels[i * per_part : (i + 1) * per_part] for i in range(3)]
-    original, visible, rebuilt = (_cut(canvas, part) for part in parts)
+    boxes = [_box(panels[i * per_part : (i + 1) * per_part]) for i in range(3)]
+    height, width = (int(min(box[side] for box in boxes)) for side in (2, 3))
+    original, visible, rebuilt = (
+        canvas[top : top + height, left : left + width]
+        for top, left in ((max(round(len(canvas) - box[0]), 0), round(box[1])) for box in boxes)
+    )
     framed = any(axes.axison for axes in panels)
     return Panels(pictures=(original, visible, rebuilt), framed=framed)
 
@@ -72,13 +76,12 @@ def _rendered(figure: "Figure") -> Pixels:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _cut(canvas: Pixels, panels: Sequence["Axes"]) -> Pixels:
+def _box(panels: Sequence["Axes"]) -> tuple[float, float, float, float]:
+    """Top (from the bottom of the canvas), left, height and width of what the panels cover."""
     boxes = [axes.get_window_extent() for axes in panels]
-    left, right = min(box.x0 for box in boxes), max(box.x1 for box in boxes)
-    bottom, top = min(box.y0 for box in boxes), max(box.y1 for box in boxes)
-    height, width = canvas.shape[:2]
-    rows = slice(max(round(height - top), 0), min(round(height - bottom), height))
-    return canvas[rows, max(round(left), 0) : min(round(right), width)]
+    left, right = max(min(box.x0 for box in boxes), 0.0), max(box.x1 for box in boxes)
+    bottom, top = max(min(box.y0 for box in boxes), 0.0), max(box.y1 for box in boxes)
+    return top, left, top - bottom, right - left
 
 
 def whole_drawing(figure: "Figure") -> Pixels:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from omnimask.probe import Features, Score, knn_accuracy, knn_r2, majority_share, standardise
+from omnimask.probe import Features, Score, knn_accuracy, knn_r2, majority_share, whiten
 from omnimask.report.evaluate import StreamFeatures
 
 NUM_NEIGHBOURS = 10
@@ -68,7 +68,7 @@ def _score(
     chance: float,
 ) -> StreamScore:
     def run(pair: tuple[Features, Features]) -> Score:
-        train, test = standardise(keep(pair[0]), keep(pair[1]))
+        train, test = whiten(keep(pair[0]), keep(pair[1]))
         return probe(train, test, NUM_NEIGHBOURS)
 
     classes = {label for label in features.trained[0].labels if isinstance(label, str)}

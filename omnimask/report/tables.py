@@ -58,8 +58,10 @@ def score_table(scores: Sequence[StreamScore], left_out: Sequence[str]) -> Html:
     ]
     explanation = (
         f"Labels of the {NUM_NEIGHBOURS} nearest training samples by cosine distance, one vote "
-        "each, features standardised on the training samples. A sample's feature is the mean of "
-        "the frozen encoder's output over all of its tokens, nothing hidden. The interval is of 95 "
+        "each, features whitened on the training samples (principal components of deviation 1; "
+        "otherwise a few directions that a young encoder uses most hide the rest). A sample's "
+        "feature is the mean of the frozen encoder's output over all of its tokens, nothing "
+        "hidden. The interval is of 95 "
         "%, from the number of held-out samples. Untrained: the same encoder with random weights, "
         "mean ± standard deviation of three. Raw values: the token values of the sample in a row, "
         "zero where a token is not valid, at most "

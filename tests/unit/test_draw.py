@@ -15,7 +15,7 @@ from torch import Tensor
 
 from omnimask.cli import load_named_recipe, main
 from omnimask.data import StreamReader, fit
-from omnimask.draw.masks import draw_masks, draw_visits, mask_model
+from omnimask.draw.masks import draw_masks, draw_visits, hint_note, mask_model
 from omnimask.draw.panels import (
     ASKED,
     HIDDEN,
@@ -48,7 +48,7 @@ class Panelled(Toy):
         seen = shown[index].numpy()
         columns = (np.ones_like(seen), seen, np.ones_like(seen))
         for axes, blue in zip(figure.subplots(1, 3), columns, strict=True):
-            axes.imshow(np.where(blue[None, :, None], np.uint8(BLUE), np.uint8(HIDDEN)))
+            axes.imshow(np.where(blue[None, :, None], np.array(BLUE), np.array(HIDDEN)))
             axes.set_title("a title")
         return Drawing(figure=figure)
 
@@ -183,12 +183,18 @@ def test_masks_need_neither_the_encoder_nor_a_frozen_teacher():
     assert model.recipe.encoder.depth == 1
 
 
+def test_hints_of_an_untrained_teacher_are_said():
+    assert "untrained teacher" in hint_note(load_named_recipe("recipes.hpm:debug"))
+    assert hint_note(toy_recipe()) == ""
+
+
 def test_a_missing_data_root_is_named_with_the_tool_that_makes_one(tmp_path: Path):
     recipe = override(toy_recipe(), [f"data.root={tmp_path}/none"])
     with pytest.raises(DataError, match=r"/none; make .*tools/make_sample_data.py"):
         mask_model(recipe)
 
 
+@pytest.mark.slow
 def test_every_modality_but_the_table_is_drawn_in_panels(sample_data: Path):
     recipe = override(load_named_recipe("recipes.omni:debug"), [f"data.root={sample_data}"])
     sheet = draw_masks(mask_model(recipe), samples=1, draws=1)

@@ -73,12 +73,6 @@ def test_cosine_is_one_minus_the_similarity():
     assert torch.allclose(opposite, torch.full((2, 5), 2.0))
 
 
-def test_sigmoid_mse_compares_in_the_unit_range():
-    target = TRUTH.sigmoid()
-    share = 1 / (1 + np.exp(-PREDICTED.numpy().astype(np.float64)))
-    assert same(losses.sigmoid_mse(PREDICTED, target), ((share - target.numpy()) ** 2).mean(-1))
-
-
 def ranking_pairs(scores: np.ndarray, own: np.ndarray, counted: np.ndarray) -> dict:
     """The binary cross-entropy of every ordered pair of counted tokens of a row with other loss."""
     pairs = {}
