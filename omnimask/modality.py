@@ -67,6 +67,9 @@ class Files(Protocol):
 class Drawing:
     """Original, visible part and reconstruction of one sample, for reports.
 
+    The figure's axes, colour bars aside, are 3 k panels in that order, so that `omnimask draw` can
+    cut them out; of another figure it shows tokens as squares.
+
     `html` is an optional interactive part shown below the figure (a sound player, a plotly `div`
     without plotly.js, which the report includes once where `needs_plotly`).
     """

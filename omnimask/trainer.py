@@ -54,10 +54,13 @@ def train(recipe: Recipe, out: Path) -> Path:
     for files that cannot be read; OmnimaskError after too many non-finite steps in a row.
     """
     accelerator = _accelerator(recipe, out)
-    claim_run_folder(out, recipe, write=accelerator.is_main_process)
-    accelerator.wait_for_everyone()
+    claim_run_folder(out, recipe, write=False)
     resumed = load_checkpoint(last_checkpoint(out)) if list_checkpoints(out) else None
     training = _set_up(recipe, accelerator, resumed)
+    # Only now, so that a recipe whose data or teacher is refused leaves no folder behind.
+    if accelerator.is_main_process:
+        claim_run_folder(out, recipe, write=True)
+    accelerator.wait_for_everyone()
     start = training.steps.shard.start_step
     with RunLog(out, training.recipe, accelerator=accelerator, start_step=start) as log:
         _loop(training, out, log)

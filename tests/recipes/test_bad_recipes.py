@@ -1,0 +1,78 @@
+"""Parts that cannot work together fail when the recipe is made, before any file is read."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from modalities.image import ImagePatches
+from omnimask.data import fit
+from omnimask.decoders import ConvDecoder, NoDecoder, SpanDecoder
+from omnimask.errors import RecipeError
+from omnimask.masking import BlockMask, Copies, GuidedMask
+from omnimask.model import build_model
+from omnimask.recipe import Recipe
+from omnimask.trainer import train
+from recipes import hpm, mae, maskdistill, pointcmae
+from tests.recipes.catalogue import load
+
+CASES: dict[str, tuple[Callable[[], Recipe], str]] = {
+    "no decoder, though hidden tokens are dropped": (
+        lambda: replace(mae.cpu(), decoders={"main": NoDecoder()}),
+        r"decoders\['main'\] is a NoDecoder, which needs hidden='replace', but the recipe says "
+        r"hidden='drop'",
+    ),
+    "a decoder, though hidden tokens are replaced": (
+        lambda: replace(mae.cpu(), hidden="replace"),
+        "needs hidden='drop', but the recipe says hidden='replace'",
+    ),
+    "a grid masker on points": (
+        lambda: replace(mae.cpu("points"), masker=BlockMask()),
+        "BlockMask needs a grid of two or more axes",
+    ),
+    "copies with a guided masker and no teacher": (
+        lambda: replace(
+            hpm.cpu(),
+            masker=Copies(masker=GuidedMask(hint="image_hardness"), copies=2),
+            teacher=None,
+        ),
+        "recipe.masker asks for the hint 'image_hardness', which an EMA teacher predicts, but "
+        "recipe.teacher is None; write teacher=Teacher",
+    ),
+    "agreement of two masks, of which there is one": (
+        lambda: replace(pointcmae.cpu(), masker=pointcmae.cpu().masker.masker),
+        r"write masker=Copies\(masker=..., copies=2\)",
+    ),
+    "a decoder of another modality": (
+        lambda: replace(mae.cpu(), decoders={"main": SpanDecoder(modality="video")}),
+        r"modality is 'image', but decoders\['main'\].modality is 'video'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_fields_and_a_fix_are_named(case: str):
+    make, message = CASES[case]
+    with pytest.raises(RecipeError, match=message):
+        make()
+
+
+def test_a_convolution_needs_a_grid(sample_data: Path):
+    recipe = replace(mae.cpu("points"), decoders={"main": ConvDecoder(width=64, groups=4)})
+    with pytest.raises(RecipeError, match="SelfAttentionDecoder"):
+        build_model(recipe)
+
+
+def test_a_teacher_with_other_patches_is_refused_and_leaves_no_folder(
+    sample_data: Path, tmp_path: Path
+):
+    train(load("recipes.mae:debug", sample_data), tmp_path / "teacher")
+    recipe = load("recipes.maskdistill:debug", sample_data)
+    teacher = replace(maskdistill.cpu().teacher, run=str(tmp_path / "teacher"))
+    recipe = replace(recipe, teacher=teacher)
+    fit(recipe)
+    coarse = replace(recipe, modalities=(ImagePatches(size=(32, 32), patch=(8, 8)),))
+    with pytest.raises(RecipeError, match=r"modalities.image.*grid.*teacher"):
+        train(coarse, tmp_path / "student")
+    assert not (tmp_path / "student").exists()
