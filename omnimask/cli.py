@@ -55,13 +55,21 @@ def load_named_recipe(reference: str) -> "Recipe":
 
 
 def _call(function: types.FunctionType, argument: str, reference: str) -> object:
-    parameters = inspect.signature(function).parameters
-    if argument and not parameters:
+    """The recipe; an argument must be one of the module's MODALITIES, where it has them."""
+    if not argument:
+        return function()
+    if not inspect.signature(function).parameters:
         raise RecipeError(
             f"{reference}: {function.__name__} takes no argument; write "
             f"{function.__module__}:{function.__name__}"
         )
-    return function(argument) if argument else function()
+    known = function.__globals__.get("MODALITIES")
+    if known is not None and argument not in known:
+        raise RecipeError(
+            f"{function.__module__} works on {', '.join(known)}, got {argument!r}; "
+            f"{nearest_names(argument, known)}"
+        )
+    return function(argument)
 
 
 def _pretrain(arguments: argparse.Namespace) -> None:

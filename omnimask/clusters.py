@@ -13,7 +13,6 @@ from omnimask.losses import TemperedCrossEntropy
 from omnimask.modality import Modality
 from omnimask.sinkhorn import sinkhorn
 from omnimask.targets import TeacherOutput, Truth, View
-from omnimask.tokens import Tokens
 
 _MAX_TOKENS = 2048  # an even choice of them for the mean entropy, whose cost is tokens * prototypes
 
@@ -68,15 +67,6 @@ class OnlineClusters:
 
     def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
         return self.num_prototypes
-
-    def restore(
-        self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
-    ) -> Float[Tensor, "b n v"] | None:
-        return None
-
-    @property
-    def restores_with(self) -> str:
-        return ""
 
     def build(self, teacher_dim: int, /) -> nn.Module:
         return _Clusters(self, teacher_dim)

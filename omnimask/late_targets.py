@@ -10,7 +10,6 @@ from torch import Tensor
 from omnimask.masking.plan import MaskPlan
 from omnimask.modality import Modality
 from omnimask.targets import TargetRecord, TeacherOutput
-from omnimask.tokens import Tokens
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,15 +82,6 @@ class LossOf:
         counted = decoded.counted[self.objective]
         return torch.stack([decoded.losses[self.objective], counted.float()], dim=-1)
 
-    def restore(
-        self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
-    ) -> Float[Tensor, "b n v"] | None:
-        return None
-
-    @property
-    def restores_with(self) -> str:
-        return ""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OtherCopy:
@@ -132,15 +122,6 @@ class OtherCopy:
         own = torch.where(plan.predict_ok[:, :, None], features, 0.0)
         placed = own.new_zeros(own.shape[0], decoded.num_tokens, own.shape[2])
         return _partner(placed.scatter_add_(1, ids, own)).gather(1, ids)
-
-    def restore(
-        self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
-    ) -> Float[Tensor, "b n v"] | None:
-        return None
-
-    @property
-    def restores_with(self) -> str:
-        return ""
 
 
 def _partner(rows: Tensor) -> Tensor:

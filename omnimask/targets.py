@@ -58,10 +58,15 @@ class TargetRecord(Protocol):
         """The width `p` of the prediction that the loss takes."""
         ...
 
+
+@runtime_checkable
+class Restoring(Protocol):
+    """A target whose predictions can be drawn, beside what it is otherwise."""
+
     def restore(
         self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
     ) -> Float[Tensor, "b n v"] | None:
-        """Predictions for every token as token values, for pictures; None for latent targets."""
+        """Predictions for every token as token values; None where this one cannot."""
         ...
 
     @property
@@ -173,15 +178,6 @@ class TeacherFeatures:
             mean = torch.nn.functional.layer_norm(mean, mean.shape[-1:])
         return Truth(values=mean, known=valid)
 
-    def restore(
-        self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
-    ) -> Float[Tensor, "b n v"] | None:
-        return None
-
-    @property
-    def restores_with(self) -> str:
-        return ""
-
     def _normalise(self, features: Tensor, valid: Tensor) -> Tensor:
         if self.norm == "layer":
             return torch.nn.functional.layer_norm(features, features.shape[-1:])
@@ -213,15 +209,6 @@ class TeacherCodes:
     def __call__(self, view: View, /) -> Truth:
         return Truth(values=view.teacher[0], known=view.tokens.valid)
 
-    def restore(
-        self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
-    ) -> Float[Tensor, "b n v"] | None:
-        return None
-
-    @property
-    def restores_with(self) -> str:
-        return ""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pooled:
@@ -245,12 +232,3 @@ class Pooled:
         weight = truth.known[:, :, None].to(truth.values.dtype)
         mean = (truth.values * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1.0)
         return Truth(values=mean[:, None].expand_as(truth.values), known=truth.known)
-
-    def restore(
-        self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
-    ) -> Float[Tensor, "b n v"] | None:
-        return None
-
-    @property
-    def restores_with(self) -> str:
-        return ""

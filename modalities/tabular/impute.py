@@ -18,6 +18,7 @@ from omnimask.masking.plan import MaskPlan, plan_from_flags, sum_rows
 from omnimask.modality import Draw, Modality
 from omnimask.model import MaskedModel
 from omnimask.objective import find_span
+from omnimask.targets import Restoring
 from omnimask.tokens import Raw, layout_of
 
 
@@ -82,7 +83,8 @@ def _restored(model: MaskedModel, view: GroupView, name: str) -> Float[Tensor, "
     restored = False
     for objective in objectives:
         predicted = _placed(predictions[objective.name], plan, view)[:, span.start : span.stop]
-        values = objective.target.restore(predicted, tokens)
+        target = objective.target
+        values = target.restore(predicted, tokens) if isinstance(target, Restoring) else None
         if values is not None and objective.where != "visible":
             restored, tokens = True, replace(tokens, values=values.float())
     if not restored:

@@ -87,20 +87,10 @@ class VoxelCount:
         known = scorable if self.where == "all" else scorable & voxels.occupied
         return Truth(values=count[..., None], known=known)
 
-    def restore(
-        self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
-    ) -> Float[Tensor, "b n v"] | None:
-        """None: a number of points without places cannot be drawn."""
-        return None
-
-    @property
-    def restores_with(self) -> str:
-        return ""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VoxelOccupied:
-    """1 for an occupied voxel, 0 for an empty cell that is asked about; for `bce`."""
+    """1 for an occupied voxel, 0 for an empty cell that is asked about; for `bce`. Not drawn."""
 
     @property
     def teacher_layers(self) -> tuple[int, ...]:
@@ -113,16 +103,6 @@ class VoxelOccupied:
     def __call__(self, view: View, /) -> Truth:
         voxels = VoxelValues.of(view.tokens.values.float())
         return Truth(values=voxels.occupied[..., None].float(), known=view.tokens.scorable)
-
-    def restore(
-        self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
-    ) -> Float[Tensor, "b n v"] | None:
-        """None: an occupied voxel without points cannot be drawn."""
-        return None
-
-    @property
-    def restores_with(self) -> str:
-        return ""
 
 
 def _require_voxels(modality: Modality, target: str) -> None:

@@ -12,6 +12,7 @@ from omnimask.model import MaskedModel, build_model
 from omnimask.recipe import Stream
 from omnimask.report.pictures import Filled, fill
 from omnimask.report.samples import spread
+from omnimask.targets import Restoring
 from omnimask.tokens import Raw
 
 _ROLES = ("original", "visible", "reconstruction")
@@ -92,5 +93,5 @@ def _notes(model: MaskedModel, modality: str, restored: Sequence[str]) -> list[s
         f"{o.name}: drawn with {o.target.restores_with} of the original, which the model does not "
         "predict."
         for o in objectives
-        if o.name in restored and o.target.restores_with
+        if o.name in restored and isinstance(o.target, Restoring) and o.target.restores_with
     ]

@@ -14,6 +14,7 @@ from omnimask.masking.plan import MaskPlan
 from omnimask.modality import Drawing
 from omnimask.model import MaskedModel
 from omnimask.objective import Objective
+from omnimask.targets import Restoring
 from omnimask.tokens import Raw, Span, Tokens
 
 _DOTS_PER_INCH = 130
@@ -132,7 +133,10 @@ def _restore(
     names = []
     for objective in objectives:
         predicted, asked = _at_tokens(predictions[objective.name][:: plan.copies], span, plan)
-        restored = objective.target.restore(predicted, replace(tokens, values=values))
+        target = objective.target
+        if not isinstance(target, Restoring):
+            continue
+        restored = target.restore(predicted, replace(tokens, values=values))
         if restored is not None:
             names.append(objective.name)
             values = torch.where(asked[:, :, None], restored.float(), values)
@@ -185,9 +189,10 @@ def _notes(model: MaskedModel, modality: str, restored: Sequence[str]) -> list[s
             )
         elif objective.name not in restored:
             notes.append(f"{objective.name} is learnt too, but its prediction is not drawn.")
-        if objective.target.restores_with:
+        target = objective.target
+        if isinstance(target, Restoring) and target.restores_with:
             notes.append(
-                f"{objective.name}: the reconstruction uses {objective.target.restores_with}, "
+                f"{objective.name}: the reconstruction uses {target.restores_with}, "
                 "taken from the original. The model does not predict them."
             )
     return notes

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from modalities.image import ImagePatches
+from omnimask.cli import load_named_recipe
 from omnimask.data import fit
 from omnimask.decoders import ConvDecoder, NoDecoder, SpanDecoder
 from omnimask.errors import RecipeError
@@ -56,6 +57,19 @@ def test_the_fields_and_a_fix_are_named(case: str):
     make, message = CASES[case]
     with pytest.raises(RecipeError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("recipes.mae:cpu:imge", "recipes.mae works on image, .* got 'imge'; did you mean image"),
+        ("recipes.colormae:cpu:table", "recipes.colormae works on image, video, audio, got"),
+        ("recipes.mae:base:audio", "base takes no argument; write recipes.mae:base"),
+    ],
+)
+def test_an_argument_that_does_not_fit_is_refused(reference: str, message: str):
+    with pytest.raises(RecipeError, match=message):
+        load_named_recipe(reference)
 
 
 def test_a_convolution_needs_a_grid(sample_data: Path):
