@@ -14,10 +14,12 @@ pretrain: setup
 	$(BIN)/python tools/make_sample_data.py data/sample
 	$(BIN)/omnimask pretrain recipes.omni:quickstart --out runs/quickstart
 
-# The fast tests first, so that a mistake shows early; then those that train, kill and resume.
+# The fast tests first, so that a mistake shows early; then those that train, kill and resume. One
+# thread each: two processes of two threads on two cores wait for one another.
+test: export OMP_NUM_THREADS = 1
 test: setup
 	$(BIN)/python -m pytest -n 2 -m "not slow" --durations=10
-	$(BIN)/python -m pytest -m slow --durations=10
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow --durations=10
 
 lint: setup
 	$(BIN)/ruff check .

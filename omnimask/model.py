@@ -14,7 +14,6 @@ from omnimask.group_view import GroupView, split_group
 from omnimask.health import measure_health
 from omnimask.late_targets import Decoded, LateTarget
 from omnimask.masking.plan import MaskPlan
-from omnimask.modality import Modality
 from omnimask.objective import (
     LossSum,
     Objective,
@@ -64,7 +63,7 @@ class MaskedModel(nn.Module):
         self.backbone = Backbone(recipe.modalities, encoder, mask_token=recipe.hidden == "replace")
         self.decoders = nn.ModuleDict(
             {
-                name: decoder.build(_modalities_reaching(recipe, name), encoder)
+                name: decoder.build(recipe.modalities_reaching(name), encoder)
                 for name, decoder in recipe.decoders.items()
             }
         )
@@ -293,21 +292,6 @@ def build_model(recipe: Recipe) -> MaskedModel:
 
 def _add(sums: dict[str, LossSum], name: str, part: LossSum) -> None:
     sums[name] = sums[name] + part if name in sums else part
-
-
-def _modalities_reaching(recipe: Recipe, decoder: str) -> tuple[Modality, ...]:
-    """The modalities whose tokens a decoder meets: those it predicts, and their groups' others.
-
-    A decoder with parameters for a modality that never reaches it would leave them unused.
-    """
-    predicted = {o.modality for o in recipe.objectives if o.decoder == decoder}
-    reaching = {
-        name
-        for stream in recipe.data.streams
-        if predicted & set(stream.files)
-        for name in stream.files
-    }
-    return tuple(modality for modality in recipe.modalities if modality.name in reaching)
 
 
 def _head(width: int, num_predicted: int) -> nn.Linear:

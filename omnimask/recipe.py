@@ -144,6 +144,20 @@ class Recipe:
             return self.teacher.encoder
         return self.encoder
 
+    def modalities_reaching(self, decoder: str) -> tuple[Modality, ...]:
+        """The modalities whose tokens a decoder meets: those it predicts, and their groups' others.
+
+        A decoder with parameters for a modality that never reaches it would leave them unused.
+        """
+        predicted = {o.modality for o in self.objectives if o.decoder == decoder}
+        reaching = {
+            name
+            for stream in self.data.streams
+            if predicted & set(stream.files)
+            for name in stream.files
+        }
+        return tuple(modality for modality in self.modalities if modality.name in reaching)
+
     def modality(self, name: str) -> Modality:
         return next(modality for modality in self.modalities if modality.name == name)
 
