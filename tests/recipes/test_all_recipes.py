@@ -49,7 +49,13 @@ def test_every_size_is_a_valid_recipe_and_survives_json(reference: str, tmp_path
     assert from_json(json.loads(json.dumps(to_json(recipe)))) == recipe
 
 
-@pytest.fixture(scope="module", params=DEBUG)
+def with_marks(reference: str):
+    """The mixed recipes have seven streams and take seven times as long."""
+    mixed = reference.startswith("recipes.omni:debug_")
+    return pytest.param(reference, marks=[pytest.mark.slow] if mixed else [])
+
+
+@pytest.fixture(scope="module", params=map(with_marks, DEBUG))
 def recipe(request: pytest.FixtureRequest, sample_data: Path) -> Recipe:
     return fit(load(request.param, sample_data))
 
