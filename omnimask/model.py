@@ -104,7 +104,8 @@ class MaskedModel(nn.Module):
         truths = self._truths(views, own=sums)
         masked = self.encode(views, progress=progress)
         for item in masked:
-            self._evaluate(item, truths[item.number], sums)
+            for name, part in self.losses(item, truths[item.number]).items():
+                _add(sums, name, part)
         order = [*self.objectives, *(name for name in sums if name not in self.objectives)]
         return Outcome(
             sums={name: sums[name] for name in order if name in sums},
@@ -114,15 +115,14 @@ class MaskedModel(nn.Module):
             health=self._health(masked) if watch else {},
         )
 
-    def _evaluate(
-        self, item: Masked, truths: Mapping[str, Truth], sums: dict[str, LossSum]
-    ) -> None:
-        """Adds the losses of one group under one plan to `sums`."""
+    def losses(self, item: Masked, truths: Mapping[str, Truth]) -> dict[str, LossSum]:
+        """Every objective's losses of one group under one plan, and the decoders' own."""
         layout, plan = item.view.layout, item.plan
         features, own = self.decode(item)
+        sums: dict[str, LossSum] = {}
         for name, loss in own.items():
             count = torch.full_like(loss, float(sum(plan.num_visible)))
-            _add(sums, f"own/{name}", LossSum(total=loss, count=count))
+            sums[f"own/{name}"] = LossSum(total=loss, count=count)
         decoded = Decoded(
             plan=plan,
             num_tokens=layout.valid.shape[1],
@@ -136,9 +136,10 @@ class MaskedModel(nn.Module):
                 else align(objective, truths[objective.name], layout=layout, plan=plan)
             )
             losses = token_losses(objective, predicted, aligned)
-            _add(sums, objective.name, sum_losses(losses, aligned.known))
+            sums[objective.name] = sum_losses(losses, aligned.known)
             decoded.losses[objective.name] = losses.detach()
             decoded.counted[objective.name] = aligned.known
+        return sums
 
     @torch.no_grad()
     def counts(self, batch: Sequence[Group], progress: float) -> dict[str, Tensor]:

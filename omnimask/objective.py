@@ -103,13 +103,6 @@ def align_late(
     return Truth(values=values.detach(), known=known)
 
 
-def count_tokens(
-    objective: Objective, truth: Truth, *, layout: Layout, plan: MaskPlan
-) -> Float[Tensor, ""]:
-    """The count that `evaluate_objective` will give, without a prediction."""
-    return align(objective, truth, layout=layout, plan=plan).known.sum(dtype=torch.float32)
-
-
 def counted_truths(
     objective: Objective, truth: Truth, *, layout: Layout, plan: MaskPlan
 ) -> Float[Tensor, "k t"]:

@@ -10,14 +10,15 @@ from torch import Tensor, nn
 from omnimask.backbone import Backbone
 from omnimask.data import StreamReader
 from omnimask.group_view import GroupView
-from omnimask.model import MaskedModel, build_model
+from omnimask.late_targets import LateTarget
+from omnimask.model import Masked, MaskedModel, build_model
 from omnimask.objective import Objective, counted_truths, evaluate_objective
 from omnimask.probe import Features, Label, mean_features
 from omnimask.recipe import Recipe
 from omnimask.report.baselines import fit_constant
 from omnimask.report.samples import Batch, Unreadable, choose_samples, read_batches, spread
 from omnimask.rng import permutation
-from omnimask.targets import Truth
+from omnimask.targets import Target, Truth
 
 MAX_FIT_SAMPLES = 512
 MAX_FIT_TOKENS = 2048
@@ -174,7 +175,10 @@ class _Truths:
     def __init__(self, model: MaskedModel, reader: StreamReader, *, every: int) -> None:
         self.model, self.every, self.seen = model, every, 0
         objectives = _objectives(model, reader)
-        self.objectives = [o for o in objectives if not o.target.teacher_layers]
+        # Teachers' outputs and late targets change with the model: no constant is best for them.
+        self.objectives = [
+            o for o in objectives if isinstance(o.target, Target) and not o.target.teacher_layers
+        ]
         self.parts: dict[str, list[Tensor]] = {o.name: [] for o in self.objectives}
 
     def add(self, view: GroupView) -> None:
@@ -231,28 +235,31 @@ class _Losses:
         self.samples += len(view.group)
         (truths,) = self.model.truths([view])
         for masked in self.model.encode([view], progress=1.0):
-            for name, predicted in self.model.predictions(masked).items():
-                self._add(name, predicted, truths[name], view=view, plan=masked.plan)
+            sums = self.model.losses(masked, truths)
+            for objective in self.objectives:
+                of_model = sums[objective.name]
+                of_constant = torch.zeros_like(of_model.total)
+                if objective.name in self.constants:
+                    of_constant = self._of_constant(objective, truths[objective.name], masked)
+                parts = [of_model.total, of_constant, of_model.count]
+                self.sums[objective.name] += torch.stack(parts).double().cpu()
 
-    def _add(self, name: str, predicted: Tensor, truth: Truth, *, view: GroupView, plan) -> None:
-        objective = self.model.objectives[name]
-        of_model = evaluate_objective(objective, predicted, truth, layout=view.layout, plan=plan)
-        of_constant = torch.zeros(())
-        if name in self.constants:
-            constant = self.constants[name].expand_as(predicted)
-            of_constant = evaluate_objective(
-                objective, constant, truth, layout=view.layout, plan=plan
-            ).total
-        parts = [of_model.total, of_constant.to(of_model.total), of_model.count]
-        self.sums[name] += torch.stack(parts).double().cpu()
+    def _of_constant(self, objective: Objective, truth: Truth, masked: Masked) -> Tensor:
+        """The summed loss of predicting the best constant in place of what the model says."""
+        plan = masked.plan
+        constant = self.constants[objective.name].expand(*plan.predict_ids.shape, -1)
+        layout = masked.view.layout
+        return evaluate_objective(objective, constant, truth, layout=layout, plan=plan).total
 
     def result(self) -> tuple[HeldOutLoss, ...]:
         found = []
         for objective in self.objectives:
             model, constant, count = self.sums[objective.name].tolist()
             note = ""
-            if objective.target.teacher_layers:
-                note = "its target are features of a teacher that changes with training"
+            if isinstance(objective.target, LateTarget):
+                note = "its targets are made from the model's own predictions"
+            elif objective.target.teacher_layers:
+                note = "its targets are outputs of a teacher"
             elif count == 0:
                 note = "no held-out token to predict"
             has_constant = objective.name in self.constants and count > 0

@@ -16,6 +16,7 @@ from omnimask.report.history import drop_repeated, read_lines, trained_seconds
 from omnimask.report.html import Html, element, joined, table
 from omnimask.report.samples import spread
 from omnimask.trainer import train
+from tests.unit.test_teacher_network import consistent, guided
 from tests.unit.toy import Toy, ToyFiles, ToySource
 from tests.unit.toy_recipe import streams, toy_recipe, with_teacher
 
@@ -56,6 +57,18 @@ def report_of(recipe: Recipe, run: Path) -> tuple[str, dict]:
     page = write_report(run)
     assert page == run / "report" / "index.html"
     return page.read_text(), json.loads((page.parent / "results.json").read_text())
+
+
+@pytest.mark.parametrize("make", [guided, consistent])
+def test_late_targets_have_held_out_losses_and_no_constant(make, tmp_path: Path):
+    _, results = report_of(make(), tmp_path / "run")
+    losses = {entry["objective"]: entry for entry in results["held_out_losses"]}
+    late = next(entry for name, entry in losses.items() if name.endswith(("_hard", "_agree")))
+    assert late["tokens"] > 0
+    assert late["model"] > 0
+    assert late["constant"] is None
+    assert "the model's own predictions" in late["note"]
+    assert losses["toy_content"]["constant"] is not None
 
 
 def with_streams(recipe: Recipe, *changed: int, **fields) -> Recipe:
