@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omnimask.decoders import CrossAttentionDecoder, NoDecoder, SelfAttentionDecoder
     from omnimask.encoder import Encoder, vit
+    from omnimask.encoder_file import load_encoder, load_model, save_encoder
     from omnimask.errors import DataError, OmnimaskError, RecipeError
     from omnimask.losses import bce, cross_entropy, l1, mse, smooth_l1
     from omnimask.masking import JointBudget, PerModality, RandomMask, TubeMask
@@ -24,6 +25,9 @@ _PLACES = {
     "SelfAttentionDecoder": "decoders",
     "Encoder": "encoder",
     "vit": "encoder",
+    "load_encoder": "encoder_file",
+    "load_model": "encoder_file",
+    "save_encoder": "encoder_file",
     "DataError": "errors",
     "OmnimaskError": "errors",
     "RecipeError": "errors",
@@ -72,8 +76,11 @@ __all__ = [
     "bce",
     "cross_entropy",
     "l1",
+    "load_encoder",
+    "load_model",
     "mse",
     "pretrain",
+    "save_encoder",
     "smooth_l1",
     "vit",
 ]

@@ -15,7 +15,7 @@ from omnimask.errors import DataError
 from omnimask.group_view import GroupView, split_group
 from omnimask.masking.full import full_plan
 from omnimask.model import MaskedModel
-from omnimask.packing import row_of_token
+from omnimask.pooling import pool
 
 Label = str | float | None
 _Z95 = 1.959964  # standard normal quantile of a two-sided 95 % interval
@@ -64,11 +64,7 @@ def mean_features(backbone: Backbone, view: GroupView) -> Float[Tensor, "b d"]:
     A sample without a valid token has the zero vector. Prefix tokens are left out.
     """
     item = EncodeItem(tokens=view.tokens, layout=view.layout, plan=full_plan(view.layout))
-    (encoded,) = backbone([item])
-    packed, lengths = encoded.visible[0].float(), encoded.num_visible
-    sums = packed.new_zeros(len(lengths), packed.shape[1])
-    sums.index_add_(0, row_of_token(lengths, packed.device), packed)
-    return sums / torch.tensor(lengths, device=packed.device).clamp_min(1)[:, None]
+    return pool(backbone([item])[0], "mean")
 
 
 def collect_features(
