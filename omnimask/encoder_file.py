@@ -131,8 +131,8 @@ def _checkpoint(path: Path) -> Checkpoint:
     if list_checkpoints(path):
         return load_checkpoint(last_checkpoint(path))
     raise RecipeError(
-        f"{path.absolute()} is neither a run folder with a checkpoint (checkpoints/step-*), nor a "
-        f"checkpoint (recipe.json), nor an encoder folder ({INFO})"
+        f"{path.absolute()} has no checkpoint: it is neither a run folder (checkpoints/step-*), "
+        f"nor a checkpoint (recipe.json), nor an encoder folder ({INFO})"
     )
 
 

@@ -133,7 +133,7 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        from omnimask.recipe_checks import validate
+        from omnimask.recipe_checks import validate  # it knows the record that it checks
 
         validate(self)
 

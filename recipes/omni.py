@@ -28,7 +28,6 @@ from recipes.small import (
     RATIOS,
     Parts,
     content,
-    debug_size,
     files,
     merge,
     modality,
@@ -160,46 +159,6 @@ def capi() -> Recipe:
     Status: steps on the sample data; not tuned
     """
     return _mixed("omni-capi", {name: recipes.capi.parts(name) for name in MODALITIES})
-
-
-def debug_mae() -> Recipe:
-    """Four steps of omni:mae, for the tests.
-
-    Modalities: image, video, audio, points, voxels, table
-    Paper: https://arxiv.org/abs/2111.06377
-    Status: runs in seconds; learns nothing of use
-    """
-    return debug_size(mae())
-
-
-def debug_data2vec2() -> Recipe:
-    """Four steps of omni:data2vec2, for the tests.
-
-    Modalities: image, video, audio, points, voxels, table
-    Paper: https://arxiv.org/abs/2212.07525
-    Status: runs in seconds; learns nothing of use
-    """
-    return debug_size(data2vec2())
-
-
-def debug_vjepa() -> Recipe:
-    """Four steps of omni:vjepa, for the tests.
-
-    Modalities: image, video, audio, points, voxels, table
-    Paper: https://arxiv.org/abs/2404.08471
-    Status: runs in seconds; learns nothing of use
-    """
-    return debug_size(vjepa())
-
-
-def debug_capi() -> Recipe:
-    """Four steps of omni:capi, for the tests.
-
-    Modalities: image, video, audio, points, voxels, table
-    Paper: https://arxiv.org/abs/2502.08769
-    Status: runs in seconds; learns nothing of use
-    """
-    return debug_size(capi())
 
 
 def omni() -> Recipe:

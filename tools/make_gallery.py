@@ -49,14 +49,15 @@ def methods() -> dict[str, str]:
 def draw_method(method: str, recipe: Recipe, out: Path, *, runs: Path | None = None) -> None:
     """Writes the method's pictures; none of its masks where it hides nothing."""
     from omnimask.draw.masks import draw_masks, hint_note, mask_model
-    from omnimask.draw.reconstructions import draw_reconstructions, trained_model
+    from omnimask.draw.reconstructions import draw_reconstructions
+    from omnimask.encoder_file import load_model
     from omnimask.masking import ShowAll
 
     out.mkdir(parents=True, exist_ok=True)
     if isinstance(recipe.masker, ShowAll):
         return
     run = find_run(runs, method, recipe) if runs else None
-    trained = trained_model(run) if run else None
+    trained = load_model(run) if run else None
     model = trained or mask_model(recipe)
     sheet = draw_masks(model, samples=2, draws=3)
     if any(len(section.lines) > 1 for section in sheet.sections):  # several maps, or stages

@@ -36,8 +36,8 @@ def _masks(arguments: argparse.Namespace) -> None:
 
     from omnimask.cli import load_named_recipe
     from omnimask.draw.masks import draw_masks, hint_note, mask_model
-    from omnimask.draw.reconstructions import trained_model
     from omnimask.draw.sheet import save
+    from omnimask.encoder_file import load_model
     from omnimask.errors import RecipeError
     from omnimask.recipe import override
 
@@ -45,7 +45,7 @@ def _masks(arguments: argparse.Namespace) -> None:
     if run.is_dir():
         if arguments.set:
             raise RecipeError(f"--set changes a recipe, but {run} is a run folder; leave it out")
-        model = trained_model(run)
+        model = load_model(run)
     else:
         model = mask_model(override(load_named_recipe(arguments.recipe), arguments.set))
     sheet = draw_masks(model, samples=arguments.samples, draws=arguments.draws)
@@ -56,8 +56,9 @@ def _masks(arguments: argparse.Namespace) -> None:
 
 
 def _reconstructions(arguments: argparse.Namespace) -> None:
-    from omnimask.draw.reconstructions import draw_reconstructions, trained_model
+    from omnimask.draw.reconstructions import draw_reconstructions
     from omnimask.draw.sheet import save
+    from omnimask.encoder_file import load_model
 
-    sheet = draw_reconstructions(trained_model(arguments.run), samples=arguments.samples)
+    sheet = draw_reconstructions(load_model(arguments.run), samples=arguments.samples)
     print(save(sheet, arguments.out or arguments.run / "reconstructions.png"))

@@ -1,29 +1,16 @@
 """What the last checkpoint of a run fills in."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
-from omnimask.checkpoint import last_checkpoint, load_checkpoint
 from omnimask.data import StreamReader
 from omnimask.draw.grid import Line, Section
 from omnimask.draw.panels import Pixels, cut_panels, trim_margins, whole_drawing
 from omnimask.draw.sheet import Sheet
-from omnimask.model import MaskedModel, build_model
+from omnimask.model import MaskedModel
 from omnimask.recipe import Stream
-from omnimask.report.pictures import Filled, fill
+from omnimask.report.pictures import Filled, fill, notes_below
 from omnimask.report.samples import spread
-from omnimask.targets import Restoring
 from omnimask.tokens import Raw
 
 _ROLES = ("original", "visible", "reconstruction")
-
-
-def trained_model(run: Path) -> MaskedModel:
-    """The model of the run's last checkpoint; RecipeError where it has none."""
-    checkpoint = load_checkpoint(last_checkpoint(run))
-    model = build_model(checkpoint.recipe)
-    model.load_state_dict(checkpoint.weights)
-    return model.eval()
 
 
 def draw_reconstructions(model: MaskedModel, *, samples: int = 4) -> Sheet:
@@ -53,7 +40,7 @@ def _section(
     model: MaskedModel, name: str, part: Filled, raw: Raw, *, stream: str, num_samples: int
 ) -> Section:
     heading = stream if stream == name else f"{stream}: {name}"
-    details = tuple(_notes(model, name, part.restored))
+    details = tuple(notes_below(model, name, part.restored))
     if not part.restored:
         return Section(heading=heading, details=details, roles=(), lines=())
     modality = model.modalities[name]
@@ -80,18 +67,3 @@ def _section(
         roles=_ROLES,
         lines=(Line(label="", samples=samples),),
     )
-
-
-def _notes(model: MaskedModel, modality: str, restored: Sequence[str]) -> list[str]:
-    """What the pictures do not say."""
-    objectives = [o for o in model.recipe.objectives if o.modality == modality]
-    if not objectives:
-        return ["No objective predicts this modality: it is input only."]
-    if not restored:
-        return ["Its targets are latent: there is no reconstruction that could be drawn."]
-    return [
-        f"{o.name}: drawn with {o.target.restores_with} of the original, which the model does not "
-        "predict."
-        for o in objectives
-        if o.name in restored and isinstance(o.target, Restoring) and o.target.restores_with
-    ]

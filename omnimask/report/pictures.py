@@ -66,7 +66,7 @@ def draw_group(model: MaskedModel, group: Group) -> list[Gallery]:
                 for index in range(len(group))
                 if part.restored
             ),
-            notes=tuple(_notes(model, name, part.restored)),
+            notes=tuple(notes_below(model, name, part.restored)),
         )
         for name, part in filled.items()
     ]
@@ -178,7 +178,8 @@ def figure_png(drawing: Drawing) -> bytes:
     return buffer.getvalue()
 
 
-def _notes(model: MaskedModel, modality: str, restored: Sequence[str]) -> list[str]:
+def notes_below(model: MaskedModel, modality: str, restored: Sequence[str]) -> list[str]:
+    """What the pictures of a modality do not say."""
     objectives = [o for o in model.recipe.objectives if o.modality == modality]
     notes = [] if objectives else ["No objective predicts this modality: it is input only."]
     for objective in objectives:

@@ -16,13 +16,18 @@ from omnimask.model import MaskedModel
 from omnimask.objective import total_loss
 from omnimask.recipe import Recipe
 from omnimask.records import children
+from recipes.small import debug_size
 
 REFERENCES = tuple(entry.reference for entry in find_recipes())
-DEBUG = tuple(name for name in REFERENCES if name.partition(":")[2].startswith("debug"))
+MIXED = tuple(f"recipes.omni:{method}" for method in ("mae", "data2vec2", "vjepa", "capi"))
+DEBUG = (*(name for name in REFERENCES if name.endswith(":debug")), *MIXED)
 
 
 def load(reference: str, root: Path) -> Recipe:
+    """The recipe on the given data; one of `MIXED` at its debug size."""
     recipe = load_named_recipe(reference)
+    if reference in MIXED:
+        recipe = debug_size(recipe)
     return replace(recipe, data=replace(recipe.data, root=str(root)))
 
 

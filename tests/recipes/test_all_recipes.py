@@ -16,10 +16,12 @@ from omnimask.model import MaskedModel, build_model
 from omnimask.optim import build_optimizer
 from omnimask.recipe import Recipe
 from omnimask.records import from_json, to_json
+from omnimask.report import write_report
 from omnimask.tokens import Layout
 from omnimask.trainer import train
 from tests.recipes.catalogue import (
     DEBUG,
+    MIXED,
     REFERENCES,
     fields_called,
     first_batch,
@@ -51,8 +53,7 @@ def test_every_size_is_a_valid_recipe_and_survives_json(reference: str, tmp_path
 
 def with_marks(reference: str):
     """The mixed recipes have seven streams and take seven times as long."""
-    mixed = reference.startswith("recipes.omni:debug_")
-    return pytest.param(reference, marks=[pytest.mark.slow] if mixed else [])
+    return pytest.param(reference, marks=[pytest.mark.slow] if reference in MIXED else [])
 
 
 @pytest.fixture(scope="module", params=map(with_marks, DEBUG))
@@ -156,6 +157,15 @@ def test_the_step_never_waits_for_the_device(model: MaskedModel, batch: Sequence
     with SyncWatch() as watch:
         step_loss(model, batch).backward()
     assert not watch.waits, watch.report()
+
+
+@pytest.mark.slow
+def test_the_report_of_a_run_is_written(recipe: Recipe, tmp_path: Path):
+    train(replace(recipe, optim=replace(recipe.optim, steps=1, warmup_steps=0)), tmp_path)
+    page = write_report(tmp_path)
+    results = json.loads((page.parent / "results.json").read_text())
+    found = {entry["objective"] for entry in results["held_out_losses"]}
+    assert found == {objective.name for objective in recipe.objectives}
 
 
 @pytest.mark.slow

@@ -73,7 +73,7 @@ def test_a_modality_that_was_never_seen_is_named(run: Path):
 def test_what_is_no_encoder_is_said(run: Path, tmp_path: Path):
     with pytest.raises(RecipeError, match="there is no"):
         load_encoder(tmp_path / "nowhere")
-    with pytest.raises(RecipeError, match=r"neither a run folder .* nor an encoder folder"):
+    with pytest.raises(RecipeError, match=r"has no checkpoint: .* nor an encoder folder"):
         load_encoder(tmp_path)
     saved = save_encoder(load_encoder(run), tmp_path / "encoder")
     with pytest.raises(RecipeError, match=r"holds an encoder only.*Name the run folder"):
