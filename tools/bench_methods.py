@@ -33,6 +33,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from omnimask.checkpoint import last_checkpoint, load_checkpoint, write_json
+from tools.methods_table import write_table
 
 TEACHERS = ("mae", "vqkd")  # others take the runs of their first seed as teachers, in this order
 METHODS = (
@@ -233,60 +234,6 @@ def _features(model, groups: Sequence[tuple], job: Job):
             parts.append(mean_features(model.backbone, view).numpy())
         labels.extend(group_labels)
     return Features(values=np.concatenate(parts), labels=tuple(labels))
-
-
-def results(out: Path) -> list[dict]:
-    return [json.loads(path.read_text()) for path in sorted(out.glob("*/*/seed-*/result.json"))]
-
-
-def table(out: Path) -> str:
-    """Markdown, one part per modality: methods by their linear accuracy."""
-    import numpy as np
-
-    found: dict[str, dict[str, list[dict]]] = {}
-    for result in results(out):
-        found.setdefault(result["modality"], {}).setdefault(result["method"], []).append(result)
-
-    def spread(rows: Sequence[dict], key: str, digits: int) -> str:
-        values = [row[key] for row in rows]
-        mean = f"{np.mean(values):.{digits}f}"
-        return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.{digits}f}"
-
-    lines = []
-    for modality, methods in found.items():
-        train, test = next(iter(methods.values()))[0]["samples"]
-        lines += [
-            f"### {modality} ({train} training, {test} held-out samples)",
-            "",
-            "| method | seeds | kNN | linear | steps | wall s | extra MB |",
-            "|---|---|---|---|---|---|---|",
-        ]
-        order = sorted(methods, key=lambda m: -np.mean([r["linear"] for r in methods[m]]))
-        for method in order:
-            rows = methods[method]
-            name = {"untrained": "*random initialisation*", "raw": "*raw inputs*"}.get(method)
-            lines.append(
-                f"| {name or method} | {len(rows)} | {spread(rows, 'knn', 3)} "
-                f"| {spread(rows, 'linear', 3)} | {rows[0]['steps']} "
-                f"| {spread(rows, 'wall_s', 0)} | {spread(rows, 'extra_mb', 0)} |"
-            )
-        lines.append("")
-    return "\n".join(lines)
-
-
-def write_table(out: Path, page: Path) -> None:
-    """Puts the table and where it was measured between the page's marks."""
-    from omnimask.hardware import hardware
-    from omnimask.versions import versions
-
-    text = page.read_text()
-    start, end = "<!-- results -->", "<!-- /results -->"
-    head, rest = text.split(start)
-    _, tail = rest.split(end)
-    where = ", ".join(f"{name} {version}" for name, version in versions().items())
-    machine = ", ".join(f"{name} {value}" for name, value in hardware().items())
-    body = f"{start}\n\nMeasured on {machine}; {where}.\n\n{table(out)}\n{end}"
-    page.write_text(head + body + tail)
 
 
 def main() -> None:
