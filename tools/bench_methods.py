@@ -33,7 +33,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from omnimask.checkpoint import last_checkpoint, load_checkpoint, write_json
-from tools.methods_table import write_table
+from tools.results_table import write_table
 
 TEACHERS = ("mae", "vqkd")  # others take the runs of their first seed as teachers, in this order
 METHODS = (
@@ -205,8 +205,8 @@ def samples(modality: str) -> tuple[tuple, tuple]:
 
 def _probe(model, job: Job) -> dict:
     """kNN and linear accuracy on all held-out files, from all training files."""
+    from omnimask.knn_probe import knn_accuracy, whiten
     from omnimask.linear_probe import linear_accuracy
-    from omnimask.probe import knn_accuracy, whiten
 
     features = [_features(model.eval(), part, job) for part in samples(job.modality)]
     train, test = whiten(*(part.with_classes() for part in features))
@@ -219,7 +219,7 @@ def _features(model, groups: Sequence[tuple], job: Job):
     import torch
 
     from omnimask.group_view import split_group
-    from omnimask.probe import Features, mean_features
+    from omnimask.knn_probe import Features, mean_features
 
     parts, labels = [], []
     for group, group_labels in groups:

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from omnimask.backbone import Backbone
 from omnimask.data import StreamReader
 from omnimask.group_view import GroupView
+from omnimask.knn_probe import Features, Label, mean_features
 from omnimask.late_targets import LateTarget
 from omnimask.model import Masked, MaskedModel, build_model
 from omnimask.objective import Objective, counted_truths, evaluate_objective
-from omnimask.probe import Features, Label, mean_features
 from omnimask.recipe import Recipe
 from omnimask.report.baselines import fit_constant
 from omnimask.report.samples import Batch, Unreadable, choose_samples, read_batches, spread

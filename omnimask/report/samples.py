@@ -8,8 +8,8 @@ import torch
 from omnimask.batch import Group
 from omnimask.data import StreamReader
 from omnimask.errors import DataError
+from omnimask.knn_probe import Label
 from omnimask.modality import Draw
-from omnimask.probe import Label
 
 _TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 16_384}  # on a CPU what fits its cache is fastest
 # Tokens of one stream that the encoders see, by device: training, held out. On two CPU cores the

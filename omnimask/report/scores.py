@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from omnimask.probe import Features, Score, knn_accuracy, knn_r2, majority_share, whiten
+from omnimask.knn_probe import Features, Score, knn_accuracy, knn_r2, majority_share, whiten
 from omnimask.report.evaluate import StreamFeatures
 
 NUM_NEIGHBOURS = 10
