@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from omnimask.trained_axis import Axes
+
 
 class SinCosPosition(nn.Module):
     """Fixed sines and cosines, `dim` split over the axes, frequencies 1 to 1/max_period.
@@ -14,14 +16,21 @@ class SinCosPosition(nn.Module):
     For integer grid coordinates on two axes these are the position embeddings of MAE
     (https://arxiv.org/abs/2111.06377, appendix A.1), with the axes in our order, rows first: its
     code has columns first, so that the two halves of its table stand swapped. Coordinates in other
-    units are multiplied by `scale` first. Dimensions that do not divide evenly are zero.
+    units are multiplied by `scale` first. `axes`: where cells stand on the grid of pretraining, if
+    that was another. Dimensions that do not divide evenly are zero.
     """
 
     def __init__(
-        self, dim: int, num_axes: int, *, max_period: float = 10_000.0, scale: float = 1.0
+        self,
+        dim: int,
+        num_axes: int,
+        *,
+        max_period: float = 10_000.0,
+        scale: float = 1.0,
+        axes: Axes | None = None,
     ) -> None:
         super().__init__()
-        self.dim, self.scale = dim, scale
+        self.dim, self.scale, self.axes = dim, scale, axes
         num_frequencies = dim // (2 * num_axes)
         exponents = torch.arange(num_frequencies, dtype=torch.float64) / max(num_frequencies, 1)
         frequencies = (max_period**-exponents).float()
@@ -29,9 +38,17 @@ class SinCosPosition(nn.Module):
         self.frequencies: Tensor
 
     def forward(self, coords: Float[Tensor, "k c"]) -> Float[Tensor, "k d"]:
+        if self.axes is not None:
+            coords = on_trained_axes(coords, self.axes)
         angles = coords.float()[:, :, None] * self.scale * self.frequencies
         waves = torch.cat([angles.sin(), angles.cos()], dim=2).flatten(1)
         return nn.functional.pad(waves, (0, self.dim - waves.shape[1]))
+
+
+def on_trained_axes(coords: Float[Tensor, "k c"], axes: Axes) -> Float[Tensor, "k c"]:
+    """Coordinates counted in cells, as those of the same places on the grid of pretraining."""
+    places = [(x + 0.5) * axis.step - 0.5 for x, axis in zip(coords.unbind(1), axes, strict=True)]
+    return torch.stack(places, dim=1)
 
 
 class LearnedPosition(nn.Module):
@@ -48,12 +65,35 @@ class LearnedPosition(nn.Module):
 
     def forward(self, coords: Float[Tensor, "k c"]) -> Float[Tensor, "k d"]:
         rows = [
-            _interpolate(table, coords[:, axis].float()) for axis, table in enumerate(self.tables)
+            interpolate_rows(table, coords[:, axis].float())
+            for axis, table in enumerate(self.tables)
         ]
         return torch.stack(rows).sum(dim=0)
 
 
-def _interpolate(table: Tensor, coordinate: Float[Tensor, " k"]) -> Tensor:
+class TablePosition(nn.Module):
+    """One learned vector per cell of a grid, as a ViT has them; the last axis runs fastest.
+
+    Coordinates are rounded to the nearest cell and clamped to the border.
+    """
+
+    def __init__(self, dim: int, sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.sizes = tuple(sizes)
+        self.table = nn.Parameter(torch.zeros(math.prod(sizes), dim))
+        nn.init.trunc_normal_(self.table, std=0.02)
+
+    def forward(self, coords: Float[Tensor, "k c"]) -> Float[Tensor, "k d"]:
+        cell = coords.new_zeros(len(coords), dtype=torch.int64)
+        for axis, size in enumerate(self.sizes):
+            cell = cell * size + coords[:, axis].round().long().clamp(0, size - 1)
+        return self.table[cell]
+
+
+def interpolate_rows(
+    table: Float[Tensor, "n d"], coordinate: Float[Tensor, " k"]
+) -> Float[Tensor, "k d"]:
+    """The table read between its rows, linearly; outside of them, its first or last row."""
     last = table.shape[0] - 1
     coordinate = coordinate.clamp(0, last)
     low = coordinate.floor().clamp_max(max(last - 1, 0))

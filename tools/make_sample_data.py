@@ -35,7 +35,7 @@ from tools.sample_data.files import FileJob, file_generator
 VERSION = 1
 """Goes up when the content changes; a folder of another version is made anew."""
 
-PARTS = ("images", "video", "audio", "points", "voxels", "maps", "tables")
+PARTS = ("images", "video", "audio", "points", "voxels", "maps", "parts", "tables")
 _NEEDED_PACKAGES = (
     *("PIL", "av", "open3d", "pandas", "pyarrow", "scipy", "skimage", "sklearn", "soundfile"),
     "tifffile",

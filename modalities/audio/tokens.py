@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -12,9 +13,18 @@ from torch import Tensor, nn
 
 from modalities.audio.logmel import MelScale
 from omnimask.errors import DataError, RecipeError
-from omnimask.modality import Draw, Drawing, Sample, Source
-from omnimask.positions import LearnedPosition, SinCosPosition
+from omnimask.modality import Draw, Drawing, Modality, Sample, Source
+from omnimask.positions import LearnedPosition, SinCosPosition, TablePosition
+from omnimask.resampling import (
+    Resampled,
+    State,
+    check_kept,
+    kept_statistics,
+    resample_linear,
+    resample_positions,
+)
 from omnimask.tokens import Grid, Raw, Tokens
+from omnimask.trained_axis import Axes, check_axes, continued_axes, extents
 
 _MOST_FITTED = 256
 
@@ -29,7 +39,9 @@ class AudioSpectrogram:
     narrower than a bin and stays at the floor; 1024 has none such). `min_hz`, `max_hz`: lowest and
     highest filter edge, None for half the sample rate. `mean`, `std`: of the log-mel energies, None
     to measure them in `fit` (AudioMAE's code for AudioSet has -4.27 and, since it divides by twice
-    the deviation, 9.14). `positions`: fixed sines and cosines or one learned vector per axis.
+    the deviation, 9.14). `positions`: fixed sines and cosines, or one learned vector per
+    axis or ("table") per cell.
+    `axes`: set by `adapt`, where the patches stand on the grid of pretraining.
 
     A sample shorter than the window has only as many frames as whole patches fit into it; the rest
     of the grid is neither valid nor scorable, so that padding is never seen nor predicted.
@@ -47,7 +59,8 @@ class AudioSpectrogram:
     max_hz: float | None = None
     mean: float | None = None
     std: float | None = None
-    positions: Literal["sincos", "learned"] = "sincos"
+    positions: Literal["sincos", "learned", "table"] = "sincos"
+    axes: Axes | None = None
 
     def __post_init__(self) -> None:
         scale, (frames, mels) = self.mel_scale, self.patch
@@ -77,6 +90,7 @@ class AudioSpectrogram:
                 f"{self.name}: num_fft must be even and at least one frame ({scale.frame} "
                 f"samples), got {scale.num_fft}; write num_fft=None"
             )
+        check_axes(self.name, self.axes, self.grid)
 
     @property
     def mel_scale(self) -> MelScale:
@@ -110,7 +124,7 @@ class AudioSpectrogram:
 
     @property
     def extent(self) -> tuple[float, ...]:
-        return (float(self.grid["t"]), float(self.grid["f"]))
+        return extents(self.axes, self.grid)
 
     def fit(self, source: Source, /) -> "AudioSpectrogram":
         """With mean and deviation over the real frames of at most 256 samples, spread evenly.
@@ -216,7 +230,39 @@ class AudioSpectrogram:
     def position(self, dim: int, /) -> nn.Module:
         if self.positions == "learned":
             return LearnedPosition(dim, (self.grid["t"], self.grid["f"]))
-        return SinCosPosition(dim, 2)
+        if self.positions == "table":
+            return TablePosition(dim, (self.grid["t"], self.grid["f"]))
+        return SinCosPosition(dim, 2, axes=self.axes)
+
+    def continued_from(self, old: Modality, /) -> tuple["AudioSpectrogram", tuple[str, ...]]:
+        """Time runs on in seconds; the mel bands together cover what they covered."""
+        assert isinstance(old, AudioSpectrogram), "adapt compares the types"
+        check_kept(self.name, "positions", old=old.positions, new=self.positions)
+        seconds = [each.patch[0] * each.hop_s for each in (old, self)]
+        axes, lines = continued_axes(
+            self.name, old.axes, (old.grid, self.grid), ratios=(seconds[1] / seconds[0], None)
+        )
+        kept = partial(kept_statistics, self.name, num_channels=1)
+        mean, mean_lines = kept("mean", _one(self.mean), _one(old.mean))
+        std, std_lines = kept("std", _one(self.std), _one(old.std))
+        continued = replace(self, axes=axes, mean=mean and mean[0], std=std and std[0])
+        return continued, (*lines, *mean_lines, *std_lines, *self._new_front_end(old))
+
+    def adapt_embedding(self, old: Modality, state: State, fresh: State, /) -> Resampled:
+        assert isinstance(old, AudioSpectrogram), "adapt compares the types"
+        return resample_linear(self.name, state, old=(*old.patch, 1), new=(*self.patch, 1))
+
+    def adapt_position(self, old: Modality, state: State, fresh: State, /) -> Resampled:
+        assert isinstance(old, AudioSpectrogram), "adapt compares the types"
+        axes, grids = (old.axes, self.axes), (old.grid, self.grid)
+        return resample_positions(self.name, state, axes=axes, grids=grids)
+
+    def _new_front_end(self, old: "AudioSpectrogram") -> tuple[str, ...]:
+        bands = [(each.mel_scale.min_hz, each.mel_scale.max_hz) for each in (old, self)]
+        if bands[0] == bands[1]:
+            return ()
+        was, becomes = (f"{low:g} to {high:g} Hz" for low, high in bands)
+        return (f"{self.name}: mel bands cover {becomes}, in pretraining {was}; nothing is moved",)
 
     def draw(
         self,
@@ -237,6 +283,10 @@ class AudioSpectrogram:
                 f"{self.name}: mean and std are not known; call fit(source) or set both"
             )
         return self.mean, self.std
+
+
+def _one(number: float | None) -> tuple[float, ...] | None:
+    return None if number is None else (number,)
 
 
 def tensor_of(raw: Raw, key: str) -> Tensor:

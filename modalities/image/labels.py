@@ -1,18 +1,30 @@
 """Maps of class ids as patches (MultiMAE, https://arxiv.org/abs/2204.01678)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from omnimask.errors import RecipeError
-from omnimask.modality import Drawing, Sample, Source
+from omnimask.modality import Drawing, Modality, Sample, Source
 from omnimask.pixels import grid_coords, patchify, unpatchify
 from omnimask.positions import LearnedPosition, SinCosPosition
+from omnimask.resampling import (
+    Resampled,
+    State,
+    check_kept,
+    resample_linear,
+    resample_positions,
+)
+from omnimask.segmentation.places import GridPlaces
 from omnimask.tokens import Grid, Raw, Tokens, dense_tokens
+from omnimask.trained_axis import Axes, check_axes, continued_axes, extents
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes as Panel
 
 UNKNOWN = -1.0
 """A token's value where the map does not say which class a pixel has."""
@@ -26,7 +38,9 @@ class LabelPatches:
     that its tokens lie on the same grid as theirs. The map itself is read at every `stride`-th
     pixel: a token's values are the patch[0] * patch[1] / stride**2 ids row by row, as floats, and
     -1 where the file has the id `unknown`. A token is valid and scorable even where all of its
-    pixels are unknown; `ClassMap` leaves it out. `class_dim`: width of a class's embedding.
+    pixels are unknown; `ClassMap` leaves it out. `class_dim`: width of a class's embedding. `axes`:
+    set by `adapt`, where the patches stand on the grid of pretraining. `names`: of the classes, in
+    the order of their ids, for scores of a segmentation.
     """
 
     name: str = "semantic"
@@ -36,7 +50,9 @@ class LabelPatches:
     num_classes: int
     unknown: int | None = 255
     class_dim: int = 64
+    names: tuple[str, ...] | None = None
     positions: Literal["sincos", "learned"] = "sincos"
+    axes: Axes | None = None
 
     def __post_init__(self) -> None:
         if min(*self.size, *self.patch, self.stride, self.num_classes, self.class_dim) < 1:
@@ -55,6 +71,12 @@ class LabelPatches:
             raise RecipeError(
                 f"{self.name}: patch must be a multiple of stride {self.stride}, got {self.patch}; "
                 "write stride=1 for a map at full size"
+            )
+        check_axes(self.name, self.axes, self.grid)
+        if self.names is not None and len(self.names) != self.num_classes:
+            raise RecipeError(
+                f"{self.name}: names must have one for each of {self.num_classes} classes, got "
+                f"{len(self.names)}; write names=None to number them"
             )
 
     @property
@@ -81,7 +103,7 @@ class LabelPatches:
 
     @property
     def extent(self) -> tuple[float, ...]:
-        return (float(self.grid["h"]), float(self.grid["w"]))
+        return extents(self.axes, self.grid)
 
     def fit(self, source: Source, /) -> "LabelPatches":
         """Itself: ids have no statistics."""
@@ -115,7 +137,55 @@ class LabelPatches:
     def position(self, dim: int, /) -> nn.Module:
         if self.positions == "learned":
             return LearnedPosition(dim, tuple(self.grid.values()))
-        return SinCosPosition(dim, 2)
+        return SinCosPosition(dim, 2, axes=self.axes)
+
+    def continued_from(self, old: Modality, /) -> tuple["LabelPatches", tuple[str, ...]]:
+        """Its patches together cover what those of pretraining covered."""
+        assert isinstance(old, LabelPatches), "adapt compares the types"
+        check_kept(self.name, "positions", old=old.positions, new=self.positions)
+        check_kept(self.name, "class_dim", old=old.class_dim, new=self.class_dim)
+        axes, _ = continued_axes(self.name, old.axes, (old.grid, self.grid), ratios=(None, None))
+        return replace(self, axes=axes), ()
+
+    def adapt_embedding(self, old: Modality, state: State, fresh: State, /) -> Resampled:
+        """Ids of other classes mean nothing known, so that their vectors are new."""
+        assert isinstance(old, LabelPatches), "adapt compares the types"
+        before, after = ((*each.map_patch, each.class_dim) for each in (old, self))
+        linear = {"weight": state["project.weight"], "bias": state["project.bias"]}
+        resampled = resample_linear(self.name, linear, old=before, new=after)
+        project = {f"project.{name}": value for name, value in resampled.state.items()}
+        if old.num_classes == self.num_classes:
+            return replace(resampled, state={**state, **project})
+        line = f"{self.name}: vectors of {self.num_classes} classes are new"
+        return Resampled(state={**fresh, **project}, lines=(*resampled.lines, line))
+
+    def adapt_position(self, old: Modality, state: State, fresh: State, /) -> Resampled:
+        assert isinstance(old, LabelPatches), "adapt compares the types"
+        axes, grids = (old.axes, self.axes), (old.grid, self.grid)
+        return resample_positions(self.name, state, axes=axes, grids=grids)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Part of `omnimask.segmentation.PlaceLabels`, like the next three."""
+        return self.names or tuple(f"class {number}" for number in range(self.num_classes))
+
+    def classes(self, raw: Raw, /) -> Int64[Tensor, "b p"]:
+        """The id of each pixel of the map, row by row; -1 where it is `unknown`."""
+        ids = classes_of(raw).long().flatten(1)
+        return ids if self.unknown is None else torch.where(ids == self.unknown, -1, ids)
+
+    def places(self, of_input: Raw, /) -> GridPlaces:
+        return GridPlaces(size=self.map_size)
+
+    def panel(
+        self, axes: "Panel", of_input: Raw, classes: Int64[Tensor, " p"] | None, index: int, /
+    ) -> None:
+        from modalities.image.pictures import show_classes, show_pixels
+
+        if classes is None:
+            show_pixels(axes, tensor_of(of_input, "pixels")[index])
+        else:
+            show_classes(axes, self, classes.unflatten(0, self.map_size))
 
     def draw(
         self,
@@ -160,6 +230,10 @@ class ClassEmbedding(nn.Module):
 
 
 def classes_of(raw: Raw) -> Tensor:
-    classes = raw["classes"]
-    assert isinstance(classes, Tensor)
-    return classes
+    return tensor_of(raw, "classes")
+
+
+def tensor_of(raw: Raw, key: str) -> Tensor:
+    value = raw[key]
+    assert isinstance(value, Tensor)
+    return value

@@ -66,6 +66,17 @@ def draw_labels(
     return Drawing(figure=_three_panels(original, hidden, guessed))
 
 
+def show_pixels(axes: "Axes", pixels: Shaped[Tensor, "c h w"]) -> None:
+    """One picture, shown as in `draw_image`."""
+    axes.imshow(_displayed(as_unit(pixels), _span(pixels)))
+
+
+def show_classes(axes: "Axes", modality: LabelPatches, classes: Shaped[Tensor, "h w"]) -> None:
+    """A map of class ids, -1 where unknown, in the colours of `draw_labels`."""
+    unknown = -1 if modality.unknown is None else modality.unknown
+    axes.imshow(_coloured(modality, torch.where(classes < 0, unknown, classes)))
+
+
 def _coloured(modality: LabelPatches, classes: Shaped[Tensor, "h w"]) -> np.ndarray:
     """(h w 3) in [0, 1]: each id's own colour; black where unknown."""
     colours = np.array([class_colour(number) for number in range(modality.num_classes)])

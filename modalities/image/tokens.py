@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import torch
@@ -9,7 +10,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from omnimask.errors import RecipeError
-from omnimask.modality import Drawing, Sample, Source
+from omnimask.modality import Drawing, Modality, Sample, Source
 from omnimask.pixels import (
     as_dtype,
     as_unit,
@@ -19,8 +20,17 @@ from omnimask.pixels import (
     patchify,
     unpatchify,
 )
-from omnimask.positions import LearnedPosition, SinCosPosition
+from omnimask.positions import LearnedPosition, SinCosPosition, TablePosition
+from omnimask.resampling import (
+    Resampled,
+    State,
+    check_kept,
+    kept_statistics,
+    resample_linear,
+    resample_positions,
+)
 from omnimask.tokens import Grid, Raw, Tokens, dense_tokens
+from omnimask.trained_axis import Axes, check_axes, continued_axes, extents
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +43,8 @@ class ImagePatches:
     lowest and highest tenth: depth in MultiMAE (https://arxiv.org/abs/2204.01678).
     `num_channels`: 1 grey, 3 RGB, 4 RGB and alpha, others as the files have them. Coordinates are
     (row, column) counted in patches. `positions`: fixed sines and cosines, or one learned vector
-    per axis.
+    per axis or ("table") per cell. `axes`: set by `adapt`, where the patches stand on the grid of
+    pretraining.
     """
 
     name: str = "image"
@@ -43,7 +54,8 @@ class ImagePatches:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     standardise: Literal["fitted", "each"] = "fitted"
-    positions: Literal["sincos", "learned"] = "sincos"
+    positions: Literal["sincos", "learned", "table"] = "sincos"
+    axes: Axes | None = None
 
     def __post_init__(self) -> None:
         if min(*self.size, *self.patch, self.num_channels) < 1:
@@ -58,6 +70,7 @@ class ImagePatches:
                 f"write size={fitting}"
             )
         self._check_statistics()
+        check_axes(self.name, self.axes, self.grid)
 
     def _check_statistics(self) -> None:
         if self.standardise == "each" and (self.mean is not None or self.std is not None):
@@ -88,7 +101,7 @@ class ImagePatches:
 
     @property
     def extent(self) -> tuple[float, ...]:
-        return (float(self.grid["h"]), float(self.grid["w"]))
+        return extents(self.axes, self.grid)
 
     def fit(self, source: Source, /) -> "ImagePatches":
         """With the mean and deviation of each channel over at most 256 images; itself if it has
@@ -131,7 +144,31 @@ class ImagePatches:
     def position(self, dim: int, /) -> nn.Module:
         if self.positions == "learned":
             return LearnedPosition(dim, tuple(self.grid.values()))
-        return SinCosPosition(dim, 2)
+        if self.positions == "table":
+            return TablePosition(dim, tuple(self.grid.values()))
+        return SinCosPosition(dim, 2, axes=self.axes)
+
+    def continued_from(self, old: Modality, /) -> tuple["ImagePatches", tuple[str, ...]]:
+        """Its patches together cover what those of pretraining covered: the picture is resized."""
+        assert isinstance(old, ImagePatches), "adapt compares the types"
+        check_kept(self.name, "positions", old=old.positions, new=self.positions)
+        axes, _ = continued_axes(self.name, old.axes, (old.grid, self.grid), ratios=(None, None))
+        if self.standardise == "each":
+            return replace(self, axes=axes), ()
+        kept = partial(kept_statistics, self.name, num_channels=self.num_channels)
+        mean, mean_lines = kept("mean", self.mean, old.mean)
+        std, std_lines = kept("std", self.std, old.std)
+        return replace(self, axes=axes, mean=mean, std=std), mean_lines + std_lines
+
+    def adapt_embedding(self, old: Modality, state: State, fresh: State, /) -> Resampled:
+        assert isinstance(old, ImagePatches), "adapt compares the types"
+        before, after = (*old.patch, old.num_channels), (*self.patch, self.num_channels)
+        return resample_linear(self.name, state, old=before, new=after)
+
+    def adapt_position(self, old: Modality, state: State, fresh: State, /) -> Resampled:
+        assert isinstance(old, ImagePatches), "adapt compares the types"
+        axes, grids = (old.axes, self.axes), (old.grid, self.grid)
+        return resample_positions(self.name, state, axes=axes, grids=grids)
 
     def draw(
         self,

@@ -4,13 +4,16 @@ from modalities.points.chamfer import chamfer_l1, chamfer_l2
 from modalities.points.clouds import available_readers
 from modalities.points.files import PointFiles
 from modalities.points.grouping import group_points
+from modalities.points.parts import PartFiles, PointParts
 from modalities.points.targets import GroupPoints
 from modalities.points.tokens import PointGroups
 
 __all__ = [
     "GroupPoints",
+    "PartFiles",
     "PointFiles",
     "PointGroups",
+    "PointParts",
     "available_readers",
     "chamfer_l1",
     "chamfer_l2",

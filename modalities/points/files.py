@@ -86,7 +86,7 @@ class PointSource:
 
     def read(self, index: int, draw: Draw, /) -> Sample:
         path = self.found.path(index)
-        table = self._points(path, draw)
+        table = self.table(path, draw)
         cloud = Cloud(xyz=stack(table, PLACE), normals=self._normals(table))
         cloud = upright(cloud, self.files.up_axis)
         if self.files.normalize == "unit_sphere":
@@ -104,7 +104,7 @@ class PointSource:
             "features": torch.from_numpy(channels.astype(np.float32)),
         }
 
-    def _points(self, path: Path, draw: Draw) -> Table:
+    def table(self, path: Path, draw: Draw) -> Table:
         """At most `num_points` finite points with the columns that the features need."""
         generator = _generator(draw, "points")
         found = read_points(path, self.files.columns)

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize, hsv_to_rgb, to_rgb
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d import Axes3D
 from torch import Tensor
@@ -12,6 +15,10 @@ from omnimask.modality import Drawing
 
 _COLORS = "viridis"
 _HIDDEN = "#c8c8c8"
+# Turned by 30 degrees about z, then seen from 20 degrees above.
+_VIEW = np.array([[0.866, -0.5, 0.0], [0.5, 0.866, 0.0], [0.0, 0.0, 1.0]]) @ np.array(
+    [[1.0, 0.0, 0.0], [0.0, 0.94, 0.342], [0.0, -0.342, 0.94]]
+)
 _MAX_HTML_POINTS = 1500  # per scene: larger ones make reports heavy and turn slowly
 
 
@@ -43,6 +50,27 @@ def draw_groups(
     ]
     corners = np.concatenate([scenes[0].points, _array(original[valid])])
     return Drawing(figure=_figure(scenes, corners), html=_html(scenes, corners), needs_plotly=True)
+
+
+def show_parts(
+    axes: Axes, xyz: Float[Tensor, "p 3"], parts: Int64[Tensor, " p"] | None, *, num_parts: int
+) -> None:
+    """A cloud seen from the front and above; each part in its own colour, unknown ones grey, or
+    all by height."""
+    points = xyz.numpy() @ _VIEW
+    depth = points[:, 1].argsort()[::-1]
+    if parts is None:
+        colors = colormaps[_COLORS](Normalize()(points[:, 2]))
+    else:
+        hues = (
+            np.arange(num_parts) * 0.381966 % 1,
+            np.full(num_parts, 0.7),
+            np.full(num_parts, 0.85),
+        )
+        of_parts = np.concatenate([hsv_to_rgb(np.stack(hues, axis=1)), [to_rgb(_HIDDEN)]])
+        colors = of_parts[parts.numpy()]  # -1 is the last, grey
+    axes.scatter(points[depth, 0], points[depth, 2], s=2, c=colors[depth], linewidths=0)
+    axes.set_aspect("equal")
 
 
 def _array(points: Tensor) -> np.ndarray:

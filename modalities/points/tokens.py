@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from modalities.points.embedding import MiniPointNet
 from modalities.points.grouping import group_points
 from omnimask.errors import RecipeError
-from omnimask.modality import Drawing, Sample, Source
+from omnimask.modality import Drawing, Modality, Sample, Source
 from omnimask.positions import CoordinateMLP
+from omnimask.resampling import Resampled, State
 from omnimask.tokens import Grid, Raw, Tokens
 
 FEATURES = ("colors", "normals")  # three channels each, in [-1, 1]
@@ -140,6 +141,35 @@ class PointGroups:
 
     def position(self, dim: int, /) -> nn.Module:
         return CoordinateMLP(dim, 3)
+
+    def continued_from(self, old: Modality, /) -> tuple["PointGroups", tuple[str, ...]]:
+        """Itself: nothing is measured, and the network on a group's points takes any number."""
+        assert isinstance(old, PointGroups), "adapt compares the types"
+        sizes = [(each.num_points, each.num_groups, each.group_size) for each in (old, self)]
+        if sizes[0] == sizes[1]:
+            return self, ()
+        was, becomes = ("{} points in {} groups of {}".format(*size) for size in sizes)
+        return self, (f"{self.name}: {becomes}, in pretraining {was}; the weights are the same",)
+
+    def adapt_embedding(self, old: Modality, state: State, fresh: State, /) -> Resampled:
+        """Inputs of features that pretraining did not have begin at zero: without effect."""
+        assert isinstance(old, PointGroups), "adapt compares the types"
+        if old.features == self.features:
+            return Resampled(state=state)
+        before, weight = state["point.0.weight"], fresh["point.0.weight"].clone()
+        weight[:, :3] = before[:, :3]
+        for place, name in enumerate(self.features):
+            of_new = weight[:, 3 + 3 * place : 6 + 3 * place]
+            if name in old.features:
+                start = 3 + 3 * old.features.index(name)
+                of_new.copy_(before[:, start : start + 3])
+            else:
+                of_new.zero_()
+        line = f"{self.name}: features {self.features}, in pretraining {old.features}: new at zero"
+        return Resampled(state={**state, "point.0.weight": weight}, lines=(line,))
+
+    def adapt_position(self, old: Modality, state: State, fresh: State, /) -> Resampled:
+        return Resampled(state=state)
 
     def draw(
         self,

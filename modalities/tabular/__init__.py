@@ -1,16 +1,27 @@
 """Tables: a token per cell of a row, from CSV and Parquet files."""
 
+from typing import TYPE_CHECKING, Any
+
 from modalities.tabular.files import TableFiles, available_readers
 from modalities.tabular.impute import impute_cells, impute_rows
+from modalities.tabular.impute_draws import MaskDraws
+from modalities.tabular.impute_files import Imputed, ImputeFile, impute_file
 from modalities.tabular.readable import cells_to_frames, cells_to_rows
 from modalities.tabular.scaled import ScaledCells, scaled_cell_loss
 from modalities.tabular.schema import Column, Table
 from modalities.tabular.targets import Cells, cell_loss
 from modalities.tabular.tokens import TableCells
 
+if TYPE_CHECKING:
+    from modalities.tabular.sklearn_imputer import OmniMaskImputer
+
 __all__ = [
     "Cells",
     "Column",
+    "ImputeFile",
+    "Imputed",
+    "MaskDraws",
+    "OmniMaskImputer",
     "ScaledCells",
     "Table",
     "TableCells",
@@ -20,6 +31,16 @@ __all__ = [
     "cells_to_frames",
     "cells_to_rows",
     "impute_cells",
+    "impute_file",
     "impute_rows",
     "scaled_cell_loss",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The transformer is loaded when it is asked for: scikit-learn takes a second."""
+    if name != "OmniMaskImputer":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from modalities.tabular.sklearn_imputer import OmniMaskImputer
+
+    return OmniMaskImputer

@@ -67,17 +67,23 @@ def convert(
         return _as_categories(column)
     if column.words is None:
         return _from_numbers(column, kind), ()
-    if kind == "numeric":
-        parsed = _parse_numbers(column.words)
-    elif kind == "date":
-        parsed = _parse_dates(column.words, date_format)
-    else:
-        parsed = np.array([DECLARED_BOOLEANS.get(word.lower(), np.nan) for word in column.words])
+    parsed = parse_words(column.words, kind, date_format=date_format)
     _check(column, ~np.isfinite(parsed), kind, date_format)
     known = ~np.isnan(column.cells)
     cells = np.full(len(column.cells), np.nan)
     cells[known] = parsed[column.cells[known].astype(np.int64)]
     return cells, ()
+
+
+def parse_words(words: Sequence[str], kind: Kind, *, date_format: str = "") -> Numbers:
+    """Texts as numbers, truth values (1 and 0) or dates (days since 1970-01-01); not finite where a
+    text is none.
+    """
+    if kind == "numeric":
+        return _parse_numbers(words)
+    if kind == "date":
+        return _parse_dates(words, date_format)
+    return np.array([DECLARED_BOOLEANS.get(word.lower(), np.nan) for word in words])
 
 
 def _from_numbers(column: LoadedColumn, kind: Kind) -> Numbers:

@@ -57,7 +57,7 @@ def load_columns(
         raise DataError(f"{path} cannot be read as a {path.suffix[1:]} table: {error}") from error
     if not table.num_rows:
         raise DataError(f"{path} has no rows below its header; remove the file or add rows")
-    return [_load_column(path, name, table.column(name), missing) for name in table.column_names]
+    return [load_column(path, name, table.column(name), missing) for name in table.column_names]
 
 
 def _read_parquet(path: Path, skip: Sequence[str]) -> "pyarrow.Table":
@@ -111,9 +111,10 @@ def _check_delimiter(path: Path, names: Sequence[str], delimiter: str) -> None:
         )
 
 
-def _load_column(
+def load_column(
     path: Path, name: str, column: "pyarrow.ChunkedArray", missing: Sequence[str]
 ) -> LoadedColumn:
+    """One column as numbers, or as places in its distinct texts; `DataError` for other types."""
     import pyarrow
     from pyarrow import types
 

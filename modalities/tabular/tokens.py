@@ -7,13 +7,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from modalities.tabular.adapting import adapt_cells, columns_lines, known_columns
 from modalities.tabular.embedding import CellEmbedding
 from modalities.tabular.encoding import encode_rows
 from modalities.tabular.schema import Column, Table
 from modalities.tabular.statistics import measure_tables
 from omnimask.errors import RecipeError
-from omnimask.modality import Drawing, Sample, Source
+from omnimask.modality import Drawing, Modality, Sample, Source
 from omnimask.positions import LearnedPosition
+from omnimask.resampling import Resampled, State
 from omnimask.tokens import Grid, Raw, Tokens
 
 COLUMN, NUMBER, CODE, NUM_CATEGORIES, LOW, HIGH = range(6)  # the places in a token's values
@@ -105,6 +107,27 @@ class TableCells:
         """A learned vector per column."""
         self._fitted()
         return LearnedPosition(dim, sizes=(len(self.columns),))
+
+    def continued_from(self, old: Modality, /) -> tuple["TableCells", tuple[str, ...]]:
+        """With pretraining's tables where it has none of its own."""
+        assert isinstance(old, TableCells), "adapt compares the types"
+        if self.tables is None:
+            return replace(self, tables=old.tables), ()
+        return self, columns_lines(self.name, old._fitted(), self._fitted())
+
+    def adapt_embedding(self, old: Modality, state: State, fresh: State, /) -> Resampled:
+        assert isinstance(old, TableCells), "adapt compares the types"
+        return Resampled(state=adapt_cells(old._fitted(), self._fitted(), state, fresh))
+
+    def adapt_position(self, old: Modality, state: State, fresh: State, /) -> Resampled:
+        """A known column keeps its vector; a new one begins with a new one."""
+        assert isinstance(old, TableCells), "adapt compares the types"
+        if not state:
+            return Resampled(state=state)
+        table = fresh["tables.0"].clone()
+        for new_id, old_id in known_columns(old._fitted(), self._fitted()).items():
+            table[new_id] = state["tables.0"][old_id]
+        return Resampled(state={"tables.0": table})
 
     def draw(
         self,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import torch
@@ -9,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from omnimask.errors import RecipeError
-from omnimask.modality import Drawing, Sample, Source
+from omnimask.modality import Drawing, Modality, Sample, Source
 from omnimask.pixels import (
     as_dtype,
     as_unit,
@@ -19,8 +20,17 @@ from omnimask.pixels import (
     patchify,
     unpatchify,
 )
-from omnimask.positions import LearnedPosition, SinCosPosition
+from omnimask.positions import LearnedPosition, SinCosPosition, TablePosition
+from omnimask.resampling import (
+    Resampled,
+    State,
+    check_kept,
+    kept_statistics,
+    resample_linear,
+    resample_positions,
+)
 from omnimask.tokens import Grid, Raw, Tokens
+from omnimask.trained_axis import Axes, check_axes, continued_axes, extents
 
 _NUM_CHANNELS = 3
 
@@ -32,7 +42,8 @@ class VideoTubelets:
     `size` is (height, width) in pixels. A token's values run over frames, rows and columns with
     the colours fastest, each colour minus `mean` over `std`; None measures them in `fit`, for
     values in [0, 1]. Coordinates are (time, row, column) counted in tubelets. `positions`: fixed
-    sines and cosines, or one learned vector per axis.
+    sines and cosines, or one learned vector per axis or ("table") per cell. `axes`: set by
+    `adapt`, where the tubelets stand on the grid of pretraining.
 
     A clip may have fewer frames. Its last tubelets are then padding, neither valid nor scorable; a
     tubelet that is partly filled repeats the last frame.
@@ -44,7 +55,8 @@ class VideoTubelets:
     tubelet: tuple[int, int, int] = (2, 16, 16)
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
-    positions: Literal["sincos", "learned"] = "sincos"
+    positions: Literal["sincos", "learned", "table"] = "sincos"
+    axes: Axes | None = None
 
     def __post_init__(self) -> None:
         whole = (self.num_frames, *self.size)
@@ -68,6 +80,7 @@ class VideoTubelets:
                 )
         if self.std is not None and min(self.std) <= 0:
             raise RecipeError(f"{self.name}: std must be positive, got {self.std}")
+        check_axes(self.name, self.axes, self.grid)
 
     @property
     def grid(self) -> Grid:
@@ -86,8 +99,7 @@ class VideoTubelets:
 
     @property
     def extent(self) -> tuple[float, ...]:
-        t, h, w = self._grid
-        return (float(t), float(h), float(w))
+        return extents(self.axes, self.grid)
 
     @property
     def _grid(self) -> tuple[int, int, int]:
@@ -161,7 +173,31 @@ class VideoTubelets:
     def position(self, dim: int, /) -> nn.Module:
         if self.positions == "learned":
             return LearnedPosition(dim, self._grid)
-        return SinCosPosition(dim, 3)
+        if self.positions == "table":
+            return TablePosition(dim, self._grid)
+        return SinCosPosition(dim, 3, axes=self.axes)
+
+    def continued_from(self, old: Modality, /) -> tuple["VideoTubelets", tuple[str, ...]]:
+        """Frames are resized, so that tubelets together cover the same picture; time runs on, a
+        frame lasting as long as in pretraining."""
+        assert isinstance(old, VideoTubelets), "adapt compares the types"
+        check_kept(self.name, "positions", old=old.positions, new=self.positions)
+        grids, ratios = (old.grid, self.grid), (self.tubelet[0] / old.tubelet[0], None, None)
+        axes, lines = continued_axes(self.name, old.axes, grids, ratios=ratios)
+        kept = partial(kept_statistics, self.name, num_channels=_NUM_CHANNELS)
+        mean, mean_lines = kept("mean", self.mean, old.mean)
+        std, std_lines = kept("std", self.std, old.std)
+        return replace(self, axes=axes, mean=mean, std=std), lines + mean_lines + std_lines
+
+    def adapt_embedding(self, old: Modality, state: State, fresh: State, /) -> Resampled:
+        assert isinstance(old, VideoTubelets), "adapt compares the types"
+        before, after = (*old.tubelet, _NUM_CHANNELS), (*self.tubelet, _NUM_CHANNELS)
+        return resample_linear(self.name, state, old=before, new=after)
+
+    def adapt_position(self, old: Modality, state: State, fresh: State, /) -> Resampled:
+        assert isinstance(old, VideoTubelets), "adapt compares the types"
+        axes, grids = (old.axes, self.axes), (old.grid, self.grid)
+        return resample_positions(self.name, state, axes=axes, grids=grids)
 
     def draw(
         self,

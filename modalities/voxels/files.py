@@ -89,7 +89,7 @@ class SweepSource:
 
     def read(self, index: int, draw: Draw, /) -> Sample:
         path = self.found.path(index)
-        table = self._table(path)
+        table = self.table(path)
         xyz = stack(table, PLACE)
         if draw.augment:
             xyz = (xyz @ self._augmentation(draw).T).astype(np.float32)
@@ -115,7 +115,7 @@ class SweepSource:
             "num_occupied": voxels.num_occupied,
         }
 
-    def _table(self, path: Path) -> Table:
+    def table(self, path: Path) -> Table:
         """The file's finite points, with intensities where they are needed."""
         table = _READERS[path.suffix.lower()](path, self.files)
         needed = PLACE

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from modalities.voxels.embedding import VoxelEmbedding
 from modalities.voxels.values import VoxelValues, num_values
 from omnimask.errors import RecipeError
-from omnimask.modality import Drawing, Sample, Source
+from omnimask.modality import Drawing, Modality, Sample, Source
 from omnimask.positions import SinCosPosition
+from omnimask.resampling import Resampled, State
 from omnimask.tokens import Grid, Raw, Tokens
 
 Range = tuple[float, float]
@@ -27,7 +28,8 @@ class VoxelGrid:
     (scorable only; `empty_share` of the number of occupied ones, rounded up), then padding, as in
     Voxel-MAE, https://arxiv.org/abs/2207.00531, section 3. Coordinates are voxel centres in metres
     from the sensor. `points_per_voxel` points of a voxel are kept at most; `with_intensity` keeps
-    the fourth channel too.
+    the fourth channel too. `trained_voxel_m`, `trained_range_m`: set by `adapt`, the shortest edge
+    of a voxel and the lengths of the box in pretraining, which positions are measured in.
 
     Raw: `points` (b n k 3) in metres, `intensity` (b n k), `point_ok` (b n k), `count` (b n) points
     in the voxel before any was left out, `cell` (b n 3) its index, `occupied` and `asked` (b n),
@@ -41,6 +43,8 @@ class VoxelGrid:
     points_per_voxel: int = 16
     empty_share: float = 0.1
     with_intensity: bool = False
+    trained_voxel_m: float | None = None
+    trained_range_m: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
         for size, (low, high) in zip(self.voxel_size_m, self.range_m, strict=True):
@@ -87,7 +91,7 @@ class VoxelGrid:
 
     @property
     def extent(self) -> tuple[float, ...]:
-        return tuple(high - low for low, high in self.range_m)
+        return self.trained_range_m or tuple(high - low for low, high in self.range_m)
 
     def fit(self, source: Source, /) -> "VoxelGrid":
         """Itself: nothing is measured."""
@@ -166,7 +170,35 @@ class VoxelGrid:
 
     def position(self, dim: int, /) -> nn.Module:
         """Sines and cosines of the centre in units of the shortest voxel edge."""
-        return SinCosPosition(dim, 3, scale=1 / min(self.voxel_size_m))
+        return SinCosPosition(dim, 3, scale=1 / (self.trained_voxel_m or min(self.voxel_size_m)))
+
+    def continued_from(self, old: Modality, /) -> tuple["VoxelGrid", tuple[str, ...]]:
+        """A metre stays a metre; a larger box has places that pretraining did not see."""
+        assert isinstance(old, VoxelGrid), "adapt compares the types"
+        lines = [
+            f"{self.name}: {what} {new} m, in pretraining {was} m; positions keep their metres"
+            for what, new, was in (
+                ("voxels of", self.voxel_size_m, old.voxel_size_m),
+                ("a box of", self.range_m, old.range_m),
+            )
+            if new != was
+        ]
+        if self.with_intensity and not old.with_intensity:
+            lines.append(f"{self.name}: the intensity is new, its weights were not trained")
+        voxel_m = old.trained_voxel_m or min(old.voxel_size_m)
+        own = (min(self.voxel_size_m), tuple(high - low for low, high in self.range_m))
+        if own == (voxel_m, old.extent):
+            return self, tuple(lines)
+        x, y, z = old.extent
+        continued = replace(self, trained_voxel_m=voxel_m, trained_range_m=(x, y, z))
+        return continued, tuple(lines)
+
+    def adapt_embedding(self, old: Modality, state: State, fresh: State, /) -> Resampled:
+        """As it was: it takes any number of points, at places in half voxels."""
+        return Resampled(state=state)
+
+    def adapt_position(self, old: Modality, state: State, fresh: State, /) -> Resampled:
+        return Resampled(state=state)
 
     def draw(
         self,

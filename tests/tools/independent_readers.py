@@ -15,6 +15,7 @@ def decoded(path: Path) -> list[np.ndarray]:
         "video": decoded_clip,
         "audio": decoded_sound,
         "points": decoded_points,
+        "parts": decoded_points,
         "voxels": decoded_sweep,
         "tables": decoded_table,
     }

@@ -40,11 +40,12 @@ def test_scores_are_those_of_hidden_cells(tmp_path: Path, monkeypatch: pytest.Mo
     assert "old" not in text
 
 
-def test_remasker_fills_the_gaps_of_its_own_table(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("imputer", ["ReMasker", "OmniMaskImputer"])
+def test_remasker_fills_the_gaps_of_its_own_table(imputer: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(bench_imputation, "MOST_STEPS", 2)
     cells = load_table("iris")
     gaps = np.where(hide_cells(cells, 0), np.nan, cells)
-    filled = IMPUTERS["ReMasker"](gaps, 0)
+    filled = IMPUTERS[imputer](gaps, 0)
     assert filled.shape == cells.shape
     assert np.isfinite(filled).all()
     observed = ~np.isnan(gaps)

@@ -15,7 +15,7 @@ from omnimask.errors import DataError, RecipeError
 from tests.tools.independent_readers import decoded, decoded_clip, decoded_sweep
 from tools import make_sample_data as tool
 from tools.make_sample_data import PARTS, make_sample_data
-from tools.sample_data import audio, images, maps, points, tables, video, voxels
+from tools.sample_data import audio, images, maps, parts, points, tables, video, voxels
 from tools.sample_data.files import FileJob, file_generator
 from tools.sample_data.photos import PHOTOS, photo_region, read_photo
 
@@ -28,6 +28,7 @@ MODULES = {
     "points": points,
     "voxels": voxels,
     "maps": maps,
+    "parts": parts,
     "tables": tables,
 }
 
@@ -69,7 +70,7 @@ def test_both_splits_have_every_label_and_small_data_every_format(sample: Path, 
         for split in ("train", "held_out")
     }
     assert labels["train"] == labels["held_out"]
-    assert len(labels["train"]) >= (5 if part == "voxels" else 8)
+    assert len(labels["train"]) >= {"voxels": 5, "parts": 3}.get(part, 8)
     full = {job.suffix for job in MODULES[part].jobs(1.0)}
     assert {path.suffix for path in files_of(sample, part)} == full
 

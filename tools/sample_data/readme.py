@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tools.sample_data.maps import CLASSES
+from tools.sample_data.parts import NAMES
 from tools.sample_data.photos import PHOTOS
 
 _ABOUT = {
@@ -41,6 +42,9 @@ name per scene, `maps/<split>/{rgb,depth,semantic}/<label>/<file>`: colour; dept
 direction in millimetres (16-bit grey); class ids (8-bit grey):
 CLASSES;
 255 where an object is of no known kind.""",
+    "parts": """
+Made. Three kinds of object of `points` as clouds of 1024 points with the part of each: binary PLY
+with a property `part`, the number of one of: PARTS.""",
     "tables": """
 Real, from scikit-learn: `iris` (R. A. Fisher), `wine` and `breast_cancer` (UCI), `diabetes`
 (Efron, Hastie, Johnstone, Tibshirani 2004, in its raw units). `target` is the class name, or a
@@ -51,6 +55,7 @@ package's 1 and 2 written as a and b. One row in five is held out, class by clas
 `breast_cancer.parquet` holds the same rows as the CSV file.""",
 }
 
+_PART_IDS = ", ".join(f"{number} {name}" for number, name in enumerate(NAMES))
 _CLASS_IDS = ", ".join(f"{number} {name}" for number, name in enumerate(CLASSES))
 
 
@@ -66,7 +71,7 @@ def readme_text(parts: Mapping[str, Mapping[str, str]]) -> str:
         "but for the Ogg files, which hold a random number and the same sound."
     ]
     for part, files in parts.items():
-        about = _ABOUT[part].strip().replace("CLASSES", _CLASS_IDS)
+        about = _ABOUT[part].strip().replace("CLASSES", _CLASS_IDS).replace("PARTS", _PART_IDS)
         sections.append(f"## {part}\n\n{about}\n\n{_counts(part, files)}")
     rows = [f"| {name} | {photo.package} | {photo.licence} |" for name, photo in PHOTOS.items()]
     table = "\n".join(

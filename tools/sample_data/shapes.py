@@ -6,6 +6,8 @@ import numpy as np
 
 from tools.sample_data.meshes import Mesh, box, cylinder, joined, revolved, sphere, tube
 
+Parts = list[tuple[str, Mesh]]  # each with the name of the part that it belongs to
+
 
 def _ball(rng: np.random.Generator) -> Mesh:
     return sphere(0.5, segments=32).scaled(*rng.uniform(0.7, 1.3, size=3))
@@ -51,33 +53,35 @@ def _four_legs(width: float, depth: float, height: float, thickness: float) -> l
     return [leg.moved(sx * x, sy * y) for sx in (-1, 1) for sy in (-1, 1)]
 
 
-def _table(rng: np.random.Generator) -> Mesh:
+def table_parts(rng: np.random.Generator) -> Parts:
     width, depth = rng.uniform(0.7, 1.4), rng.uniform(0.5, 0.9)
     height, top = rng.uniform(0.4, 0.8), rng.uniform(0.03, 0.08)
     if rng.uniform() < 0.3:  # a round table on one column
         plate = cylinder(width / 2, top, segments=32).moved(z=height)
         foot = cylinder(width / 4, top).moved(z=0.0)
-        return joined([plate, cylinder(rng.uniform(0.03, 0.07), height), foot])
+        column = cylinder(rng.uniform(0.03, 0.07), height)
+        return [("top", plate), ("leg", column), ("leg", foot)]
     plate = box(width, depth, top).moved(z=height)
-    return joined([plate, *_four_legs(width, depth, height, rng.uniform(0.04, 0.1))])
+    legs = _four_legs(width, depth, height, rng.uniform(0.04, 0.1))
+    return [("top", plate), *(("leg", leg) for leg in legs)]
 
 
-def _chair(rng: np.random.Generator) -> Mesh:
+def chair_parts(rng: np.random.Generator) -> Parts:
     width, depth = rng.uniform(0.4, 0.6, size=2)
     height, seat = rng.uniform(0.35, 0.5), rng.uniform(0.03, 0.1)
     back_height, thickness = rng.uniform(0.35, 0.7), rng.uniform(0.03, 0.06)
-    parts = _four_legs(width, depth, height, thickness)
-    parts.append(box(width, depth, seat).moved(z=height))
+    parts = [("leg", leg) for leg in _four_legs(width, depth, height, thickness)]
+    parts.append(("seat", box(width, depth, seat).moved(z=height)))
     back = box(width, thickness, back_height).moved(0, (depth - thickness) / 2, height + seat)
-    parts.append(back)
+    parts.append(("back", back))
     if rng.uniform() < 0.4:  # arm rests
         arm = box(thickness, depth * 0.9, thickness)
         z = height + seat + 0.2
-        parts += [arm.moved(side * (width - thickness) / 2, 0, z) for side in (-1, 1)]
-    return joined(parts)
+        parts += [("arm", arm.moved(side * (width - thickness) / 2, 0, z)) for side in (-1, 1)]
+    return parts
 
 
-def _mug(rng: np.random.Generator) -> Mesh:
+def mug_parts(rng: np.random.Generator) -> Parts:
     radius, height = rng.uniform(0.25, 0.4), rng.uniform(0.5, 0.9)
     wall, waist = 0.9 * radius, radius * rng.uniform(0.8, 1.1)
     cup = revolved(
@@ -87,7 +91,7 @@ def _mug(rng: np.random.Generator) -> Mesh:
     reach, span = rng.uniform(0.15, 0.3), height * rng.uniform(0.25, 0.38)
     x = min(radius, waist) * 0.95 + reach * np.cos(angle)
     curve = np.stack([x, 0 * angle, height / 2 + span * np.sin(angle)], axis=1)
-    return joined([cup, tube(curve, rng.uniform(0.03, 0.05), axis=(0, 1, 0))])
+    return [("cup", cup), ("handle", tube(curve, rng.uniform(0.03, 0.05), axis=(0, 1, 0)))]
 
 
 def _bottle(rng: np.random.Generator) -> Mesh:
@@ -126,17 +130,21 @@ def _stairs(rng: np.random.Generator) -> Mesh:
     return Mesh(vertices=np.array(corners), triangles=np.array(faces))
 
 
+def _whole(parts_of: Callable[[np.random.Generator], Parts]) -> Callable[..., Mesh]:
+    return lambda rng: joined([mesh for _, mesh in parts_of(rng)])
+
+
 SHAPES: dict[str, Callable[[np.random.Generator], Mesh]] = {
     "ball": _ball,
     "bottle": _bottle,
     "box": _box,
-    "chair": _chair,
+    "chair": _whole(chair_parts),
     "cone": _cone,
     "cylinder": _cylinder,
     "helix": _helix,
-    "mug": _mug,
+    "mug": _whole(mug_parts),
     "octahedron": _octahedron,
     "stairs": _stairs,
-    "table": _table,
+    "table": _whole(table_parts),
     "torus": _torus,
 }

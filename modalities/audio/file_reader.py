@@ -1,0 +1,25 @@
+"""Single sound files, and videos for their sound."""
+
+from pathlib import Path
+
+from modalities.audio.backends import choose_backend
+from modalities.audio.files import SOUND_SUFFIXES, VIDEO_SUFFIXES, AudioFiles, AudioSource
+from modalities.audio.tokens import AudioSpectrogram
+from omnimask.embedding.file_reader import FileReader
+from omnimask.folders import FolderFiles
+
+
+def _open(found: FolderFiles, files: AudioFiles, modality: AudioSpectrogram) -> AudioSource:
+    suffixes = {Path(name).suffix.lower() for name in found.names}
+    readers = {suffix: choose_backend(files.backend, suffix) for suffix in suffixes}
+    return AudioSource(found, readers, files, modality)
+
+
+FILE_READERS = (
+    FileReader(
+        modality=AudioSpectrogram,
+        files=AudioFiles,
+        suffixes=lambda _: SOUND_SUFFIXES | VIDEO_SUFFIXES,
+        open=_open,
+    ),
+)

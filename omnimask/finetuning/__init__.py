@@ -1,0 +1,1 @@
+"""Supervised training of a pretrained encoder, or of one from scratch, on labelled samples."""

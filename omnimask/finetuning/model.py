@@ -1,0 +1,153 @@
+"""Encoder and head in one module, and the supervised step that runs them."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from omnimask.backbone import Backbone, EncodeItem
+from omnimask.batch import Group
+from omnimask.encoder_file import fill_weights
+from omnimask.finetuning.heads import Head
+from omnimask.finetuning.layers import freeze
+from omnimask.finetuning.lora import add_lora
+from omnimask.finetuning.mixing import mix_tokens
+from omnimask.finetuning.recipe import LOSS, FinetuneRecipe
+from omnimask.group_view import GroupView, split_group
+from omnimask.masking.full import full_plan
+from omnimask.model import Outcome
+from omnimask.objective import LossSum
+from omnimask.pretrained import PretrainedEncoder
+
+
+class FinetunedModel(nn.Module):
+    """The weights of a fine-tuning run. `average` is there where the recipe asks for one.
+
+    `start` fills the encoder; without it the encoder is random.
+    """
+
+    def __init__(self, recipe: FinetuneRecipe, start: PretrainedEncoder | None = None) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.modalities = {modality.name: modality for modality in recipe.modalities}
+        encoder = replace(recipe.encoder, drop_path=recipe.drop_path)
+        self.backbone = Backbone(recipe.modalities, encoder)
+        if start is not None:
+            fill_weights(self.backbone, start.backbone.state_dict(), source=start.info.name)
+        if recipe.lora.rank > 0:
+            add_lora(self.backbone, recipe.lora)
+        self.head = Head(
+            encoder, len(recipe.task.outputs), pooling=recipe.pooling, norm=recipe.head_norm
+        )
+        freeze(self, recipe.frozen, encoder.depth)
+        self.average = None
+        if recipe.ema_decay is not None:
+            parts = {"backbone": self.backbone, "head": self.head}
+            self.average = nn.ModuleDict({n: copy.deepcopy(part) for n, part in parts.items()})
+            self.average.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "FinetunedModel":
+        """What is frozen stays in evaluation mode, and so does the average."""
+        super().train(mode)
+        frozen, encoder = self.recipe.frozen, self.backbone.encoder
+        if frozen.encoder:
+            self.backbone.eval()
+        elif frozen.blocks:
+            for part in (self.backbone.contents, self.backbone.places):
+                part.eval()
+            for block in encoder.blocks[: frozen.blocks]:
+                block.eval()
+        if self.average is not None:
+            self.average.eval()
+        return self
+
+    def forward(
+        self, batch: Sequence[Group], progress: float = 0.0, watch: bool = False
+    ) -> Outcome:
+        views, targets = self._supervised(batch)
+        items = [self._item(view, progress) for view in views]
+        encoded = self.backbone(items)
+        parts = [
+            self.recipe.task.loss(self.head(each), target)
+            for each, target in zip(encoded, targets, strict=True)
+        ]
+        return Outcome(
+            sums={LOSS: _summed(parts)},
+            num_tokens=sum(sum(each.num_visible) for each in encoded),
+        )
+
+    @torch.no_grad()
+    def counts(self, batch: Sequence[Group], progress: float) -> dict[str, Tensor]:
+        """The count that `forward` will return, without encoding anything."""
+        _, targets = self._supervised(batch)
+        parts = [self.recipe.task.loss(torch.zeros_like(t), t) for t in targets]
+        return {LOSS: _summed(parts).count}
+
+    @torch.no_grad()
+    def predict(self, group: Group) -> Float[Tensor, "b p"]:
+        """Probabilities, or numbers, by the average of the weights where there is one.
+
+        In evaluation mode and with everything shown; the mode stays as it was.
+        """
+        parts: dict[str, nn.Module] = {"backbone": self.backbone, "head": self.head}
+        if self.average is not None:
+            parts = dict(self.average.items())
+        was_training = self.training
+        self.eval()
+        view = split_group(group, self.modalities)
+        item = EncodeItem(tokens=view.tokens, layout=view.layout, plan=full_plan(view.layout))
+        outputs = parts["head"](parts["backbone"]([item])[0])
+        self.train(was_training)
+        return self.recipe.task.read(outputs)
+
+    @torch.no_grad()
+    def update_average(self, step: int) -> None:
+        """The average follows faster in the beginning: by min(decay, (1 + step) / (10 + step))."""
+        if self.average is None or self.recipe.ema_decay is None:
+            return
+        decay = min(self.recipe.ema_decay, (1 + step) / (10 + step))
+        own = self.state_dict(keep_vars=True)
+        for name, slow in self.average.state_dict(keep_vars=True).items():
+            if slow.is_floating_point():
+                slow.detach().lerp_(own[name].detach(), 1.0 - decay)
+            else:
+                slow.copy_(own[name])
+
+    def _supervised(self, batch: Sequence[Group]) -> tuple[list[GroupView], list[Tensor]]:
+        views, targets = [], []
+        mix = self.recipe.mix
+        for group in batch:
+            assert group.labels is not None, "a StreamReader with labels made it"
+            view, lam = split_group(group, self.modalities), None
+            if self.training and (mix.mixup > 0.0 or mix.cutmix > 0.0):
+                tokens, lam = mix_tokens(view.tokens, mix, group.rng.child("mix"))
+                view = replace(view, tokens=tokens)
+            views.append(view)
+            targets.append(self.recipe.task.targets(group.labels, lam))
+        return views, targets
+
+    def _item(self, view: GroupView, progress: float) -> EncodeItem:
+        plan, show = full_plan(view.layout), self.recipe.show
+        if self.training and show is not None:
+            plan = show(view.layout, view.group.rng.child("show"), None, progress)[0]
+        rng = view.group.rng.child("encoder").repeat(plan.copies)
+        return EncodeItem(tokens=view.tokens, layout=view.layout, plan=plan, rng=rng)
+
+
+def build_finetuned(
+    recipe: FinetuneRecipe, start: PretrainedEncoder | None = None
+) -> FinetunedModel:
+    """What is new in the model depends on `recipe.seed` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return FinetunedModel(recipe, start)
+
+
+def _summed(parts: Sequence[LossSum]) -> LossSum:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total

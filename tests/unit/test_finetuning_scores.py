@@ -1,0 +1,61 @@
+"""Scores beside scikit-learn's own, and intervals that hold them."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score, mean_absolute_error, r2_score
+
+from omnimask.finetuning.classification import Classification, MultiLabel
+from omnimask.finetuning.regression import Regression
+from omnimask.finetuning.scores import Predicted, main_value, score
+
+RNG = np.random.default_rng(3)
+
+
+def predicted(values: np.ndarray, truth: np.ndarray) -> Predicted:
+    return Predicted(names=("",) * len(values), values=values, truth=truth.astype(np.float64))
+
+
+def test_scores_of_classes():
+    truth = RNG.integers(3, size=60)
+    values = np.eye(3)[truth] + RNG.normal(scale=0.8, size=(60, 3))
+    task, part = Classification(classes=("a", "b", "c")), predicted(values, truth[:, None])
+    scores = score(task, part)
+    chosen = values.argmax(axis=1)
+    assert scores["accuracy"].value == np.mean(truth == chosen)
+    expected = balanced_accuracy_score(truth, chosen)
+    assert scores["balanced_accuracy"].value == pytest.approx(expected)
+    assert main_value(task, part) == scores["balanced_accuracy"].value
+    for interval in scores.values():
+        assert interval.low < interval.value < interval.high
+
+
+def test_a_class_without_held_out_samples_raises_no_warning():
+    truth = np.zeros((20, 1))
+    values = RNG.normal(size=(20, 3))
+    scores = score(Classification(classes=("a", "b", "c")), predicted(values, truth))
+    assert scores["balanced_accuracy"].value == scores["accuracy"].value
+
+
+def test_scores_of_several_classes():
+    truth = RNG.integers(2, size=(50, 2))
+    part = predicted(np.clip(truth, 0.2, 0.8), truth)
+    scores = score(MultiLabel(classes=("a", "b")), part)
+    assert {name: s.value for name, s in scores.items()} == {
+        "mean_average_precision": 1.0,
+        "macro_f1": 1.0,
+        "exact_match": 1.0,
+    }
+
+
+def test_scores_of_numbers_leave_out_the_missing():
+    truth = RNG.normal(size=(40, 2))
+    values = truth + RNG.normal(scale=0.3, size=(40, 2))
+    truth[::4, 1] = np.nan
+    task = Regression(names=("a", "b"), mean=(0.0, 0.0), deviation=(1.0, 1.0))
+    scores = score(task, predicted(values, truth))
+    known = ~np.isnan(truth[:, 1])
+    assert scores["r2/a"].value == pytest.approx(r2_score(truth[:, 0], values[:, 0]))
+    expected = mean_absolute_error(truth[known, 1], values[known, 1])
+    assert scores["mae/b"].value == pytest.approx(expected)
+    mean = (scores["r2/a"].value + scores["r2/b"].value) / 2
+    assert scores["r2"].value == pytest.approx(mean)
