@@ -1,0 +1,68 @@
+"""Queries and their neighbours as a sheet of pictures."""
+
+from collections.abc import Sequence
+
+import torch
+
+from omnimask.draw.grid import Line, Section
+from omnimask.draw.panels import Pixels, cut_panels, whole_drawing
+from omnimask.draw.sheet import Sheet
+from omnimask.embedding.vectors import Embedder, Key
+from omnimask.errors import RecipeError
+from omnimask.modality import Draw
+from omnimask.searching.features import name_of
+from omnimask.searching.neighbours import Hit, Sought
+
+_HEIGHT = 150
+
+
+def search_sheet(
+    embedder: Embedder, queries: Sequence[Sought], found: Sequence[Sequence[Hit]]
+) -> Sheet:
+    """One section per query; the files are read again. DataError for one that is gone since."""
+    sections = []
+    for query, hits in zip(queries, found, strict=True):
+        shown = [query, *hits]
+        pictures = tuple(_picture(embedder, part.modality, part.key) for part in shown)
+        words = [f"{i}. {_words(hit)}" for i, hit in enumerate(hits, 1)]
+        sections.append(
+            Section(
+                heading=f"{name_of(query.key)} ({query.modality})",
+                details=tuple(words),
+                roles=("query", *(f"{hit.similarity:.3f}" for hit in hits)),
+                lines=(Line(label="", samples=(pictures,)),),
+                squares=True,
+            )
+        )
+    return Sheet(title="Nearest neighbours", sections=tuple(sections))
+
+
+def _words(hit: Hit) -> str:
+    label = f", {hit.label}" if hit.label else ""
+    return f"{name_of(hit.key)} ({hit.modality}{label}) {hit.similarity:.3f}"
+
+
+def _picture(embedder: Embedder, modality: str, key: Key) -> Pixels:
+    """The original panel of the modality's own drawing, on a white square."""
+    reading = embedder.readings.get(modality)
+    if reading is None:
+        raise RecipeError(f"the encoder does not read files of {modality!r}; no picture of {key}")
+    source = reading.open(key.path)
+    rows = range(len(source)) if key.row is not None else range(1)
+    names = (f"#row {key.row}",) if key.row is not None else ("",)
+    index = next(i for i in rows if source.name(i).endswith(names))
+    raw = reading.modality.collate([source.read(index, Draw(key=0, augment=False))])
+    tokens = reading.modality.split(raw)
+    drawing = reading.modality.draw(
+        raw, shown=torch.ones_like(tokens.valid), filled=tokens.values, index=0
+    )
+    cut = cut_panels(drawing.figure)
+    return _square(whole_drawing(drawing.figure) if cut is None else cut.pictures[0])
+
+
+def _square(picture: Pixels) -> Pixels:
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    image = ImageOps.pad(Image.fromarray(picture), (2 * _HEIGHT, 2 * _HEIGHT), color="white")
+    return np.asarray(image.convert("RGB"))
