@@ -21,18 +21,21 @@ class BlockStyle:
     `layer_scale`: initial value of a learned scale per channel (https://arxiv.org/abs/2103.17239),
     None for no scale. `swiglu`: gated MLP with two thirds of the hidden width, so that the number
     of weights stays (https://arxiv.org/abs/2002.05202). `qk_norm`: queries and keys normalised per
-    head. `attention`: "varlen" takes one variable-length call on CUDA in half precision.
+    head. `norm_eps`: added to variances in norms. `attention`: "varlen" takes one variable-length
+    call on CUDA in half precision.
     """
 
     mlp_ratio: float = 4.0
     norm: Literal["layer", "rms"] = "layer"
+    norm_eps: float = 1e-6
     swiglu: bool = False
     qk_norm: bool = False
     layer_scale: float | None = None
     attention: AttentionPath = "dense"
 
     def build_norm(self, dim: int) -> nn.Module:
-        return nn.LayerNorm(dim, eps=1e-6) if self.norm == "layer" else nn.RMSNorm(dim, eps=1e-6)
+        kind = nn.LayerNorm if self.norm == "layer" else nn.RMSNorm
+        return kind(dim, eps=self.norm_eps)
 
     def build_scale(self, dim: int) -> nn.Module:
         from timm.layers.layer_scale import LayerScale

@@ -5,7 +5,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -13,22 +13,25 @@ from torch import Tensor
 from omnimask.errors import RecipeError
 from omnimask.recipe import Recipe
 from omnimask.records import from_json, to_json
+from omnimask.run_recipe import RunRecipe
 from omnimask.versions import versions
 
 _UNFINISHED = ".unfinished"
 
+R = TypeVar("R")  # a RunRecipe; no bound, as checks at runtime cannot take a protocol's fields
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Checkpoint:
+class Checkpoint(Generic[R]):
     """What a run needs to go on: `recipe` holds the fitted statistics, `state` the position."""
 
-    recipe: Recipe
+    recipe: R
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor]
     state: dict[str, Any]
 
 
-def save_checkpoint(run: Path, checkpoint: Checkpoint, *, keep: int) -> Path:
+def save_checkpoint(run: Path, checkpoint: Checkpoint[Any], *, keep: int) -> Path:
     """Writes `run/checkpoints/step-00000100`: into a temporary folder, synced, then renamed.
 
     Older checkpoints beyond the last `keep` are removed afterwards.
@@ -70,13 +73,43 @@ def last_checkpoint(run: Path) -> Path:
 
 
 def load_recipe(folder: Path) -> Recipe:
-    """The recipe beside the weights, statistics included."""
+    """The recipe of pretraining beside the weights, statistics included.
+
+    RecipeError where the checkpoint is of another kind of run.
+    """
+    return expect_kind(_any_recipe(folder), Recipe, folder)
+
+
+def load_checkpoint(folder: Path) -> Checkpoint[Recipe]:
+    """A checkpoint of pretraining; RecipeError where it is of another kind of run."""
+    return load_checkpoint_of(folder, Recipe)
+
+
+def load_checkpoint_of(folder: Path, kind: type[R]) -> Checkpoint[R]:
+    """A checkpoint whose recipe is a `kind`; RecipeError where it is of another kind of run."""
+    expect_kind(_any_recipe(folder), kind, folder)
+    return load_any_checkpoint(folder)
+
+
+def expect_kind(recipe: object, kind: type[R], folder: Path) -> R:
+    """`recipe`, read from `folder`, as a `kind`, or RecipeError."""
+    if not isinstance(recipe, kind):
+        raise RecipeError(
+            f"{folder} is of a run by a {type(recipe).__name__}, expected one by a "
+            f"{kind.__name__}: pretraining writes a Recipe, fine-tuning a FinetuneRecipe; name "
+            "another run folder"
+        )
+    return recipe
+
+
+def _any_recipe(folder: Path) -> RunRecipe:
     return from_json(json.loads((folder / "recipe.json").read_text()))
 
 
-def load_checkpoint(folder: Path) -> Checkpoint:
+def load_any_checkpoint(folder: Path) -> Checkpoint[Any]:
+    """A checkpoint of whatever kind of run."""
     return Checkpoint(
-        recipe=load_recipe(folder),
+        recipe=_any_recipe(folder),
         weights=load_file(folder / "model.safetensors"),
         optimizer=load_file(folder / "optimizer.safetensors"),
         state=json.loads((folder / "state.json").read_text()),

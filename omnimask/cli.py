@@ -8,18 +8,35 @@ import sys
 import types
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from omnimask.complete.command import add_impute_command
 from omnimask.draw.command import add_draw_command
+from omnimask.embedding.command import add_embed_command
 from omnimask.errors import OmnimaskError, RecipeError, nearest_names
+from omnimask.exporting.command import add_export_command
+from omnimask.finetuning.command import add_finetune_command
+from omnimask.importing.command import add_import_command
 from omnimask.packages import check_our_packages
+from omnimask.probing.command import add_probe_command
+from omnimask.searching.command import add_search_commands
 
 if TYPE_CHECKING:
     from omnimask.recipe import Recipe
 
+R = TypeVar("R")
+
 
 def load_named_recipe(reference: str) -> "Recipe":
-    """Calls the recipe function named by `package.module:function`, such as recipes.omni:omni.
+    """Calls the function of a recipe of pretraining, as `load_recipe_of` does."""
+    from omnimask.recipe import Recipe
+
+    return load_recipe_of(reference, Recipe)
+
+
+def load_recipe_of(reference: str, *kinds: type[R]) -> R:
+    """Calls the recipe function named by `package.module:function`, such as recipes.omni:omni,
+    which must return one of `kinds`.
 
     A third part is the function's argument: `recipes.mae:cpu:audio` calls `cpu("audio")`.
     """
@@ -47,10 +64,12 @@ def load_named_recipe(reference: str) -> "Recipe":
             f"{module_name} has no recipe {function!r}; {nearest_names(function, known)}"
         )
     recipe = _call(vars(module)[function], argument, reference)
-    from omnimask.recipe import Recipe
-
-    if not isinstance(recipe, Recipe):
-        raise RecipeError(f"{reference} returned a {type(recipe).__name__}, not a Recipe")
+    if not isinstance(recipe, kinds):
+        raise RecipeError(
+            f"{reference} returned a {type(recipe).__name__}, not a "
+            f"{' or '.join(kind.__name__ for kind in kinds)}; `omnimask pretrain` takes a Recipe, "
+            "`omnimask finetune` a FinetuneRecipe or a Segmentation"
+        )
     return recipe
 
 
@@ -81,7 +100,7 @@ def _pretrain(arguments: argparse.Namespace) -> None:
 
         print(describe(recipe))
         return
-    from omnimask.pretrain import pretrain
+    from omnimask.pretraining import pretrain
 
     pretrain(recipe, arguments.out)
 
@@ -127,6 +146,13 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run", type=Path, help="run folder")
     report.set_defaults(run_command=_report)
     add_draw_command(commands)
+    add_finetune_command(commands)
+    add_export_command(commands)
+    add_import_command(commands)
+    add_impute_command(commands)
+    add_embed_command(commands)
+    add_search_commands(commands)
+    add_probe_command(commands)
     doctor = commands.add_parser("doctor", help="what is installed and what is missing")
     doctor.set_defaults(run_command=_doctor)
     recipes = commands.add_parser("recipes", help="the recipes that come along")

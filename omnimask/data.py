@@ -16,6 +16,7 @@ from omnimask.frozen import check_grids, fill_frozen
 from omnimask.modality import Draw, Files, Sample, Source
 from omnimask.recipe import Recipe, Stream
 from omnimask.rng import fold_key, permutation
+from omnimask.run_recipe import RunRecipe
 from omnimask.teacher import FrozenTeacher
 
 _REPLACEMENT_TRIES = 20  # bad samples in a row before a data folder is called unusable
@@ -31,15 +32,30 @@ class BadFile:
 
 
 class StreamReader:
-    """Random access to the groups of one stream; aligned modalities are read with one `Draw`."""
+    """Random access to the groups of one stream; aligned modalities are read with one `Draw`.
 
-    def __init__(self, stream: Stream, files: Mapping[str, Files], recipe: Recipe) -> None:
+    With `labels`, a vector by sample name, there are only the samples that it names, and groups
+    have their labels.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        files: Mapping[str, Files],
+        recipe: RunRecipe,
+        labels: Mapping[str, tuple[float, ...]] | None = None,
+    ) -> None:
         self.stream, self.seed = stream, recipe.seed
         self.modalities = {name: recipe.modality(name) for name in files}
         self.sources: dict[str, Source] = {
             name: part.open(recipe.data.root, self.modalities[name]) for name, part in files.items()
         }
         self.aligned = _align(stream.name, self.sources)
+        self.labels = labels
+        if labels is not None:
+            first = next(iter(self.sources))
+            name = self.sources[first].name
+            self.aligned = [rows for rows in self.aligned if name(rows[first]) in labels]
 
     def __len__(self) -> int:
         return len(self.aligned)
@@ -77,6 +93,9 @@ class StreamReader:
             },
             keys=torch.tensor(keys, dtype=torch.int64),
             names=tuple(names),
+            labels=None
+            if self.labels is None
+            else torch.tensor([self.labels[name] for name in names], dtype=torch.float32),
         )
 
     def held_out_group(self, indices: Sequence[int]) -> Group:
@@ -143,7 +162,7 @@ class Shard:
 class Steps(Dataset[StepBatch]):
     """`steps[t]` is the batch of step t; any worker can make any step."""
 
-    def __init__(self, recipe: Recipe, readers: Sequence[StreamReader], shard: Shard) -> None:
+    def __init__(self, recipe: RunRecipe, readers: Sequence[StreamReader], shard: Shard) -> None:
         self.recipe, self.readers, self.shard = recipe, readers, shard
 
     def __len__(self) -> int:

@@ -7,11 +7,12 @@ from omnimask.data import Shard, Steps, fit, open_streams
 from omnimask.model import build_model
 from omnimask.recipe import Recipe
 from omnimask.records import to_json
+from omnimask.starting import open_starts, take_modalities
 
 
 def describe(recipe: Recipe) -> str:
     """Fits the statistics, reads the first step's samples, and counts; trains nothing."""
-    recipe = fit(recipe)
+    recipe = fit(take_modalities(recipe, open_starts(recipe)))
     readers = open_streams(recipe)
     batch = Steps(recipe, readers, Shard())[0]
     cost = measure_cost(build_model(recipe), batch.micro[0])

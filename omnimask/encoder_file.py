@@ -7,21 +7,23 @@ An encoder folder has `encoder.json`, everything about the encoder but its weigh
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from omnimask.checkpoint import (
     Checkpoint,
+    expect_kind,
     last_checkpoint,
     list_checkpoints,
-    load_checkpoint,
+    load_any_checkpoint,
     write_json,
 )
 from omnimask.errors import RecipeError
 from omnimask.model import MaskedModel, build_model
 from omnimask.pretrained import EncoderInfo, PretrainedEncoder
+from omnimask.recipe import Recipe
 from omnimask.records import from_json, to_json
 from omnimask.teacher import Teacher
 
@@ -44,7 +46,14 @@ def load_encoder(path: Path | str, *, which: Which = "student") -> PretrainedEnc
         if which == "teacher":
             raise RecipeError(f"{path} is an encoder without a teacher; leave `which` out")
         return _load_encoder_folder(folder)
-    return encoder_of(_checkpoint(path), which=which)
+    checkpoint = _checkpoint(path)
+    if isinstance(checkpoint.recipe, Recipe):
+        return encoder_of(checkpoint, which=which)
+    from omnimask.finetuning.classifier import encoder_of_finetuned  # it loads encoders itself
+
+    if which == "teacher":
+        raise RecipeError(f"{path} is a fine-tuning run, which has no teacher; leave `which` out")
+    return encoder_of_finetuned(checkpoint)
 
 
 def load_model(path: Path | str) -> MaskedModel:
@@ -59,6 +68,7 @@ def load_model(path: Path | str) -> MaskedModel:
             "when it was exported. Name the run folder that it came from"
         )
     checkpoint = _checkpoint(path)
+    expect_kind(checkpoint.recipe, Recipe, path)
     model = build_model(checkpoint.recipe)
     fill_weights(model, checkpoint.weights, source=str(path))
     return model.eval()
@@ -123,13 +133,13 @@ def fill_weights(module: nn.Module, weights: Mapping[str, Tensor], *, source: st
     module.load_state_dict(dict(weights))
 
 
-def _checkpoint(path: Path) -> Checkpoint:
+def _checkpoint(path: Path) -> Checkpoint[Any]:
     if not path.exists():
         raise RecipeError(f"there is no {path.absolute()}; expected a run or an encoder folder")
     if (path / "recipe.json").exists() and (path / "model.safetensors").exists():
-        return load_checkpoint(path)
+        return load_any_checkpoint(path)
     if list_checkpoints(path):
-        return load_checkpoint(last_checkpoint(path))
+        return load_any_checkpoint(last_checkpoint(path))
     raise RecipeError(
         f"{path.absolute()} has no checkpoint: it is neither a run folder (checkpoints/step-*), "
         f"nor a checkpoint (recipe.json), nor an encoder folder ({INFO})"

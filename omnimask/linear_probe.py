@@ -1,20 +1,24 @@
-"""What a frozen encoder's features are worth to a linear classifier."""
+"""What a frozen encoder's features are worth to a linear classifier or regression."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from omnimask.errors import DataError
-from omnimask.probe import Features, wilson_interval
+from omnimask.knn_probe import Features, r2, r2_interval, wilson_interval
 
 STRENGTHS = (0.003, 0.03, 0.3, 3.0)  # scikit-learn's C, the inverse of the regularisation
-_FOLDS = 3
+PENALTIES = (1e-2, 1e-1, 1.0, 10.0, 100.0, 1000.0, 10_000.0)  # scikit-learn's alpha, of ridge
+FOLDS = 3
 _ITERATIONS = 400
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LinearScore:
-    """Accuracy with its 95 % interval, and the regularisation that the training samples chose."""
+    """Accuracy or R² with its 95 % interval, and the regularisation that training samples chose.
+
+    `strength` is scikit-learn's C of a classifier, its alpha of a regression.
+    """
 
     value: float
     low: float
@@ -55,11 +59,11 @@ def _choose(train: Features) -> float:
 
     labels = np.asarray(train.labels)
     names, counts = np.unique(labels, return_counts=True)
-    kept = np.isin(labels, names[counts >= _FOLDS])
+    kept = np.isin(labels, names[counts >= FOLDS])
     values, labels = train.values[kept], labels[kept]
     if len(set(labels.tolist())) < 2:
         return STRENGTHS[0]
-    folds = list(StratifiedKFold(_FOLDS, shuffle=True, random_state=0).split(values, labels))
+    folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(values, labels))
     scores = []
     for strength in STRENGTHS:
         model = LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=1e-3)
@@ -67,3 +71,36 @@ def _choose(train: Features) -> float:
             np.mean([model.fit(values[a], labels[a]).score(values[b], labels[b]) for a, b in folds])
         )
     return STRENGTHS[int(np.argmax(scores))]
+
+
+def ridge_r2(train: Features, test: Features) -> LinearScore:
+    """R² of ridge regression (scikit-learn) on numeric labels; features as `linear_accuracy` has.
+
+    The penalty is chosen by cross-validation on the training samples alone. DataError where the
+    training side has fewer numeric labels than folds, or the held-out side none.
+    """
+    from sklearn.linear_model import Ridge, RidgeCV
+    from sklearn.model_selection import KFold
+
+    train, test = train.with_numbers(), test.with_numbers()
+    if len(train.labels) < FOLDS or not test.labels:
+        raise DataError(
+            f"a ridge probe needs numbers as labels of {FOLDS} training samples and of a held-out "
+            f"one, got {len(train.labels)} and {len(test.labels)}"
+        )
+    known = np.asarray(train.labels, dtype=np.float64)
+    truth = np.asarray(test.labels, dtype=np.float64)
+    folds = KFold(FOLDS, shuffle=True, random_state=0)
+    # By squared error, which is defined for folds of a single sample too.
+    choice = RidgeCV(PENALTIES, cv=folds, scoring="neg_mean_squared_error")
+    choice.fit(train.values, known)
+    strength = float(choice.alpha_)  # pyright: ignore[reportArgumentType]  # fitted just above
+    predicted = Ridge(alpha=strength).fit(train.values, known).predict(test.values)
+    low, high = r2_interval(predicted, truth)
+    return LinearScore(
+        value=r2(predicted, truth),
+        low=low,
+        high=high,
+        num_test=len(truth),
+        strength=strength,
+    )

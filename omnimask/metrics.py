@@ -11,9 +11,9 @@ from torch import Tensor
 
 from omnimask.data import StepBatch
 from omnimask.health import collapsed
+from omnimask.job import Job
 from omnimask.objective import LossSum
-from omnimask.recipe import Recipe
-from omnimask.teacher import Teacher
+from omnimask.probing.in_training import TrainingProbes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,8 +32,14 @@ class StepReport:
 class StepMeter:
     """Collects the steps since the last log line; `summary` is the only place that waits."""
 
-    def __init__(self, recipe: Recipe, accelerator: Accelerator) -> None:
-        self.recipe, self.accelerator = recipe, accelerator
+    def __init__(self, job: Job, accelerator: Accelerator) -> None:
+        self.job, self.accelerator = job, accelerator
+        self.probes = TrainingProbes(
+            job,
+            device=accelerator.device,
+            is_main=accelerator.is_main_process,
+            wait=accelerator.wait_for_everyone,
+        )
         self.skipped_in_a_row = 0
         self._clear()
 
@@ -60,14 +66,12 @@ class StepMeter:
         totals, skipped, norms = self._to_host()
         seconds = time.perf_counter() - self.started
         losses = {name: total / max(count, 1.0) for name, (total, count) in totals.items()}
-        weights = {objective.name: objective.weight for objective in self.recipe.objectives}
+        weights = {objective.name: objective.weight for objective in self.job.recipe.objectives}
         for was_skipped in skipped:
             self.skipped_in_a_row = self.skipped_in_a_row + 1 if was_skipped else 0
         tokens = sum(report.num_tokens for report in self.reports)
         health = {name: value.item() for name, value in self.reports[-1].health.items()}
-        teacher = self.recipe.teacher
-        if isinstance(teacher, Teacher):
-            health["teacher_decay"] = teacher.decay_at(step / self.recipe.optim.steps)
+        health |= self.job.numbers(step / self.job.recipe.optim.steps)
         summary = {
             "step": step,
             "loss": sum(weights.get(name, 1.0) * loss for name, loss in losses.items()),
@@ -80,6 +84,7 @@ class StepMeter:
             "seconds_per_step": seconds / len(self.reports),
             "skipped_in_a_row": self.skipped_in_a_row,
             **health,
+            **self.probes.numbers(step),
             "collapsed": collapsed(health),
             "skipped": [
                 {"step": report.step, "samples": names}

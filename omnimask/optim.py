@@ -1,6 +1,7 @@
 """AdamW with the usual parameter groups, and the learning rate as a function of the step."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -28,17 +29,25 @@ def _half_cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * share))
 
 
-def build_optimizer(model: nn.Module, optim: Optim) -> torch.optim.AdamW:
+def build_optimizer(
+    model: nn.Module, optim: Optim, scale_of: Callable[[str], float] | None = None
+) -> torch.optim.AdamW:
     """Fused AdamW; matrices decay, vectors (biases, norms, scales, embeddings of one) do not.
 
     The weights of trained targets are groups of their own, with their own peak rate and betas.
+    `scale_of` multiplies the rate of a parameter by its name (layer-wise decay).
     """
     trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     own = [(n, p) for n, p in trained if not is_of_target(n)]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for n, p in own if _decays(n, p)], "decays": True},
-        {"params": [p for n, p in own if not _decays(n, p)], "weight_decay": 0.0},
-    ]
+    scales = {n: 1.0 if scale_of is None else scale_of(n) for n, _ in own}
+    groups: list[dict[str, Any]] = []
+    for scale in dict.fromkeys(scales.values()):
+        alike = [(n, p) for n, p in own if scales[n] == scale]
+        shared = {} if scale == 1.0 else {"lr_scale": scale}
+        groups += [
+            {"params": [p for n, p in alike if _decays(n, p)], "decays": True, **shared},
+            {"params": [p for n, p in alike if not _decays(n, p)], "weight_decay": 0.0, **shared},
+        ]
     of_targets = [p for n, p in trained if is_of_target(n)]
     if of_targets:
         scale = optim.targets.lr / optim.lr

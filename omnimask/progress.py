@@ -5,13 +5,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from omnimask.recipe import Recipe
+from omnimask.run_recipe import RunRecipe
 
 
 class Progress:
     """Shows loss per objective, tokens/s, share of time waiting for data, rate, time left."""
 
-    def __init__(self, recipe: Recipe, *, start_step: int, shown: bool) -> None:
+    def __init__(self, recipe: RunRecipe, *, start_step: int, shown: bool) -> None:
         self.total, self.first, self.shown = recipe.optim.steps, start_step, shown
         self.names = [objective.name for objective in recipe.objectives]
         self.live = shown and sys.stderr.isatty()

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from omnimask.decoders import Decoder
 from omnimask.encoder import Encoder
@@ -12,7 +12,10 @@ from omnimask.masking.plan import Masker
 from omnimask.modality import Files, Modality
 from omnimask.objective import Objective
 from omnimask.records import set_paths
+from omnimask.start import Start
 from omnimask.teacher import FrozenTeacher, Teacher
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,7 +99,8 @@ class Run:
     other values.
 
     `precision`: "auto" is bf16 on a GPU and fp32 elsewhere. `tracker`: an Accelerate tracker beside
-    the JSON lines that are always written. `max_nonfinite_steps` in a row stop the run.
+    the JSON lines that are always written. `max_nonfinite_steps` in a row stop the run. Every
+    `probe_every` steps pretraining probes its frozen encoder on the labelled streams; 0 is never.
     """
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -108,6 +112,14 @@ class Run:
     max_nonfinite_steps: int = 5
     report_samples: int = 4
     report: bool = True
+    probe_every: int = 0
+
+    def __post_init__(self) -> None:
+        if self.probe_every < 0:
+            raise RecipeError(
+                f"run.probe_every must be >= 0, got {self.probe_every}; 0 is never, 500 is after "
+                "every 500 steps"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,8 +127,9 @@ class Recipe:
     """Modalities, masker, encoder, decoders, objectives, data, optimisation and run.
 
     `hidden`: "drop" leaves hidden tokens out of the encoder (MAE), "replace" puts a mask token in
-    their place (SimMIM). `teacher` is an EMA of the student or another run's encoder. `seed` starts
-    the weights and every random choice of the run.
+    their place (SimMIM). `teacher` is an EMA of the student or another run's encoder. `start`:
+    trained encoders that the weights begin as, instead of random ones. `seed` starts the other
+    weights and every random choice of the run.
     """
 
     name: str
@@ -129,6 +142,7 @@ class Recipe:
     optim: Optim
     hidden: Literal["drop", "replace"] = "drop"
     teacher: Teacher | FrozenTeacher | None = None
+    start: tuple[Start, ...] = ()
     run: Run = field(default_factory=Run)
     seed: int = 0
 
@@ -162,7 +176,7 @@ class Recipe:
         return next(modality for modality in self.modalities if modality.name == name)
 
 
-def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
+def override(recipe: R, assignments: Sequence[str]) -> R:
     """A copy with `path=value` assignments applied together, such as `optim.lr=1e-4`.
 
     Values are Python literals; what is not one is taken as a string.

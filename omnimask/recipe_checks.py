@@ -23,6 +23,7 @@ def validate(recipe: Recipe) -> None:
     _check_objectives(recipe, names)
     _check_teacher(recipe)
     _check_hints(recipe)
+    _check_start(recipe, names)
     for name, decoder in recipe.decoders.items():
         check_hidden(decoder, name=name, hidden=recipe.hidden)
     for modality in recipe.modalities:
@@ -152,6 +153,24 @@ def _check_hints(recipe: Recipe) -> None:
                 f"{where}, but objective {hint!r} predicts {width} numbers per token with "
                 f"hidden={recipe.hidden!r}; a hint is one number from a decoder with hidden='drop'"
             )
+
+
+def _check_start(recipe: Recipe, names: Sequence[str]) -> None:
+    givers: dict[str, int] = {}
+    for number, start in enumerate(recipe.start):
+        for name in start.modalities or ():
+            _known(name, names, f"start.{number}.modalities")
+            if name in givers:
+                raise RecipeError(
+                    f"start.{givers[name]} and start.{number} both give {name!r}; name it in one"
+                )
+            givers[name] = number
+    with_blocks = [number for number, start in enumerate(recipe.start) if start.blocks]
+    if len(with_blocks) > 1:
+        raise RecipeError(
+            f"start: {with_blocks} all give their blocks, expected one; write blocks=False in the "
+            f"others: --set start.{with_blocks[1]}.blocks=False"
+        )
 
 
 def _parts(record: Any) -> Iterator[Any]:

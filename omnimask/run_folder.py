@@ -12,11 +12,11 @@ from omnimask.checkpoint import write_json
 from omnimask.data import BadFile
 from omnimask.errors import DataError, RecipeError
 from omnimask.progress import Progress
-from omnimask.recipe import Recipe
 from omnimask.records import to_json
+from omnimask.run_recipe import RunRecipe
 
 
-def claim_run_folder(out: Path, recipe: Recipe, *, write: bool) -> None:
+def claim_run_folder(out: Path, recipe: RunRecipe, *, write: bool) -> None:
     """Makes `out` the folder of `recipe`; RecipeError naming the fields if it is another's.
 
     `run` and `data.root` may differ between the first start and a later one.
@@ -71,7 +71,7 @@ class RunLog:
     """
 
     def __init__(
-        self, out: Path, recipe: Recipe, *, accelerator: Accelerator, start_step: int
+        self, out: Path, recipe: RunRecipe, *, accelerator: Accelerator, start_step: int
     ) -> None:
         self.out, self.recipe, self.accelerator = out, recipe, accelerator
         self.is_main = accelerator.is_main_process

@@ -2,23 +2,24 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.utils import set_seed
 from torch import Tensor
 
-from omnimask.checkpoint import Checkpoint, last_checkpoint, list_checkpoints, load_checkpoint
+from omnimask.checkpoint import Checkpoint, last_checkpoint, list_checkpoints, load_any_checkpoint
 from omnimask.checkpoint import save_checkpoint as write_checkpoint
-from omnimask.data import Shard, StepBatch, Steps, fit, load_steps, open_streams
+from omnimask.data import Shard, StepBatch, Steps, load_steps
 from omnimask.errors import OmnimaskError
+from omnimask.job import Job, Pretraining
 from omnimask.metrics import StepMeter, StepReport
-from omnimask.model import MaskedModel, Outcome, build_model
+from omnimask.model import Outcome
 from omnimask.objective import LossSum, total_loss
 from omnimask.optim import (
-    build_optimizer,
     is_of_target,
     load_optimizer_tensors,
     optimizer_tensors,
@@ -26,21 +27,24 @@ from omnimask.optim import (
 )
 from omnimask.recipe import Recipe
 from omnimask.run_folder import RunLog, claim_run_folder
+from omnimask.run_recipe import RunRecipe
 from omnimask.stop_signal import StopSignal
-from omnimask.teacher import FrozenTeacher, Teacher
-from omnimask.teacher_network import load_frozen, update_teacher
 
 
 @dataclass(kw_only=True, slots=True)
 class Training:
     """A run in progress: what a step changes, and what it needs."""
 
-    recipe: Recipe
+    job: Job
     accelerator: Accelerator
-    model: MaskedModel  # its own parameters; `wrapped` adds DDP around the same ones
+    model: torch.nn.Module  # its own parameters; `wrapped` adds DDP around the same ones
     wrapped: torch.nn.Module
     optimizer: torch.optim.Optimizer
     steps: Steps
+
+    @property
+    def recipe(self) -> RunRecipe:
+        return self.job.recipe
 
     @property
     def device(self) -> torch.device:
@@ -48,27 +52,39 @@ class Training:
 
 
 def train(recipe: Recipe, out: Path) -> Path:
-    """Trains `recipe` into the run folder `out`, going on from its last checkpoint if it has one.
+    """Pretrains by `recipe` in the run folder `out`; the rest is as `carry_out` says."""
+    return carry_out(Pretraining(recipe=recipe), out)
+
+
+def carry_out(job: Job, out: Path) -> Path:
+    """Does `job` in the run folder `out`, going on from its last checkpoint if it has one.
 
     Returns the last checkpoint's folder. RecipeError if `out` belongs to another recipe; DataError
     for files that cannot be read; OmnimaskError after too many non-finite steps in a row.
     """
+    recipe = job.recipe
     accelerator = _accelerator(recipe, out)
     claim_run_folder(out, recipe, write=False)
-    resumed = load_checkpoint(last_checkpoint(out)) if list_checkpoints(out) else None
-    training = _set_up(recipe, accelerator, resumed)
+    resumed = load_any_checkpoint(last_checkpoint(out)) if list_checkpoints(out) else None
+    training = _set_up(job, accelerator, resumed)
     # Only now, so that a recipe whose data or teacher is refused leaves no folder behind.
     if accelerator.is_main_process:
         claim_run_folder(out, recipe, write=True)
     accelerator.wait_for_everyone()
     start = training.steps.shard.start_step
-    with RunLog(out, training.recipe, accelerator=accelerator, start_step=start) as log:
-        _loop(training, out, log)
+    if resumed is None or not resumed.state.get("ended", False):  # a job may end before its time
+        with RunLog(out, training.recipe, accelerator=accelerator, start_step=start) as log:
+            _loop(training, out, log)
     accelerator.end_training()
     return last_checkpoint(out)
 
 
-def _accelerator(recipe: Recipe, out: Path) -> Accelerator:
+def is_main_process() -> bool:
+    """Whether this process writes what the run has to say."""
+    return PartialState().is_main_process
+
+
+def _accelerator(recipe: RunRecipe, out: Path) -> Accelerator:
     precision = recipe.run.precision
     if precision == "auto":
         precision = "bf16" if torch.cuda.is_available() else "fp32"
@@ -82,20 +98,11 @@ def _accelerator(recipe: Recipe, out: Path) -> Accelerator:
     )
 
 
-def _set_up(recipe: Recipe, accelerator: Accelerator, resumed: Checkpoint | None) -> Training:
-    if resumed is None:
-        recipe = fit(recipe)
-    else:  # the fitted statistics are the checkpoint's; only how the run is carried out may change
-        recipe = replace(resumed.recipe, run=recipe.run, data=recipe.data)
-    set_seed(recipe.seed)
-    model = build_model(recipe)
-    if resumed is not None:
-        model.load_state_dict(resumed.weights)
-    elif isinstance(recipe.teacher, FrozenTeacher) and recipe.teacher.run is not None:
-        assert model.teacher is not None
-        load_frozen(model.teacher, recipe.teacher)
+def _set_up(job: Job, accelerator: Accelerator, resumed: Checkpoint[Any] | None) -> Training:
+    set_seed(job.recipe.seed)
+    model = job.prepare(resumed)
     wrapped = accelerator.prepare_model(model)
-    optimizer = build_optimizer(model, recipe.optim)
+    optimizer = job.optimizer()
     if resumed is not None:
         load_optimizer_tensors(model, optimizer, resumed.optimizer)
     shard = Shard(
@@ -105,18 +112,18 @@ def _set_up(recipe: Recipe, accelerator: Accelerator, resumed: Checkpoint | None
         samples_seen=resumed.state["samples_seen"] if resumed else None,
     )
     return Training(
-        recipe=recipe,
+        job=job,
         accelerator=accelerator,
         model=model,
         wrapped=wrapped,
         optimizer=optimizer,
-        steps=Steps(recipe, open_streams(recipe), shard),
+        steps=Steps(job.recipe, job.open_streams(), shard),
     )
 
 
 def _loop(training: Training, out: Path, log: RunLog) -> None:
     recipe, run = training.recipe, training.recipe.run
-    meter = StepMeter(recipe, training.accelerator)
+    meter = StepMeter(training.job, training.accelerator)
     batches = iter(
         load_steps(
             training.steps, num_workers=run.num_workers, pin_memory=training.device.type == "cuda"
@@ -130,15 +137,18 @@ def _loop(training: Training, out: Path, log: RunLog) -> None:
             meter.waited(time.perf_counter() - asked)
             log.bad_files(batch.bad, budget=recipe.data.max_bad_files)
             last = step + 1 == recipe.optim.steps
-            logs = last or (step + 1) % run.log_every == 0
+            logs = last or (step + 1) % run.log_every == 0 or meter.probes.due(step + 1)
             meter.add(step_once(training, batch, watch=logs), batch)
             stopping = not last and _agreed(training, stop.asked, now=logs)
             if logs or stopping:
                 summary = meter.summary(step + 1)
                 log.step(summary)
                 _stop_if_dead(summary, run.max_nonfinite_steps)
-            if last or stopping or (step + 1) % run.checkpoint_every == 0:
+            ended = training.job.check(step + 1, out, write=training.accelerator.is_main_process)
+            if last or ended or stopping or (step + 1) % run.checkpoint_every == 0:
                 save_checkpoint(training, out, step + 1)
+            if ended:
+                return
             if stopping:
                 raise OmnimaskError(
                     f"stopped by a signal after step {step + 1}, which is saved; the same command "
@@ -173,12 +183,10 @@ def step_once(training: Training, batch: StepBatch, *, watch: bool = False) -> S
         for name, part in parts.items():
             done = LossSum(total=part.total.detach(), count=part.count)
             sums[name] = sums[name] + done if name in sums else done
+    training.job.before_clip(progress)
     norm = _clip(training, recipe.optim.clip_norm)
     skipped = _apply(training, norm, sums)
-    if isinstance(recipe.teacher, Teacher):
-        assert training.model.teacher is not None
-        decay = recipe.teacher.decay_at((step + 1) / recipe.optim.steps)
-        update_teacher(training.model.teacher, training.model, decay)
+    training.job.after_step((step + 1) / recipe.optim.steps)
     return StepReport(
         step=step,
         sums=sums,
@@ -202,7 +210,7 @@ def _count_ahead(
         return None
     counted: dict[str, Tensor] = {}
     for groups in micro:
-        for name, count in training.model.counts(groups, progress).items():
+        for name, count in training.job.counts(groups, progress).items():
             counted[name] = counted[name] + count if name in counted else count
     return _over_ranks(training, counted)
 
@@ -258,7 +266,11 @@ def save_checkpoint(training: Training, out: Path, step: int) -> None:
                 recipe=training.recipe,
                 weights=training.model.state_dict(),
                 optimizer=optimizer_tensors(training.model, training.optimizer),
-                state={"step": step, "samples_seen": training.steps.samples_seen(step)},
+                state={
+                    "step": step,
+                    "samples_seen": training.steps.samples_seen(step),
+                    **training.job.state(),
+                },
             ),
             keep=training.recipe.run.keep_checkpoints,
         )

@@ -141,12 +141,21 @@ def _fill(run: Path) -> np.ndarray:
     return np.asarray(raw["number"]) * scales + means
 
 
+def fill_by_transformer(gaps: np.ndarray, seed: int) -> np.ndarray:
+    """OmniMaskImputer, which is ReMasker in memory; as many steps as `fill_by_remasker`."""
+    from modalities.tabular import OmniMaskImputer
+
+    steps = min(600 * max(len(gaps) // 64, 1), MOST_STEPS)
+    return OmniMaskImputer(n_steps=steps, random_state=seed).fit_transform(gaps)
+
+
 IMPUTERS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
     "mean": fill_by_mean,
     "5 neighbours": fill_by_neighbours,
     "iterative, Bayesian ridge": fill_by_ridge,
     "iterative, extra trees": fill_by_trees,
     "ReMasker": fill_by_remasker,
+    "OmniMaskImputer": fill_by_transformer,
 }
 
 

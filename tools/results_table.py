@@ -50,11 +50,14 @@ def table(out: Path) -> str:
 
 
 def write_table(out: Path, page: Path) -> None:
-    """Puts the table and where it was measured between the page's marks."""
-    text = page.read_text()
-    head, rest = text.split(START)
+    """Puts the table of all results and where they were measured between the page's marks."""
+    write_between(page, table(out))
+
+
+def write_between(page: Path, body: str) -> None:
+    """Puts `body` between the page's marks, below a line with hardware and versions."""
+    head, rest = page.read_text().split(START)
     _, tail = rest.split(END)
     where = ", ".join(f"{name} {version}" for name, version in versions().items())
     machine = ", ".join(f"{name} {value}" for name, value in hardware().items())
-    body = f"{START}\n\nMeasured on {machine}; {where}.\n\n{table(out)}\n{END}"
-    page.write_text(head + body + tail)
+    page.write_text(f"{head}{START}\n\nMeasured on {machine}; {where}.\n\n{body}\n{END}{tail}")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import omnimask
+
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("omnimask", "modalities", "recipes", "tests", "tools")
 
@@ -51,7 +53,13 @@ def test_a_recipe_imports_neither_tests_nor_tools(path: Path):
 
 def test_accelerate_stays_in_the_training_files():
     users = {p.name for p in sources("omnimask") if "accelerate" in imported_modules(p)}
-    assert users == {"pretrain.py", "trainer.py", "metrics.py", "run_folder.py"}
+    assert users == {"pretraining.py", "trainer.py", "metrics.py", "run_folder.py"}
+
+
+def test_no_public_name_is_that_of_a_module():
+    """Importing the module would put it in the function's place."""
+    modules = {path.stem for path in (ROOT / "omnimask").iterdir()}
+    assert not modules & set(omnimask.__all__)
 
 
 def run_python(code: str) -> str:

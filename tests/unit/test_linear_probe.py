@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from omnimask.errors import DataError
-from omnimask.linear_probe import STRENGTHS, linear_accuracy
-from omnimask.probe import Features
+from omnimask.knn_probe import Features
+from omnimask.linear_probe import PENALTIES, STRENGTHS, linear_accuracy, ridge_r2
 
 RNG = np.random.default_rng(0)
 
@@ -40,3 +40,22 @@ def test_labels_are_needed(labels: tuple):
     features = Features(values=RNG.normal(size=(6, 6)).astype(np.float32), labels=labels)
     with pytest.raises(DataError, match="two classes or more"):
         linear_accuracy(features, clouds(6, distance=1.0))
+
+
+def test_ridge_finds_a_line_and_no_line_in_noise():
+    def numbers(count: int, *, noise: float) -> Features:
+        values = RNG.normal(size=(count, 6)).astype(np.float32)
+        labels = values @ np.arange(6) + noise * RNG.normal(size=count)
+        return Features(values=values, labels=tuple(float(x) for x in labels))
+
+    found = ridge_r2(numbers(60, noise=0.5), numbers(60, noise=0.5))
+    assert 0.95 < found.low <= found.value <= found.high
+    assert found.strength in PENALTIES
+    blind = ridge_r2(numbers(60, noise=200.0), numbers(60, noise=200.0))
+    assert blind.value < 0.2
+    assert blind.strength > found.strength
+
+
+def test_ridge_needs_numbers():
+    with pytest.raises(DataError, match="numbers as labels of 3 training samples"):
+        ridge_r2(clouds(6, distance=1.0), clouds(6, distance=1.0))

@@ -8,8 +8,7 @@ from sklearn.metrics import r2_score
 
 from omnimask.data import fit, open_held_out
 from omnimask.errors import DataError
-from omnimask.model import build_model
-from omnimask.probe import (
+from omnimask.knn_probe import (
     Features,
     collect_features,
     knn_accuracy,
@@ -21,6 +20,7 @@ from omnimask.probe import (
     whiten,
     wilson_interval,
 )
+from omnimask.model import build_model
 from tests.unit.toy_recipe import toy_recipe, with_teacher
 
 

@@ -1,0 +1,29 @@
+"""An encoder folder of our own: what `omnimask.load_encoder` reads."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from omnimask.encoder_file import load_encoder, save_encoder
+from omnimask.exporting.features import Features, RealSamples, own_features
+from omnimask.modality import Modality
+from omnimask.pretrained import PretrainedEncoder
+
+
+def only(encoder: PretrainedEncoder, modality: Modality) -> PretrainedEncoder:
+    """A copy of the encoder that knows one modality and has no weights of the others."""
+    alone = PretrainedEncoder(replace(encoder.info, modalities=(modality,)))
+    weights = encoder.state_dict()
+    alone.load_state_dict({name: weights[name] for name in alone.state_dict()})
+    return alone
+
+
+def write_encoder(encoder: PretrainedEncoder, folder: Path) -> None:
+    """`encoder.json` and `encoder.safetensors`."""
+    save_encoder(encoder, folder)
+
+
+def run_encoder(
+    encoder: PretrainedEncoder, modality: Modality, folder: Path, samples: RealSamples
+) -> list[Features]:
+    """Of the encoder that the folder holds."""
+    return [own_features(load_encoder(folder), samples)]

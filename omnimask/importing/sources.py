@@ -1,0 +1,111 @@
+"""State dicts from files, and from `timm` and `transformers` models in memory."""
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from omnimask.errors import RecipeError
+
+_WRAPPERS = ("base_model", "model", "module", "state_dict", "teacher")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """Weights under the source's own names; what only an object in memory tells, else None."""
+
+    name: str
+    state: Mapping[str, Tensor]
+    num_heads: int | None = None
+    norm_eps: float | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+def read_source(source: "Path | str | nn.Module") -> Source:
+    """RecipeError for a file that is no checkpoint and for a model that is not a plain ViT."""
+    if not isinstance(source, nn.Module):
+        path = Path(source)
+        return Source(name=path.stem, state=read_state(path))
+    kind = type(source).__module__.split(".")[0]
+    if kind == "timm":
+        return _of_timm(source)
+    if kind == "transformers":
+        return _of_transformers(source)
+    raise RecipeError(
+        f"expected a checkpoint file or a model of timm or transformers, got "
+        f"{type(source).__name__}; save its state_dict and name the file"
+    )
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a `.safetensors` or `.pth` file, out of {"model": ...} and the like."""
+    if not path.is_file():
+        raise RecipeError(f"there is no file {path.absolute()}; expected a checkpoint")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            loaded: object = load_file(path)
+        else:
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise RecipeError(_not_a_checkpoint(path, str(error).splitlines()[0][:200])) from error
+    except Exception as error:
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise RecipeError(_not_a_checkpoint(path, str(error)[:200])) from error
+    for wrapper in _WRAPPERS:
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
+            loaded = loaded[wrapper]
+    if not isinstance(loaded, Mapping) or not any(isinstance(v, Tensor) for v in loaded.values()):
+        raise RecipeError(_not_a_checkpoint(path, "it holds no named tensors"))
+    tensors = {str(key): value for key, value in loaded.items() if isinstance(value, Tensor)}
+    return {key.removeprefix("module."): value.float() for key, value in tensors.items()}
+
+
+def _not_a_checkpoint(path: Path, why: str) -> str:
+    return (
+        f"{path} is not a checkpoint that can be read safely: {why}; expected .safetensors, or "
+        ".pth with tensors only: save its state_dict alone"
+    )
+
+
+def _of_timm(model: nn.Module) -> Source:
+    from timm.models.vision_transformer import Block, VisionTransformer
+
+    untyped: Any = model  # what its blocks hold is not annotated
+    if not isinstance(model, VisionTransformer) or type(untyped.blocks[0]) is not Block:
+        raise RecipeError(f"expected timm's plain VisionTransformer, got {type(model).__name__}")
+    block = untyped.blocks[0]
+    _check_gelu(block.mlp.act)
+    config = vars(model).get("pretrained_cfg") or {}
+    return Source(
+        name=str(config.get("architecture") or "timm_vit"),
+        state=model.state_dict(),
+        num_heads=int(block.attn.num_heads),
+        norm_eps=float(block.norm1.eps),
+        mean=tuple(config["mean"]) if "mean" in config else None,
+        std=tuple(config["std"]) if "std" in config else None,
+    )
+
+
+def _of_transformers(model: nn.Module) -> Source:
+    config = vars(model)["config"]
+    if config.hidden_act != "gelu":
+        raise RecipeError(f"only exact GELU is supported, got hidden_act={config.hidden_act!r}")
+    return Source(
+        name=str(config.model_type),
+        state=model.state_dict(),
+        num_heads=config.num_attention_heads,
+        norm_eps=config.layer_norm_eps,
+    )
+
+
+def _check_gelu(activation: nn.Module) -> None:
+    if not isinstance(activation, nn.GELU) or activation.approximate != "none":
+        raise RecipeError(f"only exact GELU is supported, got {activation}")

@@ -1,0 +1,38 @@
+"""Where the weights of a new run come from when they are not random."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from omnimask.errors import RecipeError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """A trained encoder that a new run takes weights from; a resumed run does not read it again.
+
+    `encoder`: whatever `load_encoder` reads: the folder of a run, a checkpoint or an encoder.
+    `modalities`: those whose tokenizers (embedding, positions, modality vector) and statistics are
+    taken, by name; None is every one that the recipe and the encoder both have, () is none.
+    `blocks`: takes the blocks, prefix tokens and final norm, which only one start of a recipe does.
+    `which`: "teacher" takes the EMA of a run instead of its student.
+    """
+
+    encoder: str
+    modalities: tuple[str, ...] | None = None
+    blocks: bool = True
+    which: Literal["student", "teacher"] = "student"
+
+    def __post_init__(self) -> None:
+        if not self.encoder:
+            raise RecipeError(
+                "start: encoder must be the path of a run, checkpoint or encoder folder, got ''; "
+                "write for example --set start.0.encoder=runs/vit"
+            )
+        names = self.modalities or ()
+        if len(set(names)) < len(names):
+            raise RecipeError(f"start: modalities has a name twice: {names}; name each once")
+        if not self.blocks and self.modalities == ():
+            raise RecipeError(
+                f"start: nothing is taken from {self.encoder}: blocks is False and modalities is "
+                "(); write blocks=True, name modalities, or leave this start out"
+            )
