@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from omnimask.probing.settings import Probes
     from omnimask.recipe import Data, Optim, Recipe, Run, Stream
     from omnimask.searching.features import open_features
+    from omnimask.start import Start
     from omnimask.targets import Content, TeacherFeatures
     from omnimask.teacher import Teacher
 
@@ -73,6 +74,7 @@ _PLACES = {
     "ProbeResults": "probing.results",
     "Probes": "probing.settings",
     "probe": "probing.run",
+    "Start": "start",
     "FinetuneRecipe": "finetuning.recipe",
     "finetune": "finetuning.run",
     "load_classifier": "finetuning.classifier",
@@ -101,6 +103,7 @@ __all__ = [
     "RecipeError",
     "Run",
     "SelfAttentionDecoder",
+    "Start",
     "Stream",
     "Teacher",
     "TeacherFeatures",

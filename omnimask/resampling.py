@@ -88,12 +88,14 @@ def resample_linear(
 def resample_positions(
     name: str, state: State, *, axes: tuple[Axes | None, Axes | None], grids: tuple[Grid, Grid]
 ) -> Resampled:
-    """The tables of a `LearnedPosition` for another grid; nothing to do for fixed waves.
+    """The vectors of a `LearnedPosition` or `TablePosition` for another grid; nothing to do for
+    fixed waves.
 
     `axes` and `grids`: of the old modality and of the new one.
 
-    Each axis is read at the places of the new cells, linearly between two old ones, which is what
-    the old module gives at those coordinates. The line says so for both kinds of positions.
+    Each axis of learned positions is read at the places of the new cells, linearly between two old
+    ones, which is what the old module gives at those coordinates; a table of cells is resized as
+    in `_resize_axis`. The line says so for every kind of positions.
     """
     old, new = (axes_of(axis, grid) for axis, grid in zip(axes, grids))
     cells = tuple(grids[1].values())
@@ -104,6 +106,11 @@ def resample_positions(
         if f"tables.{axis}" in state:
             table = state[f"tables.{axis}"]
             tables[f"tables.{axis}"] = _read_table(table, becomes.step / was.step, size)
+    if "table" in state:
+        table = state["table"].unflatten(0, tuple(grids[0].values()))
+        for axis, (was, becomes, size) in enumerate(zip(old, new, cells, strict=True)):
+            table = _resize_axis(table, axis, step=becomes.step / was.step, size=size)
+        tables["table"] = table.flatten(0, -2)
     covered = [min(size * axis.step, axis.cells) for size, axis in zip(cells, new)]
     kind = "learned positions interpolated" if state else "coordinates of positions rescaled"
     line = (
@@ -116,6 +123,26 @@ def resample_positions(
 def _read_table(table: Float[Tensor, "n d"], step: float, size: int) -> Float[Tensor, "m d"]:
     places = (torch.arange(size, device=table.device) + 0.5) * step - 0.5
     return interpolate_rows(table, places)
+
+
+def _resize_axis(
+    table: Float[Tensor, "*grid d"], axis: int, *, step: float, size: int
+) -> Float[Tensor, "*cells d"]:
+    """One axis of a table of cells, for `size` cells that are `step` old ones long.
+
+    Bicubic with an antialiasing filter where the new cells together cover the old ones, as in
+    timm's `resample_abs_pos_embed` (resizing is separable); else they are read linearly.
+    """
+    old = table.shape[axis]
+    rows = table.movedim(axis, 0)
+    if (old, step) == (size, 1.0):
+        return table
+    if abs(size * step - old) < 1e-6:
+        matrix = resize_matrix(old, size).to(table.device)
+        resized = (matrix @ rows.double().flatten(1)).to(table.dtype)
+    else:
+        resized = _read_table(rows.flatten(1), step, size)
+    return resized.unflatten(1, rows.shape[1:]).movedim(0, axis)
 
 
 def times(sizes: Sequence[int] | Sequence[float]) -> str:

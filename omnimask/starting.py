@@ -6,7 +6,8 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from omnimask.adapting import Adaptable, adapt
+from omnimask.adapting import adapt
+from omnimask.blocks import BlockStyle
 from omnimask.encoder import Encoder
 from omnimask.encoder_file import fill_weights, load_encoder
 from omnimask.errors import RecipeError
@@ -20,6 +21,8 @@ from omnimask.teacher_network import update_teacher
 
 _ENCODER = "backbone.encoder"
 _BLOCKS = f"{_ENCODER}.blocks"
+_EVERY = ("width", "positions")  # fields of an `Encoder` on which tokenizers depend
+_OF_BLOCKS = ("num_heads", "class_token", "num_registers")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,8 +98,8 @@ def stacked_block(layer: int, depth: int) -> int:
     """The block of a source of `depth` that `layer` of a deeper encoder begins as.
 
     The source stands on itself from the bottom, the last copy cut off where the depth is no
-    multiple: progressive stacking, https://proceedings.mlr.press/v97/gong19a.html, section 3, which
-    doubles the depth.
+    multiple: progressive stacking, https://proceedings.mlr.press/v97/gong19a.html, which doubles
+    the depth.
     """
     return layer % depth
 
@@ -143,24 +146,29 @@ def _is_below(name: str, places: Sequence[str]) -> bool:
 
 
 def _as_pretrained(new: Modality, old: Modality) -> Modality:
-    """With what it leaves at None as it was in pretraining.
-
-    One that is `Adaptable` knows itself what to keep; another keeps it where nothing else differs.
+    """The old one where the new differs in nothing but fields that it leaves at None; for what else
+    differs, `adapt` asks the modality itself.
     """
-    if isinstance(new, Adaptable) or type(new) is not type(old):
+    if type(new) is not type(old):
         return new
     kept = all(getattr(new, name) in (None, getattr(old, name)) for name in _field_names(new))
     return old if kept else new
 
 
 def _check_alike(source: Encoder, own: Encoder, start: Start) -> None:
-    """RecipeError for the first field in which the recipe's encoder cannot be the source's."""
-    names = ("width", "positions")
+    """RecipeError naming every field in which the recipe's encoder must be as the source's."""
+    pairs = {name: (getattr(source, name), getattr(own, name)) for name in _EVERY}
     if start.blocks:
-        names = (*names, "num_heads", "class_token", "num_registers")
-        _check_style(source, own, start)
-    for name in names:
-        _check_equal(name, getattr(source, name), getattr(own, name), start)
+        pairs |= {name: (getattr(source, name), getattr(own, name)) for name in _OF_BLOCKS}
+        pairs |= _styles(source.style, own.style)
+    differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    if differing:
+        found = ", ".join(f"{n} is {own!r} (there {its!r})" for n, (its, own) in differing.items())
+        fix = " ".join(f"--set encoder.{name}={its}" for name, (its, _) in differing.items())
+        raise RecipeError(
+            f"the recipe's encoder must be made as that of {start.encoder}: {found}; write {fix}, "
+            "or take another encoder"
+        )
     if start.blocks and own.depth < source.depth:
         raise RecipeError(
             f"encoder.depth is {own.depth}, {start.encoder} has {source.depth} blocks; expected "
@@ -168,22 +176,12 @@ def _check_alike(source: Encoder, own: Encoder, start: Start) -> None:
         )
 
 
-def _check_style(source: Encoder, own: Encoder, start: Start) -> None:
-    for name in _field_names(own.style):
-        theirs, mine = getattr(source.style, name), getattr(own.style, name)
-        if name == "attention":  # how it is computed, not what
-            continue
-        if name == "layer_scale" and (theirs is None) == (mine is None):  # else a first value only
-            continue
-        _check_equal(f"style.{name}", theirs, mine, start)
-
-
-def _check_equal(name: str, theirs: object, mine: object, start: Start) -> None:
-    if theirs != mine:
-        raise RecipeError(
-            f"encoder.{name} is {mine!r}, that of {start.encoder} is {theirs!r}; expected the same "
-            f"in both; write --set encoder.{name}={theirs}, or take another encoder"
-        )
+def _styles(source: BlockStyle, own: BlockStyle) -> dict[str, tuple[object, object]]:
+    """What the two say of each field that matters to trained weights."""
+    names = [name for name in _field_names(own) if name != "attention"]  # how, not what
+    if source.layer_scale is not None and own.layer_scale is not None:
+        names.remove("layer_scale")  # both have one, and its first value is no longer used
+    return {f"style.{name}": (getattr(source, name), getattr(own, name)) for name in names}
 
 
 def _encoder_weights(source: PretrainedEncoder, *, depth: int) -> dict[str, Tensor]:
@@ -206,7 +204,7 @@ def _said_of_blocks(source: PretrainedEncoder, recipe: Recipe) -> str:
 
 
 def _said_of(asked: Modality, given: Modality) -> str:
-    """ "image (its mean, std)": the fields that the recipe left open."""
+    """Its name, and in brackets the fields that the recipe left open and the start has filled."""
     open_fields = [
         name
         for name in _field_names(asked)

@@ -39,9 +39,8 @@ class AudioSpectrogram:
     narrower than a bin and stays at the floor; 1024 has none such). `min_hz`, `max_hz`: lowest and
     highest filter edge, None for half the sample rate. `mean`, `std`: of the log-mel energies, None
     to measure them in `fit` (AudioMAE's code for AudioSet has -4.27 and, since it divides by twice
-    the deviation, 9.14). `positions`: fixed sines and cosines, or one learned vector per
-    axis or ("table") per cell.
-    `axes`: set by `adapt`, where the patches stand on the grid of pretraining.
+    the deviation, 9.14). `positions`: fixed sines and cosines, or one learned vector per axis or
+    ("table") per cell. `axes`: set by `adapt`, where the patches stand on the grid of pretraining.
 
     A sample shorter than the window has only as many frames as whole patches fit into it; the rest
     of the grid is neither valid nor scorable, so that padding is never seen nor predicted.

@@ -9,6 +9,9 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
+from omnimask.modality import Modality
+from omnimask.tokens import Raw
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -57,6 +60,16 @@ def cut_panels(figure: "Figure") -> Panels | None:
     )
     framed = any(axes.axison for axes in panels)
     return Panels(pictures=(original, visible, rebuilt), framed=framed)
+
+
+def original(modality: Modality, raw: Raw, index: int = 0) -> Pixels:
+    """One sample as its modality draws it, with everything shown: the first panel, or all of a
+    drawing without panels.
+    """
+    tokens = modality.split(raw)
+    drawing = modality.draw(raw, shown=tokens.valid, filled=tokens.values.float(), index=index)
+    cut = cut_panels(drawing.figure)
+    return whole_drawing(drawing.figure) if cut is None else cut.pictures[0]
 
 
 def _bare(axes: "Axes") -> None:

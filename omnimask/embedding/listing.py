@@ -82,7 +82,8 @@ class Kinds:
         if len(able) > 1:
             options = " or ".join(f"--modality {suffix}={name}" for name in able)
             raise RecipeError(
-                f"{path}: {' and '.join(able)} of this encoder read {suffix} files; say {options}"
+                f"{path}: {' and '.join(able)} of this encoder read {suffix} files; say {options}, "
+                f"or --modality {able[0]} for all suffixes that both read"
             )
         return able[0] if able else None
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from omnimask.data import StreamReader
+from omnimask.draw.panels import original
 from omnimask.finetuning.classification import Classification, MultiLabel
 from omnimask.finetuning.classifier import Classifier, load_classifier
 from omnimask.finetuning.evaluate import predict_all
@@ -21,7 +21,6 @@ from omnimask.records import to_json
 from omnimask.report.curves import loss_curves, run_curves
 from omnimask.report.history import drop_repeated, read_lines
 from omnimask.report.html import Html, element, folded, joined, paragraphs, picture, styled, table
-from omnimask.report.pictures import figure_png
 from omnimask.report.samples import Unreadable
 from omnimask.report.style import CSS
 
@@ -165,17 +164,18 @@ def worst_mistakes(
 
 
 def _drawn(classifier: Classifier, reader: StreamReader, name: str, words: str) -> Html:
-    """The sample as its first modality draws it, with everything shown."""
+    """The sample as its first modality draws it."""
+    from PIL import Image
+
     index = next(i for i in range(len(reader)) if reader.name(i) == name)
     group = reader.held_out_group([index])
     modality = next(iter(group.raw))
-    plugin, raw = classifier.model.modalities[modality], group.raw[modality]
-    with torch.no_grad():
-        tokens = plugin.split(raw)
-    drawing = plugin.draw(raw, shown=tokens.valid, filled=tokens.values.float(), index=0)
+    pixels = original(classifier.model.modalities[modality], group.raw[modality])
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, format="PNG")
     return element(
         "figure",
-        picture(figure_png(drawing), media_type="image/png", alt=name),
+        picture(file.getvalue(), media_type="image/png", alt=name),
         element("figcaption", f"{words} · {name}"),
     )
 

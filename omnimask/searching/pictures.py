@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
-import torch
-
 from omnimask.draw.grid import Line, Section
-from omnimask.draw.panels import Pixels, cut_panels, whole_drawing
+from omnimask.draw.panels import Pixels, original
 from omnimask.draw.sheet import Sheet
 from omnimask.embedding.vectors import Embedder, Key
 from omnimask.errors import RecipeError
@@ -52,12 +50,7 @@ def _picture(embedder: Embedder, modality: str, key: Key) -> Pixels:
     names = (f"#row {key.row}",) if key.row is not None else ("",)
     index = next(i for i in rows if source.name(i).endswith(names))
     raw = reading.modality.collate([source.read(index, Draw(key=0, augment=False))])
-    tokens = reading.modality.split(raw)
-    drawing = reading.modality.draw(
-        raw, shown=torch.ones_like(tokens.valid), filled=tokens.values, index=0
-    )
-    cut = cut_panels(drawing.figure)
-    return _square(whole_drawing(drawing.figure) if cut is None else cut.pictures[0])
+    return _square(original(reading.modality, raw))
 
 
 def _square(picture: Pixels) -> Pixels:

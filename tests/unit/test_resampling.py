@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from timm.layers.patch_embed import resample_patch_embed
+from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models._manipulate import adapt_input_conv
 
 from omnimask.positions import LearnedPosition
@@ -103,3 +104,28 @@ def test_statistics_are_those_given_or_those_of_pretraining():
     averages, lines = kept_statistics("x", "mean", None, old, num_channels=2)
     assert averages == pytest.approx((0.3, 0.3))
     assert "average" in lines[0]
+
+
+def resized_table(old: tuple[int, ...], new: tuple[int, ...], axes: tuple[TrainedAxis, ...]):
+    table = random(int(np.prod(old)), 6)
+    grids = (dict(zip("thw", old)), dict(zip("thw", new)))
+    found = resample_positions("x", {"table": table}, axes=(None, axes), grids=grids)
+    assert found.lines
+    return table, found.state["table"]
+
+
+@pytest.mark.parametrize("new", [(7, 5), (3, 3), (4, 9)])
+def test_tables_of_cells_are_resized_as_timm_does(new: tuple[int, int]):
+    old = (4, 6)
+    axes = tuple(TrainedAxis(cells=float(o), step=o / n) for o, n in zip(old, new))
+    table, found = resized_table(old, new, axes)
+    expected = resample_abs_pos_embed(
+        table[None], new_size=list(new), old_size=list(old), num_prefix_tokens=0
+    )[0]
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+def test_a_shorter_clip_keeps_the_first_cells_of_its_table():
+    axes = tuple(TrainedAxis(cells=float(cells), step=1.0) for cells in (4, 2, 3))
+    table, found = resized_table((4, 2, 3), (2, 2, 3), axes)
+    assert torch.equal(found, table[:12])

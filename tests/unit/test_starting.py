@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from omnimask import RecipeError, load_encoder, save_encoder
+from modalities.image import ImagePatches
+from omnimask import RecipeError, adapt, load_encoder, save_encoder
 from omnimask.backbone import EncodeItem
 from omnimask.batch import Group
 from omnimask.data import open_streams
@@ -24,6 +25,8 @@ from omnimask.records import from_json, to_json
 from omnimask.start import Start
 from omnimask.teacher import Teacher
 from omnimask.trainer import train
+from recipes.mae import cpu
+from recipes.small import debug_size
 from tests.unit.toy import Toy
 from tests.unit.toy_recipe import TOYS, toy_recipe, with_teacher
 
@@ -190,13 +193,16 @@ def test_a_dry_run_says_the_statistics_of_the_start(source: str):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("encoder.width=32", r"start.0: encoder.width is 32, .* is 16.*--set encoder.width=16"),
-        ("encoder.num_heads=4", r"encoder.num_heads is 4, that of .* is 2"),
-        ("encoder.positions=both", r"encoder.positions is 'both', that of .* is 'additive'"),
-        ("encoder.num_registers=1", r"encoder.num_registers is 1"),
+        (
+            "encoder.width=32",
+            r"start.0: the recipe.*: width is 32 \(there 16\); write --set encoder.width=16",
+        ),
+        ("encoder.num_heads=4", r"num_heads is 4 \(there 2\)"),
+        ("encoder.positions=both", r"positions is 'both' \(there 'additive'\)"),
+        ("encoder.num_registers=1", r"num_registers is 1 \(there 0\)"),
         ("encoder.class_token=False", r"--set encoder.class_token=True"),
-        ("encoder.style.swiglu=True", r"encoder.style.swiglu is True"),
-        ("encoder.style.layer_scale=0.1", r"encoder.style.layer_scale is 0.1, .* is None"),
+        ("encoder.style.swiglu=True", r"style.swiglu is True"),
+        ("encoder.style.layer_scale=0.1", r"--set encoder.style.layer_scale=None"),
         ("encoder.depth=1", r"encoder.depth is 1, .* has 2 blocks.*--set encoder.depth=2"),
         ("modalities.toy.num_values=5", r"start.0: toy: the embedding of pretraining does not fit"),
     ],
@@ -251,3 +257,20 @@ def test_a_source_that_is_not_there_or_has_not_the_modality(
 def test_what_needs_no_files_is_refused_at_once(starts: list[dict], message: str):
     with pytest.raises(RecipeError, match=message):
         replace(toy_recipe(), start=tuple(Start(**{"encoder": "somewhere", **s}) for s in starts))
+
+
+def test_an_image_encoder_of_another_size_is_resampled(
+    sample_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    recipe = debug_size(cpu("image"))
+    recipe = replace(recipe, data=replace(recipe.data, root=str(sample_data)))
+    mean, std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+    image = ImagePatches(size=(64, 64), patch=(8, 8), mean=mean, std=std)
+    info = EncoderInfo(name="vit", modalities=(image,), encoder=recipe.encoder, origin={})
+    path = str(save_encoder(PretrainedEncoder(info), tmp_path / "vit"))
+    model = started(Start(encoder=path), recipe=recipe)
+    (own,) = model.recipe.modalities
+    assert own == ImagePatches(size=(32, 32), patch=(4, 4), mean=mean, std=std)
+    assert "image (its mean, std); image: patch embedding resampled" in capsys.readouterr().out
+    expected, _ = adapt(load_encoder(path), [own])
+    assert equal(weights(model.backbone, ""), weights(expected.backbone, ""))
