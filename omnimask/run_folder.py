@@ -12,7 +12,7 @@ from omnimask.checkpoint import write_json
 from omnimask.data import BadFile
 from omnimask.errors import DataError, RecipeError
 from omnimask.progress import Progress
-from omnimask.records import to_json
+from omnimask.records import from_json, to_json
 from omnimask.run_recipe import RunRecipe
 
 
@@ -23,7 +23,8 @@ def claim_run_folder(out: Path, recipe: RunRecipe, *, write: bool) -> None:
     """
     path = out / "recipe.json"
     if path.exists():
-        before = json.loads(path.read_text())
+        # Through the records, so that a field that is new since then has its default.
+        before = to_json(from_json(json.loads(path.read_text())))
         changed = _differences(_comparable(before), _comparable(to_json(recipe)))
         if changed:
             raise RecipeError(

@@ -186,6 +186,14 @@ def test_the_folder_of_another_recipe_is_refused(tmp_path: Path):
         train(other, tmp_path)
 
 
+def test_a_run_from_before_a_field_came_goes_on(tmp_path: Path):
+    train(toy_recipe(), tmp_path)
+    saved = json.loads((tmp_path / "recipe.json").read_text())
+    del saved["start"]
+    (tmp_path / "recipe.json").write_text(json.dumps(saved))
+    train(toy_recipe(), tmp_path)
+
+
 def test_a_folder_with_other_files_is_refused(tmp_path: Path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(RecipeError, match="is not empty and is no run folder"):
