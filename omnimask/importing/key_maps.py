@@ -30,6 +30,7 @@ _HF_BLOCK = (
     (r"\.layer_scale([12])\.lambda1$", r".ls\1.gamma"),
     (r"^layernorm\.", "norm."),
 )
+_HF_DROPPED = r"^(decoder\.|encoder_to_decoder\.|pooler\.|classifier\.|mask_token$)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,35 +46,67 @@ class KeyMap:
     norm_eps: float = 1e-6
 
 
+# Read off the code that made the checkpoints: module names, norm eps, biases, position tables.
 KEY_MAPS: dict[str, KeyMap] = {
     "timm": KeyMap(rules=((r"^reg_token$", "register_tokens"),)),
+    # facebookresearch/mae, models_mae.py: eps 1e-6, one qkv with bias, pos_embed with [CLS] first.
     "mae": KeyMap(dropped=r"^(decoder_|head\.|mask_token$)"),
+    # facebookresearch/AudioMAE, models_mae.py: as MAE, one channel, (time, mel) = (1024, 128);
+    # main_pretrain.py and dataset.py: (x + 4.2677393) / (2 * 4.5689974).
     "audiomae": KeyMap(kind="audio", dropped=r"^(decoder_|head\.|mask_token$)"),
+    # MCG-NJU/VideoMAE, modeling_pretrain.py and modeling_finetune.py: eps 1e-6, q_bias and v_bias
+    # without a k_bias, gamma_1 and gamma_2 where init_values > 0. The table of sines is no weight;
+    # a pos_embed in the file is a learned one (use_learnable_pos_emb) and is not understood.
     "videomae": KeyMap(
         kind="video",
-        rules=((r"^encoder\.", ""),),
-        dropped=r"^(decoder\.|encoder_to_decoder\.|head\.|mask_token$|pos_embed$)",
+        rules=((r"^encoder\.", ""), (r"\.gamma_([12])$", r".ls\1.gamma")),
+        dropped=r"^(decoder\.|encoder_to_decoder\.|head\.|mask_token$)",
     ),
-    "dinov2": KeyMap(rules=((r"^blocks\.\d+\.(\d+\.)", r"blocks.\1"),)),
-    "transformers": KeyMap(
-        rules=_HF_BLOCK, dropped=r"^(pooler\.|classifier\.|mask_token$)", norm_eps=1e-12
+    # facebookresearch/dinov2, dinov2/models/vision_transformer.py and layers/: eps 1e-6, registers
+    # behind [CLS] and without a position, blocks.CHUNK.LAYER where block_chunks > 0; the published
+    # files (hub/backbones.py) have block_chunks 0 and 37 x 37 places of 14 pixels.
+    "dinov2": KeyMap(
+        rules=((r"^blocks\.\d+\.(\d+\.)", r"blocks.\1"),),
+        dropped=r"^(head\.|dino_head\.|ibot_head\.|mask_token$)",
     ),
+    # transformers: the default eps of ViTConfig, ViTMAEConfig and VideoMAEConfig is 1e-12, that of
+    # Dinov2Config 1e-6.
+    "transformers": KeyMap(rules=_HF_BLOCK, dropped=_HF_DROPPED, norm_eps=1e-12),
+    "transformers-dinov2": KeyMap(rules=_HF_BLOCK, dropped=_HF_DROPPED),
     "transformers-video": KeyMap(
-        kind="video", rules=_HF_BLOCK, dropped=r"^(classifier\.|mask_token$)", norm_eps=1e-12
+        kind="video", rules=_HF_BLOCK, dropped=_HF_DROPPED, norm_eps=1e-12
     ),
 }
 
 # What a plain pre-norm ViT with places added once cannot compute, and the keys that show it.
 _REFUSED = (
+    # microsoft/unilm, beit2/modeling_pretrain.py and modeling_finetune.py: one rel_pos_bias for all
+    # blocks, or one in each; facebookresearch/data2vec_vision, beit/modeling_cyclical.py: same.
     (
         r"relative_position_(bias|index)",
-        "BEiT, BEiT v2 and data2vec 1.0 have a relative position bias",
+        "BEiT, BEiT v2 and data2vec-vision add a learned relative position bias to the attention "
+        "scores",
     ),
-    (r"rope_embed|rope\.", "DINOv3 rotates by its own angles"),
-    (r"MAE_encoder", "Point-MAE adds positions in front of every block"),
-    (r"modality_encoders|blocks\.\d+\.norm1.*_post", "data2vec 2.0 normalises after its blocks"),
+    # facebookresearch/dinov3, dinov3/models/vision_transformer.py: no table; rope_embed with
+    # base 100 on normalised coordinates, which `rotary_angles` has not; storage_tokens.
+    (r"rope_embed|rope\.|storage_tokens", "DINOv3 rotates by its own angles"),
+    # Pang-Yatian/Point-MAE, models/Point_MAE.py: `block(x + pos)`, and first_conv.1 and
+    # second_conv.1 are BatchNorm1d.
+    (
+        r"MAE_encoder",
+        "Point-MAE adds positions in front of every block, and its token embedding has batch norm "
+        "where PointGroups has layer norm",
+    ),
+    # facebookresearch/fairseq, examples/data2vec/models: AltBlock of modalities/modules.py under
+    # data2vec2.py's default layer_norm_first=False.
+    (r"modality_encoders", "data2vec 2.0 norms after its branches, not before them"),
     (r"mlp\.(w12|fc1_g|weights_in)\b", "its MLP is gated (SwiGLU of another width)"),
-    (r"attn\.[qk]_norm", "it normalises queries and keys with layer norm"),
+    (r"attn\.[qk]_norm", "it normalises queries and keys with layer norm, here it is RMS norm"),
+    # models_vit.py of MAE and AudioMAE, modeling_finetune.py of VideoMAE, timm's global_pool="avg".
+    (
+        r"^fc_norm\.",
+        "its last norm stands behind a mean over the tokens, as in fine-tuned checkpoints",
+    ),
 )
 
 
@@ -83,7 +116,10 @@ def guess_format(state: Mapping[str, Tensor]) -> str:
     patch = state.get("patch_embed.proj.weight")
     if any("patch_embeddings.projection" in key for key in state):
         kernels = [v for k, v in state.items() if k.endswith("patch_embeddings.projection.weight")]
-        return "transformers-video" if kernels[0].ndim == 5 else "transformers"
+        if kernels[0].ndim == 5:
+            return "transformers-video"
+        dino = any(key.endswith("layer_scale1.lambda1") for key in state)
+        return "transformers-dinov2" if dino else "transformers"
     if "encoder.patch_embed.proj.weight" in state or (patch is not None and patch.ndim == 5):
         return "videomae"
     if patch is None:
@@ -91,7 +127,8 @@ def guess_format(state: Mapping[str, Tensor]) -> str:
             f"no known format has the keys {sorted(state)[:3]}; known are {', '.join(KEY_MAPS)}: "
             "name it with --format if it is one of them"
         )
-    if "register_tokens" in state or ("mask_token" in state and "blocks.0.ls1.gamma" in state):
+    scaled = any(key.endswith(".ls1.gamma") for key in state)
+    if "register_tokens" in state or ("mask_token" in state and scaled):
         return "dinov2"
     if patch.shape[1] == 1:
         return "audiomae"

@@ -65,7 +65,11 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not isinstance(loaded, Mapping) or not any(isinstance(v, Tensor) for v in loaded.values()):
         raise RecipeError(_not_a_checkpoint(path, "it holds no named tensors"))
     tensors = {str(key): value for key, value in loaded.items() if isinstance(value, Tensor)}
-    return {key.removeprefix("module."): value.float() for key, value in tensors.items()}
+    # DistributedDataParallel's prefix, and that of DINO's training checkpoints.
+    return {
+        key.removeprefix("module.").removeprefix("backbone."): value.float()
+        for key, value in tensors.items()
+    }
 
 
 def _not_a_checkpoint(path: Path, why: str) -> str:
