@@ -225,7 +225,7 @@ def test_two_processes_give_the_same_content(sample: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_the_script_makes_all_of_it_below_62_mb(tmp_path: Path) -> None:
+def test_the_script_makes_all_of_it_below_66_mb(tmp_path: Path) -> None:
     root = tmp_path / "data" / "sample"
     script = [sys.executable, "tools/make_sample_data.py", str(root)]
     first = subprocess.run(script, cwd=REPOSITORY, capture_output=True, text=True, check=True)
@@ -237,7 +237,7 @@ def test_the_script_makes_all_of_it_below_62_mb(tmp_path: Path) -> None:
         part: len(MODULES[part].jobs(1.0)) * files_per_job.get(part, 1) for part in PARTS
     }
     sizes = [path.stat().st_size for path in root.rglob("*") if path.is_file()]
-    assert sum(sizes) < 62e6
+    assert sum(sizes) < 66e6
     start_s = time.perf_counter()
     module = [sys.executable, "-m", "tools.make_sample_data", str(root)]
     again = subprocess.run(module, cwd=REPOSITORY, capture_output=True, text=True, check=True)
