@@ -10,6 +10,7 @@ from torch import Tensor
 from omnimask.errors import RecipeError
 from omnimask.modality import Modality
 from omnimask.pretrained import EncoderInfo, PretrainedEncoder
+from omnimask.relative import carry_tables
 from omnimask.resampling import Resampled, State
 
 _PLACES = {
@@ -70,6 +71,8 @@ def adapt(
             lines += resampled.lines
         vector = f"backbone.places.modalities.{new.name}"
         weights[vector] = encoder.state_dict()[vector]
+    weights, tables = carry_tables(weights, encoder.info.modalities, info.modalities)
+    lines += tables
     adapted.load_state_dict(weights)
     if lines:
         origin = {**encoder.info.origin, "adapted": "; ".join(lines)}

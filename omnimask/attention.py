@@ -6,10 +6,11 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from omnimask.packing import Lengths, equal, host_index, pack, unpack
+from omnimask.relative import look_up
 
 AttentionPath = Literal["dense", "varlen"]
 
@@ -45,9 +46,11 @@ def _plain_is_faster(q: Tensor, num_keys: int) -> bool:
 
 
 def attend_plainly(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """The same, written out: softmax in fp32 whatever the input."""
+    """The same, written out: softmax in fp32 whatever the input. `mask` as in torch's."""
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
-    if mask is not None:
+    if mask is not None and mask.is_floating_point():
+        scores = scores + mask
+    elif mask is not None:
         scores = scores.masked_fill(~mask, float("-inf"))
     return scores.softmax(dim=-1, dtype=torch.float32).to(v.dtype) @ v
 
@@ -94,6 +97,26 @@ def attend_allowed(
     return pack(out.transpose(1, 2), lengths)
 
 
+def attend_biased(
+    q: Float[Tensor, "t h d"],
+    k: Float[Tensor, "t h d"],
+    v: Float[Tensor, "t h d"],
+    *,
+    lengths: Lengths,
+    bias: Float[Tensor, "r h n n"],
+) -> Float[Tensor, "t h d"]:
+    """Each row of one group attends to itself, `bias` (query, key) being added to the scores.
+
+    n is the longest row. Always on dense blocks.
+    """
+    rows = [unpack(x, lengths).transpose(1, 2) for x in (q, k, v)]
+    key_ok = _valid_keys(lengths, q.device)
+    if key_ok is not None:
+        bias = bias.masked_fill(~key_ok[:, None, None, :], float("-inf"))
+    out = _attend_masked(rows[0], rows[1], rows[2], bias.to(q.dtype))
+    return pack(out.transpose(1, 2), lengths)
+
+
 def _attend_varlen(
     q: Tensor, k: Tensor, v: Tensor, lengths: Lengths, key_lengths: Lengths
 ) -> Tensor:
@@ -137,6 +160,7 @@ class Attention(nn.Module):
     """Multi-head attention of packed rows to themselves, or to packed rows of a context.
 
     `qk_norm` normalises queries and keys per head (https://arxiv.org/abs/2302.05442, section 2).
+    `num_relative`: entries of a learned bias table, which starts at zero; 0 for no bias.
     """
 
     def __init__(
@@ -146,6 +170,7 @@ class Attention(nn.Module):
         *,
         context_dim: int | None = None,
         qk_norm: bool = False,
+        num_relative: int = 0,
         path: AttentionPath = "dense",
     ) -> None:
         super().__init__()
@@ -157,6 +182,7 @@ class Attention(nn.Module):
         head_dim = dim // num_heads
         self.q_norm = nn.RMSNorm(head_dim) if qk_norm else None
         self.k_norm = nn.RMSNorm(head_dim) if qk_norm else None
+        self.relative = nn.Parameter(torch.zeros(num_relative, num_heads)) if num_relative else None
         self.proj = nn.Linear(dim, dim)
 
     def forward(
@@ -167,9 +193,12 @@ class Attention(nn.Module):
         angles: Float[Tensor, "t half"] | None = None,
         context: Float[Tensor, "s context"] | None = None,
         context_groups: Sequence[Lengths] | None = None,
+        pairs: Sequence[Int64[Tensor, "..."]] | None = None,
         allowed: Bool[Tensor, "r heads n m"] | None = None,
     ) -> Float[Tensor, "t dim"]:
-        """`allowed` narrows one group's attention to itself; `attend_allowed` says how."""
+        """`allowed` narrows one group's attention to itself; `attend_allowed` says how. `pairs`:
+        per group (r n n), the entry of the bias table for every query and key of its rows.
+        """
         q, k, v = self._project(x, context)
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
@@ -180,9 +209,31 @@ class Attention(nn.Module):
             (lengths,) = groups
             out = attend_allowed(q, k, v, lengths=lengths, allowed=allowed)
             return self.proj(out.flatten(1))
+        if self.relative is not None:
+            assert pairs is not None, "an encoder with a bias table says where its tokens stand"
+            out = self._attend_relatively(q, k, v, groups, pairs)
+            return self.proj(out.flatten(1))
         key_groups = groups if context_groups is None else context_groups
         out = attend_packed(q, k, v, groups=groups, key_groups=key_groups, path=self.path)
         return self.proj(out.flatten(1))
+
+    def _attend_relatively(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        groups: Sequence[Lengths],
+        pairs: Sequence[Tensor],
+    ) -> Tensor:
+        assert self.relative is not None
+        sizes = [sum(group) for group in groups]
+        parts = zip(q.split(sizes), k.split(sizes), v.split(sizes), groups, pairs, strict=True)
+        return torch.cat(
+            [
+                attend_biased(*qkv, lengths=lengths, bias=look_up(self.relative, entries))
+                for *qkv, lengths, entries in parts
+            ]
+        )
 
     def _project(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         if self.qkv is not None:

@@ -13,6 +13,7 @@ from omnimask.masking.plan import MaskPlan
 from omnimask.modality import Modality
 from omnimask.packing import Lengths, interleave, pack, separate
 from omnimask.positions import rotary_angles
+from omnimask.relative import RelativePlaces
 from omnimask.rng import Rng
 from omnimask.tokens import Layout, Tokens
 
@@ -140,21 +141,23 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         self.extents = {modality.name: modality.extent for modality in modalities}
-        self.rotary = encoder.positions in ("rotary", "both")
-        additive = encoder.positions in ("additive", "both")
         self.contents = Contents(modalities, encoder.width)
-        self.places = Places(modalities, encoder.width, additive=additive)
+        self.places = Places(modalities, encoder.width, additive=encoder.adds_places)
         self.mask_token = nn.Parameter(torch.empty(encoder.width)) if mask_token else None
         if self.mask_token is not None:
             nn.init.trunc_normal_(self.mask_token, std=0.02)
-        self.encoder = TransformerEncoder(encoder)
+        self.relative = RelativePlaces(modalities)
+        self.encoder = TransformerEncoder(encoder, num_relative=self.relative.num_entries)
 
     def forward(self, items: Sequence[EncodeItem], *, layers: Sequence[int] = ()) -> list[Encoded]:
         """All items go through the blocks together; each row attends to itself alone."""
         parts = [self._assemble(item) for item in items]
+        known = {key: torch.cat([about[key] for _, _, about in parts]) for key in parts[0][2]}
         rows = Rows(
             groups=tuple(lengths for _, lengths, _ in parts),
-            angles=torch.cat([angles for _, _, angles in parts]) if self.rotary else None,
+            angles=known.get("angles"),
+            places=known.get("places"),
+            cells=known.get("cells"),
             rngs=self._rngs(items),
         )
         outputs = self.encoder(torch.cat([x for x, _, _ in parts]), rows, layers=layers)
@@ -163,39 +166,61 @@ class Backbone(nn.Module):
         per_item = zip(*(output.split(sizes) for output in outputs), strict=True)
         return [self._cut(item, output) for item, output in zip(items, per_item, strict=True)]
 
-    def _assemble(self, item: EncodeItem) -> tuple[Tensor, Lengths, Tensor]:
-        """Packed inputs of one item, the lengths of its rows, and its rotary angles."""
+    def _assemble(self, item: EncodeItem) -> tuple[Tensor, Lengths, dict[str, Tensor]]:
+        """Packed inputs of one item, the lengths of its rows, and the fields of `Rows` that say
+        where its tokens stand."""
         plan, num_tokens = item.plan, item.layout.valid.shape[1]
         visible = select(
             plan.visible_ids, plan.num_visible, copies=plan.copies, num_tokens=num_tokens
         )
-        x = self.contents(item.tokens, visible) + self.places(item.layout, visible)
-        angles = self._angles(item.layout, visible)
+        x, about = self._placed(self.contents(item.tokens, visible), item.layout, visible)
         if not item.mask_tokens:
-            return x, visible.lengths, angles
+            return x, visible.lengths, about
         assert self.mask_token is not None, (
             "Recipe.validate lets only `replace` ask for mask tokens"
         )
         hidden = select(
             plan.predict_ids, plan.num_predict, copies=plan.copies, num_tokens=num_tokens
         )
-        masked = self.places(item.layout, hidden) + self.mask_token
+        masks = self.mask_token.expand(len(hidden.ids), -1)
+        masked, about_masked = self._placed(masks, item.layout, hidden)
         x, lengths = interleave([(x, visible.lengths), (masked.to(x.dtype), hidden.lengths)])
-        hidden_angles = self._angles(item.layout, hidden)
-        angles, _ = interleave([(angles, visible.lengths), (hidden_angles, hidden.lengths)])
-        return x, lengths, angles
+        joined = {
+            key: interleave([(part, visible.lengths), (about_masked[key], hidden.lengths)])[0]
+            for key, part in about.items()
+        }
+        return x, lengths, joined
 
-    def _angles(self, layout: Layout, selection: Selection) -> Tensor:
-        if not self.rotary:
-            return layout.valid.new_zeros(len(selection.ids), 0)
+    def _placed(
+        self, x: Tensor, layout: Layout, selection: Selection
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Chosen tokens as they enter the first block, and what later blocks need to know."""
+        config, places = self.encoder.config, self.places(layout, selection)
+        about: dict[str, Tensor] = {}
+        if config.places_every_block:
+            about["places"] = places
+        else:
+            x = x + places
+        if config.positions in ("rotary", "both"):
+            about["angles"] = self._angles(layout).flatten(0, 1).index_select(0, selection.ids)
+        if config.relative_bias:
+            cells = self.relative.of(layout)
+            about["cells"] = cells.flatten(0, 1).index_select(0, selection.ids)
+        return x, about
+
+    def _angles(self, layout: Layout) -> Tensor:
         config = self.encoder.config
         angles = [
             rotary_angles(
-                span.coords.flatten(0, 1), self.extents[span.modality], head_dim=config.head_dim
+                span.coords.flatten(0, 1),
+                self.extents[span.modality],
+                head_dim=config.head_dim,
+                style=config.rotary,
+                on_grid=span.grid is not None,
             ).unflatten(0, span.coords.shape[:2])
             for span in layout.spans
         ]
-        return torch.cat(angles, dim=1).flatten(0, 1).index_select(0, selection.ids)
+        return torch.cat(angles, dim=1)
 
     def _rngs(self, items: Sequence[EncodeItem]) -> tuple[Rng, ...] | None:
         rngs = tuple(item.rng for item in items if item.rng is not None)

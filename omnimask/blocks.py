@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from omnimask.attention import Attention, AttentionPath
@@ -46,8 +46,13 @@ class BlockStyle:
         from timm.layers.mlp import Mlp, SwiGLU
 
         if self.swiglu:
-            return SwiGLU(dim, hidden_features=int(dim * self.mlp_ratio * 2 / 3))
-        return Mlp(dim, hidden_features=int(dim * self.mlp_ratio))
+            return SwiGLU(dim, hidden_features=_whole(dim * self.mlp_ratio * 2 / 3))
+        return Mlp(dim, hidden_features=_whole(dim * self.mlp_ratio))
+
+
+def _whole(width: float) -> int:
+    """Rounded down, except from the hair below a whole number that a quotient may leave."""
+    return int(width + 1e-6)
 
 
 def check_heads(owner: str, width: int, num_heads: int) -> None:
@@ -61,14 +66,21 @@ def check_heads(owner: str, width: int, num_heads: int) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rows:
-    """How the packed sequence is cut: per group, the lengths of its rows; and their randomness.
+    """How the packed sequence is cut: per group, the lengths of its rows; and what is known of the
+    tokens and rows beside their vectors.
 
-    `rngs` has one `Rng` per group, one stream per row; without it no branch is dropped. `allowed`
-    narrows, in a single group, which tokens of a row see one another (`attend_allowed`).
+    Of each token, where the encoder uses it: `angles` by which it is rotated, `places` that are
+    added to it in front of every block, and `cells` (`RelativePlaces.of`), from which the encoder
+    makes `pairs`: per group, the entry of the bias table for every two tokens of a row. `rngs` has
+    one `Rng` per group, one stream per row; without it no branch is dropped. `allowed` narrows, in
+    a single group, which tokens of a row see one another (`attend_allowed`).
     """
 
     groups: tuple[Lengths, ...]
     angles: Float[Tensor, "t half"] | None = None
+    places: Float[Tensor, "t d"] | None = None
+    cells: Int64[Tensor, "t 2"] | None = None
+    pairs: tuple[Int64[Tensor, "..."], ...] | None = None
     rngs: tuple[Rng, ...] | None = None
     allowed: Bool[Tensor, "r heads n n"] | None = None
 
@@ -98,11 +110,24 @@ class Block(nn.Module):
     """Norm, attention, norm, MLP, each branch added to the stream."""
 
     def __init__(
-        self, dim: int, num_heads: int, style: BlockStyle, *, drop_path: float = 0.0, name: str = ""
+        self,
+        dim: int,
+        num_heads: int,
+        style: BlockStyle,
+        *,
+        num_relative: int = 0,
+        drop_path: float = 0.0,
+        name: str = "",
     ) -> None:
         super().__init__()
         self.norm1 = style.build_norm(dim)
-        self.attn = Attention(dim, num_heads, qk_norm=style.qk_norm, path=style.attention)
+        self.attn = Attention(
+            dim,
+            num_heads,
+            qk_norm=style.qk_norm,
+            num_relative=num_relative,
+            path=style.attention,
+        )
         self.scale1 = style.build_scale(dim)
         self.drop1 = DropPath(drop_path, f"{name} attention")
         self.norm2 = style.build_norm(dim)
@@ -111,8 +136,14 @@ class Block(nn.Module):
         self.drop2 = DropPath(drop_path, f"{name} mlp")
 
     def forward(self, x: Float[Tensor, "t d"], rows: Rows) -> Float[Tensor, "t d"]:
+        if rows.places is not None:
+            x = x + rows.places
         attended = self.attn(
-            self.norm1(x), groups=rows.groups, angles=rows.angles, allowed=rows.allowed
+            self.norm1(x),
+            groups=rows.groups,
+            angles=rows.angles,
+            pairs=rows.pairs,
+            allowed=rows.allowed,
         )
         x = x + self.drop1(self.scale1(attended), rows)
         return x + self.drop2(self.scale2(self.mlp(self.norm2(x))), rows)

@@ -1,17 +1,19 @@
 """The one encoder: a ViT on packed rows of any modality."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from omnimask.blocks import Block, BlockStyle, Rows, check_heads, initialise
 from omnimask.errors import RecipeError, nearest_names
 from omnimask.packing import Lengths, interleave, separate
+from omnimask.positions import Rotary
+from omnimask.relative import of_prefix, pair_entries
 
 # Width, depth, heads: ViT-B, -L and -H of https://arxiv.org/abs/2010.11929, table 1; -Ti and -S of
 # https://arxiv.org/abs/2012.12877, table 1.
@@ -29,16 +31,23 @@ class Encoder:
     """Configuration of the encoder.
 
     `positions`: "additive" adds each modality's position embedding to its tokens, "rotary" rotates
-    queries and keys by the tokens' coordinates, "both" does both. `num_registers`: learned tokens
-    beside [CLS] (https://arxiv.org/abs/2309.16588). `drop_path` is the last block's probability,
-    rising linearly from 0. `checkpoint_blocks` recomputes activations in the backward pass.
+    queries and keys by the tokens' coordinates as `rotary` says, "both" does both, "none" neither.
+    `places_every_block` adds the position embedding in front of every block instead of once, as in
+    Point-BERT (https://arxiv.org/abs/2111.14819) and Point-MAE. `relative_bias`: each block learns
+    a bias for how far two cells of a grid stand apart (`relative.py`). `num_registers`: learned
+    tokens beside [CLS] (https://arxiv.org/abs/2309.16588). `drop_path` is the last block's
+    probability, rising linearly from 0. `checkpoint_blocks` recomputes activations in the backward
+    pass.
     """
 
     width: int = 768
     depth: int = 12
     num_heads: int = 12
     style: BlockStyle = field(default_factory=BlockStyle)
-    positions: Literal["additive", "rotary", "both"] = "additive"
+    positions: Literal["additive", "rotary", "both", "none"] = "additive"
+    rotary: Rotary = field(default_factory=Rotary)
+    places_every_block: bool = False
+    relative_bias: bool = False
     class_token: bool = True
     num_registers: int = 0
     drop_path: float = 0.0
@@ -48,6 +57,21 @@ class Encoder:
         check_heads("encoder", self.width, self.num_heads)
         if not 0.0 <= self.drop_path < 1.0:
             raise RecipeError(f"encoder.drop_path must be in [0, 1), got {self.drop_path}")
+        if self.positions == "none" and not self.relative_bias:
+            raise RecipeError(
+                "encoder.positions is 'none' and relative_bias is False: tokens would stand "
+                "nowhere; write positions='additive' or relative_bias=True"
+            )
+        if self.places_every_block and not self.adds_places:
+            raise RecipeError(
+                "encoder.places_every_block needs position embeddings to add, but positions is "
+                f"{self.positions!r}; write positions='additive'"
+            )
+
+    @property
+    def adds_places(self) -> bool:
+        """Whether tokens carry an embedding of where they stand."""
+        return self.positions in ("additive", "both")
 
     @property
     def num_prefix(self) -> int:
@@ -68,9 +92,12 @@ def vit(size: str) -> Encoder:
 
 
 class TransformerEncoder(nn.Module):
-    """Prefix tokens, blocks and final norm of an `Encoder`."""
+    """Prefix tokens, blocks and final norm of an `Encoder`.
 
-    def __init__(self, config: Encoder) -> None:
+    `num_relative`: entries of its blocks' bias tables (`RelativePlaces.num_entries`).
+    """
+
+    def __init__(self, config: Encoder, *, num_relative: int = 0) -> None:
         super().__init__()
         self.config = config
         self.prefix = (
@@ -86,6 +113,7 @@ class TransformerEncoder(nn.Module):
                 config.width,
                 config.num_heads,
                 config.style,
+                num_relative=num_relative if config.relative_bias else 0,
                 drop_path=config.drop_path * layer / last,
                 name=f"block {layer}",
             )
@@ -103,6 +131,10 @@ class TransformerEncoder(nn.Module):
         `layers` count blocks from the last (-1); their outputs are not normalised.
         """
         x, rows = self._add_prefix(x, rows)
+        if rows.cells is not None:
+            parts = rows.cells.split([sum(lengths) for lengths in rows.groups])
+            pairs = [pair_entries(part, n) for part, n in zip(parts, rows.groups, strict=True)]
+            rows = replace(rows, pairs=tuple(pairs))
         asked = {layer % len(self.blocks): None for layer in layers}
         outputs: dict[int, Tensor] = {}
         for number, block in enumerate(self.blocks):
@@ -118,11 +150,16 @@ class TransformerEncoder(nn.Module):
         if self.prefix is None:
             return x, rows
         tokens, groups = _prepend(self.prefix.to(x.dtype), x, rows.groups)
-        angles = rows.angles
-        if angles is not None:  # prefix tokens have no place, so they are rotated by zero
-            nowhere = angles.new_zeros(self.config.num_prefix, angles.shape[1])
-            angles, _ = _prepend(nowhere, angles, rows.groups)
-        return tokens, Rows(groups=groups, angles=angles, rngs=rows.rngs)
+        angles, places, cells = rows.angles, rows.places, rows.cells
+        count = self.config.num_prefix
+        # Prefix tokens have no place: they are rotated by zero, and nothing is added to them.
+        if angles is not None:
+            angles, _ = _prepend(angles.new_zeros(count, angles.shape[1]), angles, rows.groups)
+        if places is not None:
+            places, _ = _prepend(places.new_zeros(count, places.shape[1]), places, rows.groups)
+        if cells is not None:
+            cells, _ = _prepend(of_prefix(count, cells.device), cells, rows.groups)
+        return tokens, replace(rows, groups=groups, angles=angles, places=places, cells=cells)
 
     def without_prefix(self, x: Float[Tensor, "s d"], lengths: Sequence[int]) -> tuple[Tensor, ...]:
         """Splits one group's packed output into its prefix tokens and the rows' own tokens."""
@@ -133,7 +170,7 @@ class TransformerEncoder(nn.Module):
 
 
 def _prepend(
-    prefix: Float[Tensor, "p d"], packed: Float[Tensor, "t d"], groups: tuple[Lengths, ...]
+    prefix: Shaped[Tensor, "p d"], packed: Shaped[Tensor, "t d"], groups: tuple[Lengths, ...]
 ) -> tuple[Tensor, tuple[Lengths, ...]]:
     """`prefix` in front of every row of every group."""
     parts = packed.split([sum(lengths) for lengths in groups])

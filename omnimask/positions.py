@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from omnimask.errors import RecipeError
 from omnimask.trained_axis import Axes
 
 
@@ -112,26 +114,57 @@ class CoordinateMLP(nn.Sequential):
         super().__init__(nn.Linear(num_axes, hidden), nn.GELU(), nn.Linear(hidden, dim))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rotary:
+    """How queries and keys are rotated by the coordinates of their tokens.
+
+    N-dimensional form of https://arxiv.org/abs/2104.09864: pairs of every head are split over the
+    axes, with periods that run geometrically from `min_period` to `max_period`, in halves of a
+    modality's `extent` (it spans 2 of them), so that modalities with different units share one
+    encoder. `open_end` leaves `max_period` itself out, and `centred` counts coordinates of a grid
+    from its middle, which matters for [CLS] and registers alone: they are rotated by nothing. Both,
+    with periods from 1 to 100, are DINOv3's (https://arxiv.org/abs/2508.10104, section 3.2).
+    """
+
+    min_period: float = 0.1
+    max_period: float = 20.0
+    open_end: bool = False
+    centred: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.min_period <= self.max_period:
+            raise RecipeError(
+                "rotary: periods must be positive and min_period at most max_period, got "
+                f"{self.min_period} and {self.max_period}"
+            )
+
+    def periods(self, count: int, device: torch.device) -> Float[Tensor, " count"]:
+        steps = torch.linspace(0, 1, count + self.open_end, device=device)[:count]
+        return self.min_period * (self.max_period / self.min_period) ** steps
+
+
 def rotary_angles(
     coords: Float[Tensor, "k c"],
     extent: Sequence[float],
     *,
     head_dim: int,
-    min_period: float = 0.1,
-    max_period: float = 20.0,
+    style: Rotary | None = None,
+    on_grid: bool = False,
 ) -> Float[Tensor, "k half"]:
     """Angles that rotate the `head_dim // 2` pairs of each query and key, split over the axes.
 
-    Coordinates are divided by half of `extent` (a modality spans about 2 units), so that modalities
-    with different units share one encoder; periods run geometrically from `min_period` to
-    `max_period` of those units. N-dimensional form of https://arxiv.org/abs/2104.09864; pairs left
-    over by the split are not rotated.
+    `on_grid`: whether `coords` count cells, cell 0 having its middle at 0. Pairs left over by the
+    split are not rotated.
     """
+    style = style or Rotary()
     half, num_axes = head_dim // 2, len(extent)
     num_frequencies = half // num_axes
-    steps = torch.linspace(0, 1, max(num_frequencies, 1), device=coords.device)[:num_frequencies]
-    periods = min_period * (max_period / min_period) ** steps
+    shifts = [(size - 1) / 2 if style.centred and on_grid else 0.0 for size in extent]
     # Axis by axis, so that no tensor of lengths has to travel to the device.
-    scaled = [axis * (2.0 / max(size, 1e-6)) for axis, size in zip(coords.unbind(1), extent)]
+    scaled = [
+        (axis - shift) * (2.0 / max(size, 1e-6))
+        for axis, size, shift in zip(coords.unbind(1), extent, shifts, strict=True)
+    ]
+    periods = style.periods(num_frequencies, coords.device)
     angles = torch.stack(scaled, dim=1).float()[:, :, None] * (2 * math.pi / periods)
     return nn.functional.pad(angles.flatten(1), (0, half - num_axes * num_frequencies))

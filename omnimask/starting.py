@@ -15,14 +15,19 @@ from omnimask.modality import Modality
 from omnimask.model import MaskedModel
 from omnimask.pretrained import PretrainedEncoder
 from omnimask.recipe import Recipe
+from omnimask.relative import carry_tables
 from omnimask.start import Start
 from omnimask.teacher import Teacher
 from omnimask.teacher_network import update_teacher
 
 _ENCODER = "backbone.encoder"
 _BLOCKS = f"{_ENCODER}.blocks"
-_EVERY = ("width", "positions")  # fields of an `Encoder` on which tokenizers depend
-_OF_BLOCKS = ("num_heads", "class_token", "num_registers")
+_EVERY = (
+    "width",
+    "positions",
+    "places_every_block",
+)  # fields of an `Encoder` on which tokenizers depend
+_OF_BLOCKS = ("num_heads", "class_token", "num_registers", "rotary", "relative_bias")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,7 +129,8 @@ def _open(start: Start, recipe: Recipe) -> OpenedStart:
     taken = tuple(place for name in names for place in _places(name))
     weights = {k: v for k, v in adapted.state_dict().items() if _is_below(k, taken)}
     if start.blocks:
-        weights |= _encoder_weights(source, depth=recipe.encoder.depth)
+        blocks = _encoder_weights(adapted, depth=recipe.encoder.depth)
+        weights |= carry_tables(blocks, adapted.info.modalities, recipe.modalities)[0]
         taken = (*taken, _ENCODER)
     parts = [_said_of_blocks(source, recipe)] if start.blocks else []
     parts += [_said_of(old, new) for old, new in zip(asked, modalities, strict=True)]

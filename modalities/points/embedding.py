@@ -12,18 +12,20 @@ class MiniPointNet(nn.Module):
     (128, 256, 512) and two changes. LayerNorm stands for BatchNorm, because a token must not depend
     on the batch. The joined vector is a sum of two projections instead of one projection of a
     concatenation, the group's own being made once per group: the same function at half the work.
-    The maximum makes it blind to the order of the points and to repeated points.
+    The maximum makes it blind to the order of the points and to repeated points. Without `norm`
+    nothing stands in the two places: Point-MAE's trained BatchNorms folded into the layers.
     """
 
-    def __init__(self, dim: int, *, group_size: int, num_channels: int) -> None:
+    def __init__(self, dim: int, *, group_size: int, num_channels: int, norm: bool = True) -> None:
         super().__init__()
+        build_norm = nn.LayerNorm if norm else nn.Identity
         self.group_size, self.num_features = group_size, num_channels - 3
         self.point = nn.Sequential(
-            nn.Linear(num_channels, 128), nn.LayerNorm(128), nn.ReLU(), nn.Linear(128, 256)
+            nn.Linear(num_channels, 128), build_norm(128), nn.ReLU(), nn.Linear(128, 256)
         )
         self.from_point = nn.Linear(256, 512)
         self.from_group = nn.Linear(256, 512, bias=False)
-        self.out = nn.Sequential(nn.LayerNorm(512), nn.ReLU(), nn.Linear(512, dim))
+        self.out = nn.Sequential(build_norm(512), nn.ReLU(), nn.Linear(512, dim))
 
     def forward(self, values: Float[Tensor, "k v"]) -> Float[Tensor, "k d"]:
         places, features = values.split(

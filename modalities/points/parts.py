@@ -13,8 +13,8 @@ from torch import Tensor
 from modalities.points.files import PointFiles, PointSource
 from modalities.points.tokens import PointGroups
 from omnimask.errors import DataError, RecipeError
+from omnimask.finetuning.places import FreePlaces
 from omnimask.modality import Draw, Sample
-from omnimask.segmentation.places import FreePlaces
 from omnimask.tokens import Raw
 
 if TYPE_CHECKING:
@@ -45,6 +45,11 @@ class PointParts:
     @property
     def class_names(self) -> tuple[str, ...]:
         return self.names
+
+    @property
+    def num_tokens(self) -> int:
+        """How much of a batch a sample takes, as every modality says it."""
+        return self.num_points
 
     def collate(self, samples: Sequence[Sample], /) -> Raw:
         """`parts` (b p) int64, -1 where unknown and in padding."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from einops import rearrange
@@ -13,7 +14,7 @@ from modalities.points.grouping import group_points
 from omnimask.errors import RecipeError
 from omnimask.modality import Drawing, Modality, Sample, Source
 from omnimask.positions import CoordinateMLP
-from omnimask.resampling import Resampled, State
+from omnimask.resampling import Resampled, State, check_kept
 from omnimask.tokens import Grid, Raw, Tokens
 
 FEATURES = ("colors", "normals")  # three channels each, in [-1, 1]
@@ -28,7 +29,8 @@ class PointGroups:
     the points in the same order; its coordinates are the centre. Clouds should fit into the unit
     sphere (`PointFiles` sees to it). Raw is `xyz` (b p 3), `features` (b p f), `point_ok` (b p),
     `num_points`, with p = `num_points`; a smaller cloud is padded, and has fewer valid tokens where
-    it has fewer points than `num_groups`.
+    it has fewer points than `num_groups`. `norm`: of the embedding; "none" is for weights that were
+    trained with another one and have it folded in.
     """
 
     name: str = "points"
@@ -36,6 +38,7 @@ class PointGroups:
     num_groups: int = 64
     group_size: int = 32
     features: tuple[str, ...] = ()
+    norm: Literal["layer", "none"] = "layer"
 
     def __post_init__(self) -> None:
         for field in ("num_groups", "group_size"):
@@ -137,7 +140,12 @@ class PointGroups:
         return features.unflatten(-1, (self.group_size, 3 * len(self.features)))
 
     def embed(self, dim: int, /) -> nn.Module:
-        return MiniPointNet(dim, group_size=self.group_size, num_channels=self.num_channels)
+        return MiniPointNet(
+            dim,
+            group_size=self.group_size,
+            num_channels=self.num_channels,
+            norm=self.norm == "layer",
+        )
 
     def position(self, dim: int, /) -> nn.Module:
         return CoordinateMLP(dim, 3)
@@ -154,6 +162,7 @@ class PointGroups:
     def adapt_embedding(self, old: Modality, state: State, fresh: State, /) -> Resampled:
         """Inputs of features that pretraining did not have begin at zero: without effect."""
         assert isinstance(old, PointGroups), "adapt compares the types"
+        check_kept(self.name, "norm", old=old.norm, new=self.norm)
         if old.features == self.features:
             return Resampled(state=state)
         before, weight = state["point.0.weight"], fresh["point.0.weight"].clone()

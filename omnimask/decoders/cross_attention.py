@@ -57,9 +57,7 @@ class _CrossAttention(nn.Module):
         self.mask_token = nn.Parameter(torch.empty(config.width))
         nn.init.trunc_normal_(self.mask_token, std=0.02)
         # An encoder with additive positions has put the places into its tokens already.
-        self.context_places = (
-            Places(modalities, encoder.width) if encoder.positions == "rotary" else None
-        )
+        self.context_places = None if encoder.adds_places else Places(modalities, encoder.width)
         # Starts as the mean over the encoder's outputs for every block.
         num_sources = 1 + len(config.layers(encoder))
         self.mix = (

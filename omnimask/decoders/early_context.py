@@ -30,7 +30,7 @@ class EarlyContextDecoder:
 
     The official code shares the final norm and the head with the first decoder; here both are this
     decoder's own. It has relative position biases and drops branches in these blocks too, which is
-    left out; where the encoder's positions are rotary alone, an embedding of the place is added.
+    left out; where the encoder adds no embedding of the place, one is added here.
     """
 
     layer: int = -4
@@ -71,7 +71,7 @@ class _EarlyContext(nn.Module):
     ) -> None:
         super().__init__()
         # An encoder with additive positions has put the places into its tokens already.
-        self.places = Places(modalities, encoder.width) if encoder.positions == "rotary" else None
+        self.places = None if encoder.adds_places else Places(modalities, encoder.width)
         self.blocks = nn.ModuleList(
             Block(encoder.width, encoder.num_heads, encoder.style) for _ in range(config.depth)
         )

@@ -26,9 +26,11 @@ def check_plain(config: Encoder, *, of: str) -> None:
     if config.positions != "additive":
         raise RecipeError(
             f"{of} adds its positions to the tokens, but this encoder has positions="
-            f"{config.positions!r} and rotates queries and keys; {ANY}"
+            f"{config.positions!r}; {ANY}"
         )
     strange = {
+        "places_every_block=True": config.places_every_block,
+        "relative_bias=True": config.relative_bias,
         "swiglu=True": config.style.swiglu,
         "qk_norm=True": config.style.qk_norm,
         "norm='rms'": config.style.norm == "rms",

@@ -2,13 +2,18 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from torch import Tensor
 
 from omnimask.errors import RecipeError, nearest_names
+from omnimask.importing.block_weights import BLOCK_BIAS, SHARED_BIAS
 
 Rules = tuple[tuple[str, str], ...]
+
+_HEADS = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16, 1408: 16, 1536: 24}
+_DINOV3_HEADS = {384: 6, 768: 12, 1024: 16, 1152: 18, 1280: 20, 1536: 24, 4096: 32}
 
 _HF_BLOCK = (
     (r"^(vit|videomae|dinov2|dinov2_with_registers)\.", ""),
@@ -28,7 +33,36 @@ _HF_BLOCK = (
     (r"\.intermediate\.dense\.", ".mlp.fc1."),
     (r"^(blocks\.\d+)\.output\.dense\.", r"\1.mlp.fc2."),
     (r"\.layer_scale([12])\.lambda1$", r".ls\1.gamma"),
+    (r"\.mlp\.up_proj\.", ".mlp.fc1."),
+    (r"\.mlp\.gate_proj\.", ".mlp.fc1_g."),
+    (r"\.mlp\.weights_in\.", ".mlp.w12."),  # the two in one, before transformers 5
+    (r"\.mlp\.(down_proj|weights_out)\.", ".mlp.fc2."),
     (r"^layernorm\.", "norm."),
+)
+# dinov2's SwiGLUFFNFused and dinov3's SwiGLUFFN; w12 is cut in two where it is taken.
+_SWIGLU = (
+    (r"\.mlp\.w1\.", ".mlp.fc1_g."),
+    (r"\.mlp\.w2\.", ".mlp.fc1."),
+    (r"\.mlp\.w3\.", ".mlp.fc2."),
+)
+_HF_BEIT = (
+    (r"^(beit|data2vec_vision)\.", ""),
+    (r"\.lambda_([12])$", r".ls\1.gamma"),
+    (
+        r"^(shared_position_bias|encoder\.relative_position_bias)\.relative_position_bias_table$",
+        SHARED_BIAS,
+    ),
+    (
+        r"(\.attention\.attention)?\.relative_position_bias\.relative_position_bias_table$",
+        f".{BLOCK_BIAS}",
+    ),
+    *_HF_BLOCK,
+)
+_HF_DINOV3 = (
+    (r"^model\.", ""),
+    (r"^layer\.(\d+)\.", r"layers.\1."),
+    (r"^embeddings\.patch_embeddings\.(weight|bias)$", r"patch_embed.proj.\1"),
+    *_HF_BLOCK,
 )
 _HF_DROPPED = r"^(decoder\.|encoder_to_decoder\.|pooler\.|classifier\.|mask_token$)"
 
@@ -37,13 +71,16 @@ _HF_DROPPED = r"^(decoder\.|encoder_to_decoder\.|pooler\.|classifier\.|mask_toke
 class KeyMap:
     """`rules` rename, in order; keys that `dropped` matches (decoders, heads) are left out.
 
-    `kind`: what a token is of. `norm_eps`: of the published model.
+    `kind`: what a token is of. `positions`: what the encoder has instead of a table of places.
+    `norm_eps` and `heads` (by width): of the published models.
     """
 
     kind: str = "image"
     rules: Rules = ()
     dropped: str = r"^(head\.|fc\.|mask_token$)"
+    positions: Literal["table", "rotary"] = "table"
     norm_eps: float = 1e-6
+    heads: Mapping[int, int] = field(default_factory=lambda: _HEADS)
 
 
 # Read off the code that made the checkpoints: module names, norm eps, biases, position tables.
@@ -66,8 +103,45 @@ KEY_MAPS: dict[str, KeyMap] = {
     # behind [CLS] and without a position, blocks.CHUNK.LAYER where block_chunks > 0; the published
     # files (hub/backbones.py) have block_chunks 0 and 37 x 37 places of 14 pixels.
     "dinov2": KeyMap(
-        rules=((r"^blocks\.\d+\.(\d+\.)", r"blocks.\1"),),
+        rules=((r"^blocks\.\d+\.(\d+\.)", r"blocks.\1"), *_SWIGLU),
         dropped=r"^(head\.|dino_head\.|ibot_head\.|mask_token$)",
+    ),
+    # facebookresearch/dinov3, dinov3/models/vision_transformer.py and layers/: no table, storage
+    # tokens behind [CLS], keys without bias, published with layernormbf16's eps 1e-5.
+    "dinov3": KeyMap(
+        rules=((r"^storage_tokens$", "register_tokens"), *_SWIGLU),
+        dropped=r"^(head\.|mask_token$|local_cls_norm\.)",
+        positions="rotary",
+        norm_eps=1e-5,
+        heads=_DINOV3_HEADS,
+    ),
+    "timm-dinov3": KeyMap(
+        rules=(
+            (r"^reg_token$", "register_tokens"),
+            (r"\.gamma_([12])$", r".ls\1.gamma"),
+            (r"\.mlp\.fc1_x\.", ".mlp.fc1."),
+        ),
+        positions="rotary",
+        norm_eps=1e-5,
+        heads=_DINOV3_HEADS,
+    ),
+    # microsoft/unilm, beit2/modeling_pretrain.py and modeling_finetune.py, as beit/;
+    # facebookresearch/data2vec_vision, beit/modeling_cyclical.py: eps 1e-6, q_bias and v_bias,
+    # gamma_1 and gamma_2, one bias of distances for all blocks or one in each.
+    "beit": KeyMap(
+        rules=(
+            (r"\.gamma_([12])$", r".ls\1.gamma"),
+            (r"^rel_pos_bias\.relative_position_bias_table$", SHARED_BIAS),
+            (r"\.attn\.relative_position_bias_table$", f".{BLOCK_BIAS}"),
+        ),
+        dropped=r"^(lm_head\.|cls_pt_\w+\.|head\.|mask_token$)|relative_position_index$",
+    ),
+    # Pang-Yatian/Point-MAE, models/Point_MAE.py: `block(x + pos)`, no qkv bias, torch's eps.
+    "pointmae": KeyMap(
+        kind="points",
+        rules=((r"^MAE_encoder\.", ""), (r"^blocks\.blocks\.", "blocks.")),
+        dropped=r"^(MAE_decoder|decoder_pos_embed|increase_dim)\.|^mask_token$",
+        norm_eps=1e-5,
     ),
     # transformers: the default eps of ViTConfig, ViTMAEConfig and VideoMAEConfig is 1e-12, that of
     # Dinov2Config 1e-6.
@@ -76,35 +150,27 @@ KEY_MAPS: dict[str, KeyMap] = {
     "transformers-video": KeyMap(
         kind="video", rules=_HF_BLOCK, dropped=_HF_DROPPED, norm_eps=1e-12
     ),
+    "transformers-beit": KeyMap(rules=_HF_BEIT, dropped=_HF_DROPPED, norm_eps=1e-12),
+    # DINOv3ViTConfig: eps 1e-5.
+    "transformers-dinov3": KeyMap(
+        rules=_HF_DINOV3,
+        dropped=_HF_DROPPED,
+        positions="rotary",
+        norm_eps=1e-5,
+        heads=_DINOV3_HEADS,
+    ),
 }
 
-# What a plain pre-norm ViT with places added once cannot compute, and the keys that show it.
+# What the encoder cannot compute, and the keys that show it.
 _REFUSED = (
-    # microsoft/unilm, beit2/modeling_pretrain.py and modeling_finetune.py: one rel_pos_bias for all
-    # blocks, or one in each; facebookresearch/data2vec_vision, beit/modeling_cyclical.py: same.
-    (
-        r"relative_position_(bias|index)",
-        "BEiT, BEiT v2 and data2vec-vision add a learned relative position bias to the attention "
-        "scores",
-    ),
-    # facebookresearch/dinov3, dinov3/models/vision_transformer.py: no table; rope_embed with
-    # base 100 on normalised coordinates, which `rotary_angles` has not; storage_tokens.
-    (r"rope_embed|rope\.|storage_tokens", "DINOv3 rotates by its own angles"),
-    # Pang-Yatian/Point-MAE, models/Point_MAE.py: `block(x + pos)`, and first_conv.1 and
-    # second_conv.1 are BatchNorm1d.
-    (
-        r"MAE_encoder",
-        "Point-MAE adds positions in front of every block, and its token embedding has batch norm "
-        "where PointGroups has layer norm",
-    ),
     # facebookresearch/fairseq, examples/data2vec/models: AltBlock of modalities/modules.py under
     # data2vec2.py's default layer_norm_first=False.
     (r"modality_encoders", "data2vec 2.0 norms after its branches, not before them"),
-    (r"mlp\.(w12|fc1_g|weights_in)\b", "its MLP is gated (SwiGLU of another width)"),
     (r"attn\.[qk]_norm", "it normalises queries and keys with layer norm, here it is RMS norm"),
-    # models_vit.py of MAE and AudioMAE, modeling_finetune.py of VideoMAE, timm's global_pool="avg".
+    # models_vit.py of MAE and AudioMAE, modeling_finetune.py of VideoMAE and BEiT, timm's
+    # global_pool="avg"; pooler.layernorm in transformers.
     (
-        r"^fc_norm\.",
+        r"^fc_norm\.|pooler\.layernorm\.",
         "its last norm stands behind a mean over the tokens, as in fine-tuned checkpoints",
     ),
 )
@@ -113,13 +179,11 @@ _REFUSED = (
 def guess_format(state: Mapping[str, Tensor]) -> str:
     """The format that these keys are of; RecipeError where none is."""
     refuse(state)
+    if any(key.startswith("MAE_encoder.") for key in state):
+        return "pointmae"
+    if any("embeddings.patch_embeddings" in key for key in state):
+        return _guess_transformers(state)
     patch = state.get("patch_embed.proj.weight")
-    if any("patch_embeddings.projection" in key for key in state):
-        kernels = [v for k, v in state.items() if k.endswith("patch_embeddings.projection.weight")]
-        if kernels[0].ndim == 5:
-            return "transformers-video"
-        dino = any(key.endswith("layer_scale1.lambda1") for key in state)
-        return "transformers-dinov2" if dino else "transformers"
     if "encoder.patch_embed.proj.weight" in state or (patch is not None and patch.ndim == 5):
         return "videomae"
     if patch is None:
@@ -127,12 +191,30 @@ def guess_format(state: Mapping[str, Tensor]) -> str:
             f"no known format has the keys {sorted(state)[:3]}; known are {', '.join(KEY_MAPS)}: "
             "name it with --format if it is one of them"
         )
+    if any("relative_position_bias_table" in key for key in state):
+        return "beit"
+    if "storage_tokens" in state or "rope_embed.periods" in state:
+        return "dinov3"
+    if "reg_token" in state and "pos_embed" not in state:
+        return "timm-dinov3"
     scaled = any(key.endswith(".ls1.gamma") for key in state)
     if "register_tokens" in state or ("mask_token" in state and scaled):
         return "dinov2"
     if patch.shape[1] == 1:
         return "audiomae"
     return "mae" if any(key.startswith("decoder_") for key in state) else "timm"
+
+
+def _guess_transformers(state: Mapping[str, Tensor]) -> str:
+    kernels = [v for k, v in state.items() if "patch_embeddings" in k and k.endswith("weight")]
+    if kernels[0].ndim == 5:
+        return "transformers-video"
+    if any("position_bias" in key for key in state):
+        return "transformers-beit"
+    if not any("position_embeddings" in key for key in state):
+        return "transformers-dinov3"
+    dino = any(key.endswith("layer_scale1.lambda1") for key in state)
+    return "transformers-dinov2" if dino else "transformers"
 
 
 def refuse(state: Mapping[str, Tensor]) -> None:
@@ -142,8 +224,8 @@ def refuse(state: Mapping[str, Tensor]) -> None:
         if found is not None:
             raise RecipeError(
                 f"this checkpoint cannot be imported exactly: {reason} (key {found!r}), which the "
-                "encoder of omnimask does not have; take an MAE, VideoMAE, AudioMAE, DINOv2 or "
-                "plain ViT checkpoint"
+                "encoder of omnimask does not have; take a checkpoint of pretraining in one of the "
+                f"formats {', '.join(KEY_MAPS)}"
             )
 
 

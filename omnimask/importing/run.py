@@ -4,9 +4,10 @@ from pathlib import Path
 
 from torch import nn
 
-from omnimask.importing.convert import Known, convert
+from omnimask.importing.convert import convert
 from omnimask.importing.key_maps import KEY_MAPS, guess_format, renamed
 from omnimask.importing.sources import read_source
+from omnimask.importing.tokenizers import Known
 from omnimask.packages import check_our_packages
 from omnimask.pretrained import PretrainedEncoder
 
@@ -30,12 +31,14 @@ def import_encoder(
     """
     check_our_packages()
     found = read_source(source)
-    format = format or guess_format(found.state)
+    format = format or found.format or guess_format(found.state)
     state = renamed(found.state, format)
     key_map = KEY_MAPS[format]
     known = Known(
         kind=key_map.kind,
         norm_eps=key_map.norm_eps if found.norm_eps is None else found.norm_eps,
+        positions=key_map.positions,
+        heads=key_map.heads,
         num_heads=num_heads or found.num_heads,
         size=size,
         mean=mean or found.mean,

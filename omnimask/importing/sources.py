@@ -16,10 +16,14 @@ _WRAPPERS = ("base_model", "model", "module", "state_dict", "teacher")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """Weights under the source's own names; what only an object in memory tells, else None."""
+    """Weights under the source's own names; what only an object in memory tells, else None.
+
+    `format`: that of its keys, where they do not tell.
+    """
 
     name: str
     state: Mapping[str, Tensor]
+    format: str | None = None
     num_heads: int | None = None
     norm_eps: float | None = None
     mean: tuple[float, ...] | None = None
@@ -80,17 +84,15 @@ def _not_a_checkpoint(path: Path, why: str) -> str:
 
 
 def _of_timm(model: nn.Module) -> Source:
-    from timm.models.vision_transformer import Block, VisionTransformer
-
     untyped: Any = model  # what its blocks hold is not annotated
-    if not isinstance(model, VisionTransformer) or type(untyped.blocks[0]) is not Block:
-        raise RecipeError(f"expected timm's plain VisionTransformer, got {type(model).__name__}")
-    block = untyped.blocks[0]
-    _check_gelu(block.mlp.act)
+    block, format = untyped.blocks[0], _timm_format(untyped)
+    if not hasattr(block.mlp, "fc1_g"):  # a gated MLP has SiLU
+        _check_gelu(block.mlp.act)
     config = vars(model).get("pretrained_cfg") or {}
     return Source(
         name=str(config.get("architecture") or "timm_vit"),
         state=model.state_dict(),
+        format=format,
         num_heads=int(block.attn.num_heads),
         norm_eps=float(block.norm1.eps),
         mean=tuple(config["mean"]) if "mean" in config else None,
@@ -98,10 +100,36 @@ def _of_timm(model: nn.Module) -> Source:
     )
 
 
+def _timm_format(model: Any) -> str:
+    from timm.layers.pos_embed_sincos import RotaryEmbeddingDinoV3
+    from timm.models.beit import Beit
+    from timm.models.eva import Eva
+    from timm.models.vision_transformer import Block, VisionTransformer
+
+    first: object = model.blocks[0]
+    if isinstance(model, VisionTransformer) and type(first) is Block:
+        return "timm"
+    if isinstance(model, Beit):
+        return "beit"
+    if isinstance(model, Eva) and isinstance(model.rope, RotaryEmbeddingDinoV3):
+        return "timm-dinov3"
+    raise RecipeError(
+        "expected a plain VisionTransformer, a Beit or a DINOv3 of timm, got "
+        f"{type(model).__name__}"
+    )
+
+
 def _of_transformers(model: nn.Module) -> Source:
     config = vars(model)["config"]
-    if config.hidden_act != "gelu":
-        raise RecipeError(f"only exact GELU is supported, got hidden_act={config.hidden_act!r}")
+    # With a gate, DINOv3 takes this activation; DINOv2 has SiLU there, whatever it says.
+    expected = "silu" if vars(config).get("use_gated_mlp") else "gelu"
+    if config.hidden_act != expected:
+        raise RecipeError(
+            f"only hidden_act={expected!r} is supported with this MLP, got {config.hidden_act!r}"
+        )
+    theta = vars(config).get("rope_theta", 100.0)
+    if theta != 100.0:
+        raise RecipeError(f"only DINOv3's rope_theta=100 is supported, got {theta}")
     return Source(
         name=str(config.model_type),
         state=model.state_dict(),

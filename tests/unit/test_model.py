@@ -22,6 +22,10 @@ ENCODERS = {
     "additive": Encoder(width=16, depth=2, num_heads=2),
     "rotary": Encoder(width=16, depth=2, num_heads=2, positions="rotary", class_token=False),
     "registers": Encoder(width=16, depth=2, num_heads=2, positions="both", num_registers=3),
+    "relative": Encoder(width=16, depth=2, num_heads=2, positions="none", relative_bias=True),
+    "every block": Encoder(
+        width=16, depth=2, num_heads=2, places_every_block=True, class_token=False
+    ),
 }
 DECODERS = {
     "self": ("drop", SelfAttentionDecoder(width=8, depth=1, num_heads=2)),

@@ -5,7 +5,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from omnimask.positions import CoordinateMLP, LearnedPosition, SinCosPosition, rotary_angles
+from omnimask.positions import (
+    CoordinateMLP,
+    LearnedPosition,
+    Rotary,
+    SinCosPosition,
+    rotary_angles,
+)
 
 
 def grid_coords(*sizes: int) -> Tensor:
@@ -100,13 +106,23 @@ def test_rotary_angles_by_hand():
         torch.tensor([[7.0, 0.0], [0.0, 3.0]]),
         (14.0, 6.0),
         head_dim=12,
-        min_period=0.5,
-        max_period=8.0,
+        style=Rotary(min_period=0.5, max_period=8.0),
     )
     # Three frequencies per axis, periods 0.5, 2 and 8; both places are one unit from zero.
     turn = [2 * math.pi / period for period in (0.5, 2.0, 8.0)]
     expected = torch.tensor([[*turn, 0, 0, 0], [0, 0, 0, *turn]])
     assert torch.allclose(angles, expected, atol=1e-5)
+
+
+def test_rotary_angles_counted_from_the_middle_of_a_grid():
+    style = Rotary(min_period=1.0, max_period=4.0, open_end=True, centred=True)
+    places = torch.arange(4.0)[:, None]
+    angles = rotary_angles(places, (4.0,), head_dim=4, style=style, on_grid=True)
+    # The middles of four cells between -1 and 1; periods 1 and 2, without the last.
+    middles = torch.tensor([-0.75, -0.25, 0.25, 0.75])
+    assert torch.allclose(angles, 2 * math.pi * middles[:, None] / torch.tensor([1.0, 2.0]))
+    free = rotary_angles(places, (4.0,), head_dim=4, style=style)
+    assert (free[0] == 0).all()
 
 
 def test_pairs_left_over_are_not_rotated():
