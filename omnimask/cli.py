@@ -68,7 +68,7 @@ def load_recipe_of(reference: str, *kinds: type[R]) -> R:
         raise RecipeError(
             f"{reference} returned a {type(recipe).__name__}, not a "
             f"{' or '.join(kind.__name__ for kind in kinds)}; `omnimask pretrain` takes a Recipe, "
-            "`omnimask finetune` a FinetuneRecipe or a Segmentation"
+            "`omnimask finetune` a FinetuneRecipe"
         )
     return recipe
 
@@ -92,9 +92,15 @@ def _call(function: types.FunctionType, argument: str, reference: str) -> object
 
 
 def _pretrain(arguments: argparse.Namespace) -> None:
-    from omnimask.recipe import override
+    from dataclasses import replace
 
-    recipe = override(load_named_recipe(arguments.recipe), arguments.set)
+    from omnimask.recipe import override
+    from omnimask.start import read_starts
+
+    recipe = load_named_recipe(arguments.recipe)
+    if arguments.start:
+        recipe = replace(recipe, start=read_starts(arguments.start))
+    recipe = override(recipe, arguments.set)
     if arguments.dry_run:
         from omnimask.dry_run import describe
 
@@ -135,6 +141,14 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="PATH=VALUE",
         help="change a field, such as --set optim.lr=1e-4; may be repeated",
+    )
+    pretrain.add_argument(
+        "--start",
+        action="append",
+        default=[],
+        metavar="[NAMES=]FOLDER",
+        help="begin with the weights of a run, checkpoint or encoder; image=FOLDER takes only that "
+        "tokenizer; blocks come from the first; may be repeated",
     )
     pretrain.add_argument(
         "--dry-run",

@@ -1,5 +1,6 @@
 """Where the weights of a new run come from when they are not random."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,3 +37,24 @@ class Start:
                 f"start: nothing is taken from {self.encoder}: blocks is False and modalities is "
                 "(); write blocks=True, name modalities, or leave this start out"
             )
+
+
+def read_starts(texts: Sequence[str]) -> tuple[Start, ...]:
+    """Starts as a command line says them: "FOLDER", or "image,audio=FOLDER" for their tokenizers.
+
+    The blocks come from the first. RecipeError for a folder or a name that is empty.
+    """
+    return tuple(_read(text, blocks=number == 0) for number, text in enumerate(texts))
+
+
+def _read(text: str, *, blocks: bool) -> Start:
+    names, said, folder = text.partition("=")
+    if not said or "/" in names:  # a folder may have "=" in its name
+        return Start(encoder=text, blocks=blocks)
+    modalities = tuple(name.strip() for name in names.split(","))
+    if not all(modalities):
+        raise RecipeError(
+            f"--start takes FOLDER or NAMES=FOLDER, got {text!r}; write for example "
+            f"--start image,audio={folder or 'runs/vit'}"
+        )
+    return Start(encoder=folder, modalities=modalities, blocks=blocks)

@@ -93,18 +93,18 @@ def _painted(sheet: "Sheet") -> "Image":
     return paint(replace(sheet, title="", sections=sections), width=WIDTH)
 
 
-def small_png(image: "Image") -> bytes:
-    """At most 60 kB: as many colours of a palette as that allows, then fewer pixels."""
+def small_png(image: "Image", most_bytes: int = MOST_BYTES) -> bytes:
+    """At most `most_bytes`: as many colours of a palette as that allows, then fewer pixels."""
     for shrink in (1.0, 0.85, 0.7, 0.5):
         size = (round(image.width * shrink), round(image.height * shrink))
         for colors in (256, 128, 64, 32):
             file = io.BytesIO()
             smaller = image if shrink == 1.0 else image.resize(size)
             smaller.quantize(colors).save(file, format="PNG", optimize=True)
-            if file.tell() <= MOST_BYTES:
+            if file.tell() <= most_bytes:
                 return file.getvalue()
     raise RecipeError(
-        f"a picture of {image.width} x {image.height} pixels takes more than {MOST_BYTES} bytes "
+        f"a picture of {image.width} x {image.height} pixels takes more than {most_bytes} bytes "
         "however few its colours; draw fewer samples"
     )
 

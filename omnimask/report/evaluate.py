@@ -16,6 +16,7 @@ from omnimask.model import Masked, MaskedModel, build_model
 from omnimask.objective import Objective, counted_truths, evaluate_objective
 from omnimask.recipe import Recipe
 from omnimask.report.baselines import fit_constant
+from omnimask.report.map import HeldOutVectors
 from omnimask.report.samples import Batch, Unreadable, choose_samples, read_batches, spread
 from omnimask.rng import permutation
 from omnimask.targets import Target, Truth
@@ -62,6 +63,7 @@ class StreamFeatures:
 class Evaluated:
     losses: tuple[HeldOutLoss, ...]
     features: StreamFeatures | None  # None where no sample has a label
+    vectors: HeldOutVectors | None  # None where no held-out sample could be read
 
 
 def untrained_backbones(recipe: Recipe) -> list[Backbone]:
@@ -93,15 +95,14 @@ def evaluate_stream(
     for batch, view in _views(model, train, train_ids, unreadable):
         truths.add(view)
         if spaces is not None:
-            train_features.add(spaces.of(view), batch.labels)
+            train_features.add(spaces.of(view), batch)
     constants = truths.constants()
 
     losses = _Losses(model, held_out, constants)
     held_out_features = _Collected()
     for batch, view in _views(model, held_out, held_out_ids, unreadable):
         losses.add(view)
-        if spaces is not None:
-            held_out_features.add(spaces.of(view), batch.labels)
+        held_out_features.add(_spaces_of(model, spaces, view), batch)
     features = None
     if spaces is not None and train_features.labels and held_out_features.labels:
         pairs = list(zip(train_features.spaces(), held_out_features.spaces(), strict=True))
@@ -112,7 +113,25 @@ def evaluate_stream(
             raw=pairs[-1],
             num_raw=spaces.num_raw,
         )
-    return Evaluated(losses=losses.result(), features=features)
+    vectors = _vectors(held_out_features, held_out)
+    return Evaluated(losses=losses.result(), features=features, vectors=vectors)
+
+
+def _vectors(found: "_Collected", reader: StreamReader) -> HeldOutVectors | None:
+    if not found.names:
+        return None
+    trained = found.spaces()[0]
+    return HeldOutVectors(
+        kind=" + ".join(reader.modalities),
+        names=tuple(found.names),
+        labels=trained.labels,
+        values=trained.values.astype(np.float32),
+    )
+
+
+def _spaces_of(model: MaskedModel, spaces: "_Spaces | None", view: GroupView) -> list[np.ndarray]:
+    """The trained encoder's features first; the other spaces only where a probe compares them."""
+    return spaces.of(view) if spaces else [mean_features(model.backbone, view).cpu().numpy()]
 
 
 def _views(
@@ -159,10 +178,12 @@ class _Collected:
     def __init__(self) -> None:
         self.parts: list[list[np.ndarray]] = []
         self.labels: list[Label] = []
+        self.names: list[str] = []
 
-    def add(self, spaces: list[np.ndarray], labels: Sequence[Label]) -> None:
+    def add(self, spaces: list[np.ndarray], batch: Batch) -> None:
         self.parts.append(spaces)
-        self.labels.extend(labels)
+        self.labels.extend(batch.labels)
+        self.names.extend(batch.group.names)
 
     def spaces(self) -> list[Features]:
         joined = [np.concatenate(parts) for parts in zip(*self.parts, strict=True)]

@@ -7,6 +7,7 @@ from omnimask.recipe import Recipe
 from omnimask.records import to_json
 from omnimask.report.curves import loss_curves, run_curves
 from omnimask.report.html import Html, element, folded, joined, paragraphs, picture, styled, table
+from omnimask.report.map import HeldOutMap
 from omnimask.report.pictures import Gallery, Picture
 from omnimask.report.results import Results
 from omnimask.report.style import CSS
@@ -31,8 +32,8 @@ document.addEventListener("toggle", (event) => {
 """
 
 
-def report_page(results: Results, galleries: Sequence[Gallery]) -> str:
-    """The whole page, with plotly.js inside only if a picture needs it."""
+def report_page(results: Results, galleries: Sequence[Gallery], drawn_map: HeldOutMap) -> str:
+    """The whole page, with plotly.js inside only if something needs it."""
     pictures = [p for gallery in galleries for p in gallery.pictures]
     title = f"{results.recipe.name}: report"
     head = element(
@@ -44,13 +45,14 @@ def report_page(results: Results, galleries: Sequence[Gallery]) -> str:
         ),
         element("title", title),
         element("style", Html(CSS)),
-        _plotly() if any(p.needs_plotly for p in pictures) else Html(""),
+        _plotly() if drawn_map.needs_plotly or any(p.needs_plotly for p in pictures) else Html(""),
     )
     body = element(
         "main",
         _header(results),
         _section("Results on held-out files", "results", *_results(results)),
         _section("Reconstructions", "reconstructions", *_galleries(results.recipe, galleries)),
+        _section("Map of held-out samples", "map", drawn_map.html),
         _section("Training", "training", *_training(results)),
         _section("Run", "run", *_run(results)),
     )
@@ -82,6 +84,7 @@ def _header(results: Results) -> Html:
     links = {
         "results": "Results",
         "reconstructions": "Reconstructions",
+        "map": "Map",
         "training": "Training",
         "run": "Run",
     }

@@ -14,6 +14,7 @@ from omnimask.model import MaskedModel, build_model
 from omnimask.recipe import Recipe
 from omnimask.report.evaluate import Evaluated, evaluate_stream, untrained_backbones
 from omnimask.report.history import drop_repeated, read_lines, trained_seconds
+from omnimask.report.map import HeldOutMap, held_out_map
 from omnimask.report.overview import overview_picture
 from omnimask.report.page import report_page
 from omnimask.report.pictures import Gallery, draw_group
@@ -62,15 +63,16 @@ def write_report(run: Path) -> Path:
         versions=checkpoint.state["versions"],
         hardware=hardware(),
     )
-    return _write(run / "report", results, galleries)
+    vectors = [part.vectors for part in evaluated.values() if part.vectors is not None]
+    return _write(run / "report", results, galleries, held_out_map(vectors))
 
 
-def _write(folder: Path, results: Results, galleries: list[Gallery]) -> Path:
+def _write(folder: Path, results: Results, galleries: list[Gallery], drawn_map: HeldOutMap) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "results.json", results.to_json())
     (folder / "reconstructions.png").write_bytes(overview_picture(galleries))
     page = folder / "index.html"
-    page.write_text(report_page(results, galleries), encoding="utf-8")
+    page.write_text(report_page(results, galleries, drawn_map), encoding="utf-8")
     return page
 
 

@@ -24,9 +24,11 @@ def add_search_commands(commands: "argparse._SubParsersAction[argparse.ArgumentP
         "--modality", action="append", default=[], metavar="NAME or .SUFFIX=NAME", help="as embed"
     )
     search.set_defaults(run_command=_search)
-    drawn = commands.add_parser("map", help="a file of vectors as a map in the browser")
+    drawn = commands.add_parser("map", help="a file of vectors as a map")
     drawn.add_argument("features", type=Path, help="Parquet file of `omnimask embed`")
-    drawn.add_argument("--out", type=Path, required=True, help="HTML file")
+    drawn.add_argument(
+        "--out", type=Path, required=True, help="page (.html) or picture (.png, .svg)"
+    )
     drawn.add_argument("--raw", action="store_true", help="do not whiten first")
     drawn.add_argument("--most", type=int, default=5000, help="points; more are thinned out evenly")
     drawn.add_argument("--seed", type=int, default=0)

@@ -12,7 +12,7 @@ from omnimask.embedding.embed import open_embedder
 from omnimask.embedding.listing import NotEmbedded
 from omnimask.embedding.vectors import Embedder, Embedding, EmbedOptions, Key, row_of
 from omnimask.errors import DataError, RecipeError
-from omnimask.knn_probe import Features, whiten
+from omnimask.report.scatter import whitened
 from omnimask.searching.features import VectorTable, name_of
 
 
@@ -94,15 +94,6 @@ def _hits(table: VectorTable, query: Sought, options: SearchOptions) -> list[Hit
         )
         for place, distance in zip(places[found[0]].tolist(), distances[0], strict=True)
     ]
-
-
-def whitened(
-    known: Float32[np.ndarray, "n d"], vectors: Float32[np.ndarray, "m d"]
-) -> Float32[np.ndarray, "m w"]:
-    """`vectors` turned and scaled as `known` ones become uncorrelated, of deviation 1."""
-    train = Features(values=known, labels=(None,) * len(known))
-    _, turned = whiten(train, Features(values=vectors, labels=(None,) * len(vectors)))
-    return turned.values
 
 
 class Seeker:

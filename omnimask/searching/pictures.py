@@ -1,6 +1,9 @@
 """Queries and their neighbours as a sheet of pictures."""
 
+import os
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from omnimask.draw.grid import Line, Section
 from omnimask.draw.panels import Pixels, original
@@ -17,15 +20,20 @@ _HEIGHT = 150
 def search_sheet(
     embedder: Embedder, queries: Sequence[Sought], found: Sequence[Sequence[Hit]]
 ) -> Sheet:
-    """One section per query; the files are read again. DataError for one that is gone since."""
+    """One section per query, paths from the last folder that all shown files have in common.
+
+    The files are read again; DataError for one that is gone since.
+    """
+    paths = [part.key.path for part in (*queries, *(hit for hits in found for hit in hits))]
+    folder = Path(os.path.commonpath([Path(path).parent for path in paths])).parent
     sections = []
     for query, hits in zip(queries, found, strict=True):
         shown = [query, *hits]
         pictures = tuple(_picture(embedder, part.modality, part.key) for part in shown)
-        words = [f"{i}. {_words(hit)}" for i, hit in enumerate(hits, 1)]
+        words = [f"{i}. {_words(hit, folder)}" for i, hit in enumerate(hits, 1)]
         sections.append(
             Section(
-                heading=f"{name_of(query.key)} ({query.modality})",
+                heading=f"{_short(query.key, folder)} ({query.modality})",
                 details=tuple(words),
                 roles=("query", *(f"{hit.similarity:.3f}" for hit in hits)),
                 lines=(Line(label="", samples=(pictures,)),),
@@ -35,9 +43,13 @@ def search_sheet(
     return Sheet(title="Nearest neighbours", sections=tuple(sections))
 
 
-def _words(hit: Hit) -> str:
+def _short(key: Key, folder: Path) -> str:
+    return name_of(replace(key, path=os.path.relpath(key.path, folder)))
+
+
+def _words(hit: Hit, folder: Path) -> str:
     label = f", {hit.label}" if hit.label else ""
-    return f"{name_of(hit.key)} ({hit.modality}{label}) {hit.similarity:.3f}"
+    return f"{_short(hit.key, folder)} ({hit.modality}{label}) {hit.similarity:.3f}"
 
 
 def _picture(embedder: Embedder, modality: str, key: Key) -> Pixels:

@@ -146,6 +146,22 @@ def test_the_overview_picture_is_a_png(made):
     assert data.startswith(b"\x89PNG")
 
 
+def test_a_small_run_says_why_it_has_no_map(made):
+    page, _, _ = made
+    assert "No map: it takes 50 held-out samples or more, this run has 36." in page
+
+
+def test_a_larger_run_has_a_map_of_streams_with_and_without_labels(tmp_path: Path):
+    silent, held = NoLabels(), NoLabels(path="held_out", num_samples=30)
+    recipe = with_streams(toy_recipe(), 0, files={"toy": silent}, held_out={"toy": held})
+    page, _ = report_of(recipe, tmp_path / "run")
+    shown = page.split('id="map"', 1)[1]
+    assert shown.count("Plotly.newPlot") == 2
+    assert "54 held-out samples" in shown
+    for kind in ("toy", "other", "toy + other"):
+        assert f'"name": "{kind}"' in shown
+
+
 def test_a_second_report_has_the_same_numbers(made, monkeypatch: pytest.MonkeyPatch):
     _, results, run = made
     again = json.loads((write_report(run).parent / "results.json").read_text())

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from omnimask.embedding.vectors import Key
 from omnimask.encoder_file import save_encoder
 from omnimask.errors import DataError, RecipeError
 from omnimask.searching.features import VectorTable
-from omnimask.searching.map import MapOptions, map_page, map_places, write_map
+from omnimask.searching.map import MapOptions, map_page, map_places, points_of, write_map
 from omnimask.searching.neighbours import SearchOptions, Seeker, nearest
 from tests.unit.test_embedding import image, tiny
 
@@ -164,4 +165,25 @@ def test_a_map_is_the_same_with_the_same_seed_and_keeps_neighbours_near() -> Non
     distance = np.linalg.norm(first[:, None] - first[None], axis=2) + 1e9 * np.eye(40)
     same = (distance.argmin(axis=1) < 20) == (np.arange(40) < 20)
     assert same.mean() > 0.9
-    assert "20 of 40" in map_page(table, places[:20], first[:20], options)
+    half = points_of(table, places[:20], first[:20])
+    assert "20 of 40" in map_page(table, half, options)
+
+
+def test_numbers_of_rows_are_no_classes_but_folders_named_by_numbers_are() -> None:
+    table = vectors(4)
+    table = replace(
+        table,
+        keys=(*table.keys[:2], *(Key(path="/data/t.csv", row=i) for i in range(2))),
+        labels=("7", None, "7.5", "seven"),
+    )
+    shown = points_of(table, range(4), table.vectors[:, :2])
+    assert shown.labels == ("7", None, None, "seven")
+    assert shown.names[2] == "/data/t.csv#row 0"
+
+
+def test_a_map_is_a_picture_where_the_name_says_so(tmp_path: Path) -> None:
+    with Image.open(write_map(vectors(30), tmp_path / "map.png")) as picture:
+        colors = {color for _, color in picture.convert("RGB").getcolors(1 << 20) or ()}
+    assert len(colors) > 20
+    with pytest.raises(RecipeError, match=r"write map\.html"):
+        write_map(vectors(30), tmp_path / "map.txt")
