@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from omnimask.code_usage import count_codes, measure_usage
 from omnimask.collective import cat_over_ranks, num_ranks, sum_over_ranks
+from omnimask.kmeans import draw_starts, spherical_kmeans, sum_members, token_places
+from omnimask.rng import Rng
 
 _DEAD_BELOW = 0.1  # of the mean usage; a code without tokens gets there in 230 steps of decay 0.99
 
@@ -16,22 +18,38 @@ class Codebook(nn.Module):
 
     VQ-KD of BEiT v2, https://arxiv.org/abs/2208.06366, section 2.2.1, after the official code: a
     code moves towards the direction of its tokens' mean by 1 - `decay` and is scaled back to length
-    one; one without tokens stays. The official code starts from k-means on the first batch and
-    leaves unused codes alone; here a code whose average usage is below a tenth of the mean is
-    replaced by the token that is served worst in this step, the next by the second worst, which is
-    also how the first batches make the codebook. Codes change only while training with gradients,
-    and all processes count as one batch.
+    one; one without tokens stays. With `kmeans_init` spherical k-means on the first batch makes the
+    codebook, from tokens drawn without replacement; the choice depends on their places in the batch
+    alone.
+
+    The official code leaves unused codes alone; here a code whose average usage is below a tenth of
+    the mean is replaced by the token that is served worst in this step, the next by the second
+    worst. That is also how the first batches make the codebook without k-means, or where the first
+    one has fewer tokens than there are codes; the official code then draws tokens several times.
+    Codes change only while training with gradients, and all processes count as one batch; in the
+    official k-means each looks at its own tokens.
     """
 
     codes: Float[Tensor, "k c"]
     usage: Float[Tensor, " k"]
 
-    def __init__(self, *, num_codes: int = 8192, dim: int = 32, decay: float = 0.99) -> None:
+    def __init__(
+        self,
+        *,
+        num_codes: int = 8192,
+        dim: int = 32,
+        decay: float = 0.99,
+        kmeans_init: bool = True,
+    ) -> None:
         super().__init__()
         self.num_codes, self.decay = num_codes, decay
         self.register_buffer("codes", F.normalize(torch.randn(num_codes, dim), dim=-1))
         self.register_buffer("usage", torch.zeros(num_codes))
         self._last_counts: Tensor | None = None
+        # Known on the host, since asking the buffers in a step would wait for the device.
+        self.kmeans_init = kmeans_init
+        self._started = False
+        self.register_load_state_dict_post_hook(_recall_start)
 
     def forward(
         self, z: Float[Tensor, "t c"]
@@ -41,11 +59,14 @@ class Codebook(nn.Module):
         """
         with torch.autocast(z.device.type, enabled=False):
             z = F.normalize(z.float(), dim=-1)
+            learning = self.training and torch.is_grad_enabled()
+            if learning and self.kmeans_init and not self._started:
+                self._start(z.detach())
             ids, similarity = self.nearest(z.detach())
             chosen = self.codes.index_select(0, ids)
             commitment = (z - chosen).square().mean(dim=-1).sum()
             quantised = z + (chosen - z).detach()
-            if self.training and torch.is_grad_enabled():
+            if learning:
                 self._update(z.detach(), ids, similarity)
         return quantised, ids, commitment
 
@@ -66,6 +87,19 @@ class Codebook(nn.Module):
         return {**measure_usage(self._last_counts), "average_perplexity": average}
 
     @torch.no_grad()
+    def _start(self, z: Float[Tensor, "t c"]) -> None:
+        self._started = True
+        finite = z.isfinite().all(dim=-1)
+        rng = Rng(keys=token_places(len(z), z.device)).child("codebook")
+        starts, enough = draw_starts(z, rng, ok=finite, num_centers=self.num_codes)
+        codes, counts = spherical_kmeans(z, starts, ok=finite)
+        self.codes.copy_(torch.where(enough, codes, self.codes))
+        # Alike, so that a code of few tokens has time to find more; one without is dead at once.
+        # It weighs as one step: with more, codes that the tokens soon leave would live on unused.
+        usage = torch.where(counts > 0, (1.0 - self.decay) * counts.mean(), 0.0)
+        self.usage.copy_(torch.where(enough, usage, self.usage))
+
+    @torch.no_grad()
     def _update(
         self, z: Float[Tensor, "t c"], ids: Int64[Tensor, " t"], similarity: Float[Tensor, " t"]
     ) -> None:
@@ -73,9 +107,7 @@ class Codebook(nn.Module):
         finite = z.isfinite().all(dim=-1)
         z = torch.where(finite[:, None], z, 0.0)
         counts = count_codes(ids, finite.float(), num_codes=self.num_codes)
-        # As a product, since index_add of fractions is not deterministic on a GPU.
-        members = ids == torch.arange(self.num_codes, device=ids.device)[:, None]
-        sums = sum_over_ranks(members.to(z.dtype) @ z)
+        sums = sum_over_ranks(sum_members(z, ids, num_centers=self.num_codes))
         counts = sum_over_ranks(counts)
         means = torch.where(counts[:, None] > 0, F.normalize(sums, dim=-1), self.codes)
         # A code that never had a token is random: its first tokens replace it.
@@ -110,3 +142,8 @@ class Codebook(nn.Module):
             order = similarity.argsort(stable=True)[: self.num_codes]
             z, similarity = z[order], similarity[order]
         return z, similarity.isfinite()
+
+
+def _recall_start(book: Codebook, _: object) -> None:
+    """Codes that were loaded have been started if any was ever used."""
+    book._started = bool(book.usage.any())

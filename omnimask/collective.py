@@ -14,6 +14,11 @@ def num_ranks() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def own_rank() -> int:
+    """The number of this process among those that train together, from 0."""
+    return dist.get_rank() if num_ranks() > 1 else 0
+
+
 def sum_over_ranks(x: Tensor) -> Tensor:
     """The sum of every process's `x`, which must be of one shape; `x` itself is overwritten."""
     if num_ranks() > 1:

@@ -11,7 +11,7 @@ from torch import Tensor
 from omnimask.modality import Modality
 from omnimask.packing import Lengths, unpack
 from omnimask.positions import interpolate_rows
-from omnimask.tokens import Layout, Span
+from omnimask.tokens import Layout
 from omnimask.trained_axis import axes_of
 
 # Entries before those of the grids: pairs without a distance (of two modalities, or of one without
@@ -44,23 +44,25 @@ class RelativePlaces:
     def of(self, layout: Layout) -> Int64[Tensor, "b n 2"]:
         """Of every token, the entry of a pair with itself (0 without a grid) and its cell's number,
         counted so that the difference of two numbers says how far their cells stand apart."""
-        return torch.cat([self._of_span(span) for span in layout.spans], dim=1)
+        parts = [self.of_coords(span.modality, span.coords) for span in layout.spans]
+        return torch.cat(parts, dim=1)
 
     def part(self, table: Float[Tensor, "e heads"], modality: str) -> Float[Tensor, "f heads"]:
         """The entries of one modality with a grid, a view of the table."""
         start = self.starts[modality]
         return table[start : start + math.prod(distances(self.sizes[modality]))]
 
-    def _of_span(self, span: Span) -> Int64[Tensor, "b n 2"]:
-        cell = torch.zeros_like(span.coords[:, :, 0], dtype=torch.int64)
+    def of_coords(self, modality: str, coords: Float[Tensor, "b n c"]) -> Int64[Tensor, "b n 2"]:
+        """The same of tokens of one modality."""
+        cell = torch.zeros_like(coords[:, :, 0], dtype=torch.int64)
         itself = 0
-        if span.modality in self.sizes:
-            sizes = self.sizes[span.modality]
+        if modality in self.sizes:
+            sizes = self.sizes[modality]
             for axis, size in enumerate(sizes):
-                place = span.coords[:, :, axis].round().long().clamp(0, size - 1)
+                place = coords[:, :, axis].round().long().clamp(0, size - 1)
                 cell = cell * (2 * size - 1) + place
                 itself = itself * (2 * size - 1) + size - 1
-            itself += self.starts[span.modality]
+            itself += self.starts[modality]
         return torch.stack([torch.full_like(cell, itself), cell], dim=2)
 
 
@@ -76,7 +78,12 @@ def of_prefix(count: int, device: torch.device) -> Int64[Tensor, "p 2"]:
 
 def pair_entries(places: Int64[Tensor, "t 2"], lengths: Lengths) -> Int64[Tensor, "r n n"]:
     """The entry for each pair (query, key) within the rows of one group, padded to the longest."""
-    itself, cell = unpack(places, lengths).unbind(2)
+    return padded_entries(unpack(places, lengths))
+
+
+def padded_entries(places: Int64[Tensor, "r n 2"]) -> Int64[Tensor, "r n n"]:
+    """The entry for each pair (query, key) within rows of one length."""
+    itself, cell = places.unbind(2)
     query, key = itself[:, :, None], itself[:, None, :]
     entry = query + cell[:, :, None] - cell[:, None, :]
     entry = torch.where((query == key) & (query > 0), entry, APART)

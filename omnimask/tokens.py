@@ -38,7 +38,8 @@ def dense_tokens(values: Tensor, coords: Tensor, *, grid: Grid | None = None) ->
     """
     num_samples, num_tokens, _ = values.shape
     everywhere = torch.ones(num_samples, num_tokens, dtype=torch.bool, device=values.device)
-    counts = (num_tokens,) * num_samples
+    # A traced graph may have any number of samples, which no tuple on the host can say.
+    counts = () if torch.compiler.is_exporting() else (num_tokens,) * num_samples
     return Tokens(
         values=values,
         coords=coords.expand(num_samples, num_tokens, coords.shape[-1]),

@@ -39,19 +39,19 @@ class MelScale:
         return (num_frames - 1) * self.hop + self.frame
 
 
-def log_mel(waveform: Float[Tensor, " n"], scale: MelScale) -> Float[Tensor, "t m"]:
+def log_mel(waveform: Float[Tensor, "*b n"], scale: MelScale) -> Float[Tensor, "*b t m"]:
     """Natural logarithm of mel energies, of a waveform in [-1, 1].
 
     Per frame: minus its mean, pre-emphasis 0.97, symmetric Hann window, power spectrum, triangular
     filters on the HTK mel scale, floor at 1.2e-7 (log -15.9, digital silence).
     """
-    frames = waveform.unfold(0, scale.frame, scale.hop)
-    frames = frames - frames.mean(dim=1, keepdim=True)
+    frames = waveform.unfold(-1, scale.frame, scale.hop)
+    frames = frames - frames.mean(dim=-1, keepdim=True)
     # The sample before a frame's first is taken to equal it, as Kaldi does.
-    previous = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)
+    previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
     frames = (frames - PREEMPHASIS * previous) * hann_window(scale.frame)
-    spectrum = torch.fft.rfft(frames, n=scale.num_fft)
-    power = spectrum.real.square() + spectrum.imag.square()
+    spectrum = torch.view_as_real(torch.fft.rfft(frames, n=scale.num_fft))
+    power = spectrum.square().sum(dim=-1)
     return (power @ mel_filters(scale)).clamp_min(LOWEST_ENERGY).log()
 
 

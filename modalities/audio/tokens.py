@@ -191,7 +191,7 @@ class AudioSpectrogram:
         )
         return Tokens(
             values=values.masked_fill(~valid[:, :, None], 0.0),
-            coords=coords.float().expand(len(logmel), -1, -1),
+            coords=coords.float().expand(logmel.shape[0], -1, -1),
             valid=valid,
             scorable=valid,
             num_valid=counts,

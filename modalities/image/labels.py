@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from omnimask.errors import RecipeError
+from omnimask.finetuning.places import GridPlaces
 from omnimask.modality import Drawing, Modality, Sample, Source
 from omnimask.pixels import grid_coords, patchify, unpatchify
 from omnimask.positions import LearnedPosition, SinCosPosition
@@ -19,7 +20,6 @@ from omnimask.resampling import (
     resample_linear,
     resample_positions,
 )
-from omnimask.segmentation.places import GridPlaces
 from omnimask.tokens import Grid, Raw, Tokens, dense_tokens
 from omnimask.trained_axis import Axes, check_axes, continued_axes, extents
 
@@ -166,7 +166,7 @@ class LabelPatches:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Part of `omnimask.segmentation.PlaceLabels`, like the next three."""
+        """Part of `omnimask.finetuning.places.PlaceLabels`, like the next three."""
         return self.names or tuple(f"class {number}" for number in range(self.num_classes))
 
     def classes(self, raw: Raw, /) -> Int64[Tensor, "b p"]:

@@ -141,7 +141,7 @@ class VideoTubelets:
         )
         return Tokens(
             values=values.masked_fill(~valid[:, :, None], 0.0),
-            coords=coords.expand(len(frames), -1, -1),
+            coords=coords.expand(frames.shape[0], -1, -1),
             valid=valid,
             scorable=valid,
             num_valid=counts,

@@ -23,9 +23,10 @@ class QuantisedDecoder:
     """The bottleneck and decoder of VQ-KD (https://arxiv.org/abs/2208.06366, section 2.2.1).
 
     Encoded tokens are projected to `code_dim`, replaced by their nearest of `num_codes` codes, and
-    decoded by a transformer with positions. For recipes that show what they predict (`ShowAll`):
-    a predicted token that is not visible gets zeros. `commitment` weighs the loss that draws tokens
-    to their codes, the module's own.
+    decoded by a transformer with positions. For recipes that show what they predict (`ShowAll`): a
+    predicted token that is not visible gets zeros. `kmeans_init`: the codes start from k-means on
+    the first batch, else from its tokens served worst. `commitment` weighs the loss that draws
+    tokens to their codes, the module's own.
 
     Defaults are the official `vqkd_encoder_base_decoder_3x768x12`. There the decoder has a [CLS]
     token and its linear layers start from a normal distribution of deviation 0.02; here it has
@@ -38,6 +39,7 @@ class QuantisedDecoder:
     depth: int = 3
     num_heads: int = 12
     decay: float = 0.99
+    kmeans_init: bool = True
     commitment: float = 1.0
     style: BlockStyle = field(default_factory=BlockStyle)
 
@@ -86,7 +88,10 @@ class _Quantised(nn.Module):
             nn.Linear(encoder.width, config.code_dim),
         )
         self.codebook = Codebook(
-            num_codes=config.num_codes, dim=config.code_dim, decay=config.decay
+            num_codes=config.num_codes,
+            dim=config.code_dim,
+            decay=config.decay,
+            kmeans_init=config.kmeans_init,
         )
         self.up = nn.Linear(config.code_dim, config.width)
         self.places = Places(modalities, config.width)

@@ -24,6 +24,13 @@ def add_export_command(commands: "argparse._SubParsersAction[argparse.ArgumentPa
         help="files and folders for the parity check (the run's held-out files)",
     )
     export.add_argument(
+        "--from",
+        dest="start",
+        choices=("samples", "tokens"),
+        default="samples",
+        help="what the graphs of onnx and torch take",
+    )
+    export.add_argument(
         "--licence", default="not stated", help="of the weights, for the model card"
     )
     export.set_defaults(run_command=_export)
@@ -41,6 +48,7 @@ def _export(arguments: argparse.Namespace) -> None:
         modality=arguments.modality,
         which=arguments.which,
         samples=arguments.samples,
+        start=arguments.start,
         licence=arguments.licence,
     )
     for parity in exported.parity:

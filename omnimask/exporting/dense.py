@@ -14,6 +14,7 @@ from omnimask.attention import Attention, rotate
 from omnimask.blocks import Block
 from omnimask.positions import rotary_angles
 from omnimask.pretrained import PretrainedEncoder
+from omnimask.relative import look_up, of_prefix, padded_entries
 
 
 class DenseEncoder(nn.Module):
@@ -27,11 +28,13 @@ class DenseEncoder(nn.Module):
 
     def __init__(self, encoder: PretrainedEncoder, modality: str) -> None:
         super().__init__()
-        encoder.info.modality(modality)
+        known = encoder.info.modality(modality)
         backbone, config = encoder.backbone, encoder.info.encoder
         positions = backbone.places.positions
         self.training = encoder.training
         self.config, self.extent = config, backbone.extents[modality]
+        self.modality, self.relative = modality, backbone.relative
+        self.grid = known.grid
         self.embedding = backbone.contents.embeddings[modality]
         self.position = None
         if modality in positions:  # not where the encoder only rotates
@@ -54,7 +57,7 @@ class DenseEncoder(nn.Module):
         """`pooled` is the mean over valid tokens, zero in a row without one. `tokens` are in the
         order of `values`, zero where a token is not valid; the prefix is left out.
         """
-        x = self._embed(values, coords)
+        x, places = self._embed(values, coords)
         allowed, angles = valid, self._angles(coords)
         num_prefix = self.config.num_prefix
         if self.prefix is not None:
@@ -63,27 +66,51 @@ class DenseEncoder(nn.Module):
         # The smallest number instead of -inf keeps a row without any token finite.
         bias = torch.zeros_like(allowed, dtype=x.dtype)
         bias = bias.masked_fill(~allowed, torch.finfo(x.dtype).min)[:, None, None, :]
+        pairs = self._pairs(coords)
         for block in self.blocks:
             assert isinstance(block, Block)
-            x = _run_block(block, x, bias, angles)
+            x = x if places is None else x + places
+            table = block.attn.relative
+            near = 0.0 if table is None or pairs is None else look_up(table, pairs)
+            x = _run_block(block, x, bias + near, angles)
         x = self.norm(x)
         tokens = x[:, num_prefix:] * valid[:, :, None]
         pooled = tokens.sum(dim=1) / valid.sum(dim=1, keepdim=True).clamp_min(1)
         return (pooled, tokens, x[:, 0]) if self.config.class_token else (pooled, tokens)
 
-    def _embed(self, values: Tensor, coords: Tensor) -> Tensor:
+    def _embed(self, values: Tensor, coords: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Tokens as they enter the first block, and what is added to them and the prefix in front
+        of every block, where the encoder does so.
+        """
         size = values.shape[:2]
-        embedded = self.embedding(values.flatten(0, 1))
+        embedded = self.embedding(values.flatten(0, 1)).unflatten(0, size)
+        places = self.place
         if self.position is not None:
-            embedded = embedded + self.position(coords.flatten(0, 1))
-        return (embedded + self.place).unflatten(0, size)
+            places = (self.position(coords.flatten(0, 1)) + places).unflatten(0, size)
+        if not self.config.places_every_block:
+            return embedded + places, None
+        return embedded, F.pad(places, (0, 0, self.config.num_prefix, 0))
 
     def _angles(self, coords: Tensor) -> Tensor | None:
         """Of all tokens and the prefix, which has no place and is rotated by zero."""
-        if self.config.positions == "additive":
+        if self.config.positions not in ("rotary", "both"):
             return None
-        flat = rotary_angles(coords.flatten(0, 1), self.extent, head_dim=self.config.head_dim)
+        flat = rotary_angles(
+            coords.flatten(0, 1),
+            self.extent,
+            head_dim=self.config.head_dim,
+            style=self.config.rotary,
+            on_grid=self.grid is not None,
+        )
         return F.pad(flat.unflatten(0, coords.shape[:2]), (0, 0, self.config.num_prefix, 0))
+
+    def _pairs(self, coords: Tensor) -> Tensor | None:
+        """For every query and key of a row, prefix first, the entry of the bias tables."""
+        if not self.config.relative_bias:
+            return None
+        cells = self.relative.of_coords(self.modality, coords)
+        prefix = of_prefix(self.config.num_prefix, coords.device).expand(coords.shape[0], -1, -1)
+        return padded_entries(torch.cat([prefix, cells], dim=1))
 
 
 def _run_block(block: Block, x: Tensor, bias: Tensor, angles: Tensor | None) -> Tensor:

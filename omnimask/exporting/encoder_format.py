@@ -22,8 +22,6 @@ def write_encoder(encoder: PretrainedEncoder, folder: Path) -> None:
     save_encoder(encoder, folder)
 
 
-def run_encoder(
-    encoder: PretrainedEncoder, modality: Modality, folder: Path, samples: RealSamples
-) -> list[Features]:
+def run_encoder(encoder: PretrainedEncoder, samples: RealSamples, folder: Path) -> list[Features]:
     """Of the encoder that the folder holds."""
     return [own_features(load_encoder(folder), samples)]

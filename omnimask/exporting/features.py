@@ -1,13 +1,14 @@
 """What an export must give back: the encoder's own features of real samples."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from omnimask.batch import Group
 from omnimask.errors import RecipeError
+from omnimask.exporting.front import Start, front_of
 from omnimask.modality import Modality, Sample
 from omnimask.pooling import pool
 from omnimask.pretrained import PretrainedEncoder
@@ -18,12 +19,16 @@ Features = Mapping[str, Tensor]  # "pooled" (b d), "tokens" (b n d), "class_toke
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RealSamples:
-    """Some samples of one modality, collated. `origin` says in words where they come from."""
+    """Some samples of one modality, as their reader gave them and collated. `origin` says in words
+    where they come from, `start` where a graph of them begins.
+    """
 
     modality: Modality
+    samples: tuple[Sample, ...]
     raw: Raw
     tokens: Tokens
     origin: str
+    start: Start = "samples"
 
     def __len__(self) -> int:
         return len(self.tokens.num_valid)
@@ -53,7 +58,19 @@ def collate_samples(modality: Modality, samples: Sequence[Sample], origin: str) 
     if not samples:
         raise RecipeError(f"{modality.name}: a parity check takes at least one sample, got none")
     raw = modality.collate(samples)
-    return RealSamples(modality=modality, raw=raw, tokens=modality.split(raw), origin=origin)
+    return RealSamples(
+        modality=modality,
+        samples=tuple(samples),
+        raw=raw,
+        tokens=modality.split(raw),
+        origin=origin,
+    )
+
+
+def started(real: RealSamples, start: Start) -> RealSamples:
+    """The same samples for a graph that begins at `start`."""
+    raw = front_of(real.modality, start).reference(real.samples)
+    return replace(real, start=start, raw=raw, tokens=real.modality.split(raw))
 
 
 @torch.no_grad()

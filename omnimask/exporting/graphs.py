@@ -1,128 +1,144 @@
 """ONNX files and `torch.export` programs: graphs of the dense encoder, one per modality."""
 
-import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
 
-from omnimask.checkpoint import write_json
-from omnimask.errors import RecipeError
 from omnimask.exporting.dense import DenseEncoder
 from omnimask.exporting.features import Features, RealSamples
-from omnimask.modality import Modality, Sample
+from omnimask.exporting.front import Front, front_of
+from omnimask.exporting.graph_file import GraphFile, describe, write_graph_file
 from omnimask.pretrained import PretrainedEncoder
-from omnimask.records import from_json, to_json
-from omnimask.tokens import Tokens
 
-INPUTS = ("values", "coords", "valid")
 # A protobuf file ends at 2 GiB; beyond this the weights go into a file of their own beside it.
 _MOST_BYTES_INSIDE = 1_500_000_000
+_LONGER = 3  # padding that the check adds, where a graph takes any length
+
+Inputs = Mapping[str, Tensor]
+Run = Callable[[Inputs], tuple[Tensor, ...]]
 
 
-def graph_inputs(folder: Path | str, modality: str, samples: Sequence[Sample]) -> dict[str, Tensor]:
-    """What the exported graph of a modality takes: `values` (b n v), `coords` (b n c) and `valid`
-    (b n) of samples as its reader returns them. RecipeError where the folder has no such graph.
-    """
-    path = Path(folder, f"{modality}.json")
-    if not path.exists():
-        raise RecipeError(
-            f"there is no {path.absolute()}; name the folder of an export and one of "
-            "the modalities in it"
-        )
-    record = from_json(json.loads(path.read_text()))
-    return _inputs_of(record.split(record.collate(samples)))
+class GraphEncoder(nn.Module):
+    """The inputs of a graph, in order -> the outputs of `DenseEncoder`."""
+
+    def __init__(self, dense: DenseEncoder, front: Front, names: Sequence[str]) -> None:
+        super().__init__()
+        self.dense, self.front, self.names = dense, front, tuple(names)
+        self.training = dense.training
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        return self.dense(*self.front.tokens(dict(zip(self.names, inputs, strict=True))))
 
 
-def _inputs_of(tokens: Tokens) -> dict[str, Tensor]:
-    return {
-        "values": tokens.values,
-        "coords": tokens.coords.contiguous(),
-        "valid": tokens.valid.contiguous(),
-    }
-
-
-def _write_modality(modality: Modality, folder: Path) -> None:
-    write_json(folder / f"{modality.name}.json", to_json(modality))
-
-
-def write_onnx(encoder: PretrainedEncoder, modality: Modality, folder: Path) -> None:
+def write_onnx(encoder: PretrainedEncoder, samples: RealSamples, folder: Path) -> None:
     """`<modality>.onnx` with the axes "batch" and "length" dynamic, and `<modality>.json`."""
-    _write_modality(modality, folder)
-    dense = DenseEncoder(encoder, modality.name)
-    size = sum(p.numel() * p.element_size() for p in dense.parameters())
+    program, graph = _trace(encoder, samples)
+    write_graph_file(graph, folder)
+    size = sum(part.numel() * part.element_size() for part in program.state_dict.values())
+    names = tuple(
+        {axis: name for axis, name in enumerate(part.shape) if isinstance(name, str)}
+        for part in graph.inputs
+    )
     with warnings.catch_warnings():
         # Inside torch: a deprecated call of its own, and that the inputs share their axes' names.
         warnings.filterwarnings("ignore", category=FutureWarning, message=".*treespec, LeafSpec")
         warnings.filterwarnings("ignore", message="# The axis name: ")
         torch.onnx.export(
-            dense,
-            _example(modality),
-            folder / f"{modality.name}.onnx",
+            program,
+            f=folder / f"{graph.modality.name}.onnx",
             dynamo=True,
-            input_names=list(INPUTS),
-            output_names=list(dense.output_names),
-            dynamic_shapes=_dynamic(),
+            input_names=[part.name for part in graph.inputs],
+            output_names=list(graph.outputs),
+            dynamic_shapes={"inputs": names},
             external_data=size > _MOST_BYTES_INSIDE,
             verbose=False,
         )
 
 
-def run_onnx(
-    encoder: PretrainedEncoder, modality: Modality, folder: Path, samples: RealSamples
-) -> list[Features]:
-    """Of onnxruntime on the CPU: all samples in one batch, and each in one of its own."""
+def run_onnx(encoder: PretrainedEncoder, samples: RealSamples, folder: Path) -> list[Features]:
+    """Of onnxruntime on the CPU: in one batch, one by one, and with padding where it may be."""
     import onnxruntime
 
+    modality = samples.modality
     path = str(folder / f"{modality.name}.onnx")
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = DenseEncoder(encoder, modality.name).output_names
 
-    def run(*inputs: Tensor) -> tuple[Tensor, ...]:
-        feed = {name: tensor.numpy() for name, tensor in zip(INPUTS, inputs, strict=True)}
+    def run(inputs: Inputs) -> tuple[Tensor, ...]:
+        feed = {name: tensor.numpy() for name, tensor in inputs.items()}
         return tuple(torch.from_numpy(output) for output in session.run(list(names), feed))
 
     return _each_way(run, names, samples)
 
 
-def write_program(encoder: PretrainedEncoder, modality: Modality, folder: Path) -> None:
+def write_program(encoder: PretrainedEncoder, samples: RealSamples, folder: Path) -> None:
     """`<modality>.pt2` with a dynamic batch and length, and `<modality>.json`."""
-    _write_modality(modality, folder)
-    dense = DenseEncoder(encoder, modality.name)
-    program = torch.export.export(dense, _example(modality), dynamic_shapes=_dynamic())
-    torch.export.save(program, folder / f"{modality.name}.pt2")
+    program, graph = _trace(encoder, samples)
+    write_graph_file(graph, folder)
+    torch.export.save(program, folder / f"{graph.modality.name}.pt2")
 
 
 @torch.no_grad()
-def run_program(
-    encoder: PretrainedEncoder, modality: Modality, folder: Path, samples: RealSamples
-) -> list[Features]:
-    """Of the program in its file: all samples in one batch, and each in one of its own."""
+def run_program(encoder: PretrainedEncoder, samples: RealSamples, folder: Path) -> list[Features]:
+    """Of the program in its file, in the ways of `run_onnx`."""
+    modality = samples.modality
     module = torch.export.load(folder / f"{modality.name}.pt2").module()
-    return _each_way(module, DenseEncoder(encoder, modality.name).output_names, samples)
+    names = DenseEncoder(encoder, modality.name).output_names
+    return _each_way(lambda inputs: module(*inputs.values()), names, samples)
 
 
-def _example(modality: Modality) -> tuple[Tensor, Tensor, Tensor]:
-    """Two rows of three tokens: sizes that are neither 0 nor 1, which tracing takes for fixed."""
-    return (
-        torch.zeros(2, 3, modality.num_values),
-        torch.zeros(2, 3, len(modality.extent)),
-        torch.ones(2, 3, dtype=torch.bool),
+@torch.no_grad()
+def _trace(encoder: PretrainedEncoder, samples: RealSamples) -> tuple[ExportedProgram, GraphFile]:
+    modality = samples.modality
+    front, dense = front_of(modality, samples.start), DenseEncoder(encoder, modality.name)
+    inputs = front.inputs(samples.samples)
+    graph = GraphFile(
+        start=samples.start,
+        inputs=describe(inputs, free_length=front.free_length),
+        outputs=dense.output_names,
+        modality=modality,
     )
+    # A graph that takes groups of neighbours has a shortest length, which only tracing finds.
+    sizes = {"batch": Dim("batch", min=1), "length": Dim.DYNAMIC}
+    dynamic = tuple(
+        {axis: sizes[name] for axis, name in enumerate(part.shape) if isinstance(name, str)}
+        for part in graph.inputs
+    )
+    program = torch.export.export(
+        GraphEncoder(dense, front, tuple(inputs)),
+        tuple(_example(part, front) for part in inputs.values()),
+        dynamic_shapes={"inputs": dynamic},
+    )
+    return program, graph
 
 
-def _dynamic() -> dict[str, dict[int, torch.export.Dim]]:
-    batch, length = torch.export.Dim("batch", min=1), torch.export.Dim("length", min=1)
-    return {name: {0: batch, 1: length} for name in INPUTS}
+def _example(part: Tensor, front: Front) -> Tensor:
+    """Two rows. Tracing takes sizes of 0 and 1 for fixed, and a length of two for the batch's."""
+    rows = part[:2] if len(part) > 1 else part.repeat(2, *(1,) * (part.dim() - 1))
+    return _longer(rows, by=2) if front.free_length else rows
 
 
-def _each_way(
-    run: Callable[..., tuple[Tensor, ...]], names: tuple[str, ...], samples: RealSamples
-) -> list[Features]:
-    inputs = tuple(_inputs_of(samples.tokens).values())
-    together = run(*inputs)
-    alone = [run(*(part[i : i + 1] for part in inputs)) for i in range(len(samples))]
-    joined = [torch.cat(parts) for parts in zip(*alone, strict=True)]
-    return [dict(zip(names, outputs, strict=True)) for outputs in (together, joined)]
+def _longer(part: Tensor, *, by: int) -> Tensor:
+    """With so much padding along axis 1, where there is one."""
+    if part.dim() < 2:
+        return part
+    return torch.cat([part, part.new_zeros(len(part), by, *part.shape[2:])], dim=1)
+
+
+def _each_way(run: Run, names: tuple[str, ...], samples: RealSamples) -> list[Features]:
+    front = front_of(samples.modality, samples.start)
+    inputs = front.inputs(samples.samples)
+    together = run(inputs)
+    alone = [
+        run({name: part[i : i + 1] for name, part in inputs.items()}) for i in range(len(samples))
+    ]
+    ways = [together, tuple(torch.cat(parts) for parts in zip(*alone, strict=True))]
+    if front.free_length:
+        padded = run({name: _longer(part, by=_LONGER) for name, part in inputs.items()})
+        num_tokens = together[1].shape[1]
+        ways.append((padded[0], padded[1][:, :num_tokens], *padded[2:]))
+    return [dict(zip(names, outputs, strict=True)) for outputs in ways]

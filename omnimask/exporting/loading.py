@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from omnimask.exporting.graph_file import read_graph_file
 from omnimask.exporting.pictures import Clip, Picture
 from omnimask.exporting.video_mae import POSITIONS
 from omnimask.modality import Modality
@@ -27,10 +28,9 @@ def how_to_load(format: str, modality: Modality, out: Path, folder: Path) -> str
         )
     if format == "transformers":
         return _transformers(modality, out, folder)
-    given = (
-        "# values (b n v) and coords (b n c) in fp32, valid (b n) boolean: normalised tokens\n"
-        f"inputs = graph_inputs({str(out)!r}, {name!r}, samples)\n"
-    )
+    graph = read_graph_file(folder, name)
+    given = "".join(f"# {part}\n" for part in graph.inputs)
+    given += f"inputs = graph_inputs({str(out)!r}, {name!r}, samples)\n"
     if format == "onnx":
         return (
             "import onnxruntime\nfrom omnimask.exporting import graph_inputs\n\n"

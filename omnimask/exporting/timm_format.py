@@ -26,7 +26,7 @@ OF = "timm's VisionTransformer"
 _ARCHITECTURE = "vit_base_patch16_224"  # every size of it is then set by the model's arguments
 
 
-def write_timm(encoder: PretrainedEncoder, modality: Modality, folder: Path) -> None:
+def write_timm(encoder: PretrainedEncoder, samples: RealSamples, folder: Path) -> None:
     """`model.safetensors` and `config.json`.
 
     Modality vector and positions become `pos_embed`, the linear embedding a convolution. Called,
@@ -34,6 +34,7 @@ def write_timm(encoder: PretrainedEncoder, modality: Modality, folder: Path) -> 
 
     RecipeError for what timm's plain ViT cannot hold.
     """
+    modality = samples.modality
     picture = as_picture(modality, of=OF)
     check_plain(encoder.info.encoder, of=OF)
     mean, std = statistics(picture, name=modality.name, of=OF)
@@ -69,9 +70,7 @@ def write_timm(encoder: PretrainedEncoder, modality: Modality, folder: Path) -> 
 
 
 @torch.no_grad()
-def run_timm(
-    encoder: PretrainedEncoder, modality: Modality, folder: Path, samples: RealSamples
-) -> list[Features]:
+def run_timm(encoder: PretrainedEncoder, samples: RealSamples, folder: Path) -> list[Features]:
     """As timm loads the folder, on pixels normalised by the mean and std that it has there."""
     import timm
     from timm.data import resolve_model_data_config  # pyright: ignore[reportPrivateImportUsage]
@@ -80,7 +79,7 @@ def run_timm(
     model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     assert isinstance(model, VisionTransformer)
     config = resolve_model_data_config(model)
-    pixels = normalise(pixels_in(modality, samples.raw), config["mean"], config["std"])
+    pixels = normalise(pixels_in(samples.modality, samples.raw), config["mean"], config["std"])
     tokens = model.forward_features(pixels)
     features = {"pooled": model(pixels), "tokens": tokens[:, model.num_prefix_tokens :]}
     if encoder.info.encoder.class_token:

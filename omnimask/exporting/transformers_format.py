@@ -14,16 +14,16 @@ from omnimask.exporting.pictures import Clip, Picture, normalise, pixels_in
 from omnimask.exporting.requirements import ANY
 from omnimask.exporting.video_mae import POSITIONS, write_video_mae
 from omnimask.exporting.vit_mae import write_vit_mae
-from omnimask.modality import Modality
 from omnimask.pretrained import PretrainedEncoder
 
 
-def write_transformers(encoder: PretrainedEncoder, modality: Modality, folder: Path) -> None:
+def write_transformers(encoder: PretrainedEncoder, samples: RealSamples, folder: Path) -> None:
     """`config.json`, `model.safetensors` and `preprocessor_config.json`; for a clip, whose
     positions VideoMAE computes instead of loading them, `positions.safetensors` where ours differ.
 
     RecipeError for what the model cannot hold.
     """
+    modality = samples.modality
     if not isinstance(modality, Picture | Clip):
         raise RecipeError(
             "transformers' ViTMAEModel takes images and its VideoMAEModel clips, but "
@@ -38,11 +38,12 @@ def write_transformers(encoder: PretrainedEncoder, modality: Modality, folder: P
 
 @torch.no_grad()
 def run_transformers(
-    encoder: PretrainedEncoder, modality: Modality, folder: Path, samples: RealSamples
+    encoder: PretrainedEncoder, samples: RealSamples, folder: Path
 ) -> list[Features]:
     """As transformers loads the folder, on pixels normalised by the mean and std in it."""
     import transformers
 
+    modality = samples.modality
     if isinstance(modality, Picture):
         with _no_bars():
             model = transformers.ViTMAEModel.from_pretrained(folder).eval()

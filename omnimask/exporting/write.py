@@ -18,7 +18,9 @@ from omnimask.exporting.features import (
     check_parity,
     collate_samples,
     own_features,
+    started,
 )
+from omnimask.exporting.front import Start
 from omnimask.exporting.pictures import Clip, Picture
 from omnimask.exporting.requirements import require
 from omnimask.exporting.samples import path_samples, recipe_of, run_samples
@@ -33,11 +35,13 @@ GivenSamples = Sequence[Path | str] | Mapping[str, Sequence[Sample]]
 class Format:
     """`write` makes the files of one modality in a folder, `run` reads them back and gives features
     of samples, once or several times. `takes` says which modalities it is for, `whole` that samples
-    may have no padding, `tolerance` how far features may be from the encoder's.
+    may have no padding, `tolerance` how far features may be from the encoder's; a `graph` begins at
+    samples or at tokens.
     """
 
-    write: Callable[[PretrainedEncoder, Modality, Path], None] | None
-    run: Callable[[PretrainedEncoder, Modality, Path, RealSamples], Sequence[Features]]
+    write: Callable[[PretrainedEncoder, RealSamples, Path], None] | None
+    run: Callable[[PretrainedEncoder, RealSamples, Path], Sequence[Features]]
+    graph: bool = False
     takes: tuple[type, ...] = ()
     needs: tuple[str, ...] = ()
     whole: bool = False
@@ -63,10 +67,11 @@ FORMATS: Mapping[str, Format] = {
     "onnx": Format(
         write=graphs.write_onnx,
         run=graphs.run_onnx,
+        graph=True,
         needs=("onnx", "onnxscript", "onnxruntime"),
         tolerance=1e-4,
     ),
-    "torch": Format(write=graphs.write_program, run=graphs.run_program),
+    "torch": Format(write=graphs.write_program, run=graphs.run_program, graph=True),
 }
 
 
@@ -86,6 +91,7 @@ def export(
     modality: str | None = None,
     which: Which = "student",
     samples: GivenSamples | None = None,
+    start: Start = "samples",
     licence: str = "not stated",
 ) -> Exported:
     """Writes the encoder of a run, checkpoint or encoder folder, or one in memory, to `out`.
@@ -94,7 +100,8 @@ def export(
     "transformers" (ViTMAEModel or VideoMAEModel), "onnx" and "torch" (all modalities or one, a file
     each). `modality`: None takes all, or the first that the format can hold. `samples` for the
     parity check: paths of files and folders, or samples as readers return them by modality; None
-    takes held-out files of the run. `licence` is that of the weights, for the model card
+    takes held-out files of the run. `start`: whether the graphs of "onnx" and "torch" take samples
+    (`front_of`) or normalised tokens. `licence` is that of the weights, for the model card
     `README.md`.
 
     The features of the samples through what was written are compared with the encoder's own, at
@@ -110,16 +117,18 @@ def export(
     encoder, recipe, run = _open(source, which)
     chosen = _choose(encoder, format, modality)
     checked = [_samples(m, samples, recipe, kind.whole, alone=len(chosen) == 1) for m in chosen]
+    if kind.graph:
+        checked = [started(real, start) for real in checked]
     with _appearing(out) as folder:
         kept = encoder if modality is None else encoder_format.only(encoder, chosen[0])
         if kind.write is None:
             encoder_format.write_encoder(kept, folder)
         parity = []
-        for part, real in zip(chosen, checked, strict=True):
+        for real in checked:
             if kind.write is not None:
-                kind.write(encoder, part, folder)
+                kind.write(encoder, real, folder)
             expected = own_features(encoder, real)
-            found = kind.run(encoder, part, folder, real)
+            found = kind.run(encoder, real, folder)
             parity.append(check_parity(found, expected, real, tolerance=kind.tolerance))
         card = Card(
             format=format,

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from omnimask.errors import DataError, RecipeError
-from omnimask.finetuning.tasks import Label, Vector, constant
+from omnimask.finetuning.tasks import Label, Vector, check_smoothing, constant
 from omnimask.objective import LossSum
 
 
@@ -32,7 +32,7 @@ class Classification:
     min_samples: int = 2
 
     def __post_init__(self) -> None:
-        _check_smoothing(self.smoothing)
+        check_smoothing(self.smoothing)
 
     @property
     def reads_text(self) -> bool:
@@ -73,22 +73,25 @@ class Classification:
             return None
         return (float(_number_of(label[0], self.classes)),)
 
-    def stratum(self, vector: Vector, /) -> int:
-        return int(vector[0])
+    def kinds(self, vector: Vector, /) -> tuple[int, ...]:
+        return (int(vector[0]),)
 
     def targets(
         self, labels: Float[Tensor, "b k"], lam: Float[Tensor, "b 1"] | None, /
     ) -> Float[Tensor, "b p"]:
         return _mixed(labels[:, 0], len(self.classes), lam, self.smoothing, several=False)
 
+    def count(self, targets: Float[Tensor, "b p"], /) -> Float[Tensor, ""]:
+        if not self.class_weights:
+            return _num_rows(targets)
+        return (targets * constant(self.class_weights, targets.device)).sum()
+
     def loss(self, outputs: Float[Tensor, "b p"], targets: Float[Tensor, "b p"], /) -> LossSum:
         """Cross-entropy, its mean weighted by the classes' weights."""
         losses = -targets * outputs.float().log_softmax(dim=1)
-        if not self.class_weights:
-            count = torch.full_like(losses[0, 0], float(len(losses)))
-            return LossSum(total=losses.sum(), count=count)
-        weights = constant(self.class_weights, outputs.device)
-        return LossSum(total=(losses * weights).sum(), count=(targets * weights).sum())
+        if self.class_weights:
+            losses = losses * constant(self.class_weights, outputs.device)
+        return LossSum(total=losses.sum(), count=self.count(targets))
 
     def read(self, outputs: Float[Tensor, "b p"], /) -> Float[Tensor, "b p"]:
         return outputs.float().softmax(dim=1)
@@ -111,7 +114,7 @@ class MultiLabel:
     min_samples: int = 2
 
     def __post_init__(self) -> None:
-        _check_smoothing(self.smoothing)
+        check_smoothing(self.smoothing)
 
     @property
     def reads_text(self) -> bool:
@@ -152,13 +155,16 @@ class MultiLabel:
         there = {_number_of(name, self.classes) for name in names}
         return tuple(float(number in there) for number in range(len(self.classes)))
 
-    def stratum(self, vector: Vector, /) -> int:
-        return 0
+    def kinds(self, vector: Vector, /) -> tuple[int, ...]:
+        return tuple(number for number, there in enumerate(vector) if there)
 
     def targets(
         self, labels: Float[Tensor, "b k"], lam: Float[Tensor, "b 1"] | None, /
     ) -> Float[Tensor, "b p"]:
         return _mixed(labels, len(self.classes), lam, self.smoothing, several=True)
+
+    def count(self, targets: Float[Tensor, "b p"], /) -> Float[Tensor, ""]:
+        return _num_rows(targets)
 
     def loss(self, outputs: Float[Tensor, "b p"], targets: Float[Tensor, "b p"], /) -> LossSum:
         """Binary cross-entropy, averaged over the classes."""
@@ -166,10 +172,14 @@ class MultiLabel:
         losses = F.binary_cross_entropy_with_logits(
             outputs.float(), targets, pos_weight=weights, reduction="none"
         ).mean(dim=1)
-        return LossSum(total=losses.sum(), count=torch.full_like(losses[0], float(len(losses))))
+        return LossSum(total=losses.sum(), count=self.count(targets))
 
     def read(self, outputs: Float[Tensor, "b p"], /) -> Float[Tensor, "b p"]:
         return outputs.float().sigmoid()
+
+
+def _num_rows(targets: Float[Tensor, "b p"]) -> Float[Tensor, ""]:
+    return torch.full_like(targets[0, 0], float(len(targets)))
 
 
 def _mixed(
@@ -203,11 +213,6 @@ def _check_counts(counts: Mapping[str, int], min_samples: int) -> None:
             f"too few labelled training samples of {few}; expected at least {min_samples} of each "
             "class. Add samples, take the class out, or write --set task.min_samples=1"
         )
-
-
-def _check_smoothing(smoothing: float) -> None:
-    if not 0.0 <= smoothing < 1.0:
-        raise RecipeError(f"task.smoothing must be in [0, 1), got {smoothing}; write 0.1")
 
 
 def _is_yes(text: str) -> bool:

@@ -41,8 +41,9 @@ class Classifier:
         self.model.to(device)
         return self
 
-    def predict(self, samples: Sequence[Mapping[str, Sample]]) -> Float[Tensor, "b p"]:
-        """Probabilities of the classes, or numbers in the labels' units, on the CPU.
+    def predict(self, samples: Sequence[Mapping[str, Sample]]) -> Float[Tensor, "b p *k"]:
+        """Probabilities of the classes (of a segmentation at every place: b p k), or numbers in the
+        labels' units, on the CPU.
 
         `samples` are `{modality: sample}` as readers return samples, the same modalities in each.
         RecipeError for a modality that the model never saw.

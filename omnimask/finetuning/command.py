@@ -35,16 +35,9 @@ def _finetune(arguments: argparse.Namespace) -> None:
     from omnimask.finetuning.recipe import FinetuneRecipe
     from omnimask.finetuning.run import finetune, read_results
     from omnimask.recipe import override
-    from omnimask.segmentation.job import segment
-    from omnimask.segmentation.recipe import Segmentation
 
-    recipe = load_recipe_of(arguments.recipe, FinetuneRecipe, Segmentation)
+    recipe = load_recipe_of(arguments.recipe, FinetuneRecipe)
     recipe = override(recipe, arguments.set)
-    if isinstance(recipe, Segmentation):
-        out = arguments.out or Path("runs") / recipe.name
-        segment(recipe, arguments.encoder, out)
-        print(f"{out / 'segmentation.json'}  {out / 'segmentation.png'}")
-        return
     out = finetune(recipe, arguments.out, encoder=arguments.encoder)
     for stream, part in read_results(out)["streams"].items():
         for name, score in part["scores"].items():

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from omnimask.backbone import Encoded
 from omnimask.blocks import CrossBlock, initialise
 from omnimask.encoder import Encoder
+from omnimask.finetuning.batch_norm import BatchNorm
 from omnimask.packing import interleave
 from omnimask.pooling import pool
 
@@ -17,7 +18,7 @@ HeadPooling = Literal["mean", "cls", "attentive"]
 
 class AttentivePool(nn.Module):
     """A learned query that attends to a row's tokens, then an MLP (V-JEPA's attentive probe,
-    https://arxiv.org/abs/2404.08471, section 4.1)."""
+    https://arxiv.org/abs/2404.08471, section 4.3)."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -47,9 +48,7 @@ class Head(nn.Module):
         self.pooling: HeadPooling = pooling
         self.attentive = AttentivePool(encoder) if pooling == "attentive" else None
         self.norm = (
-            nn.BatchNorm1d(encoder.width, affine=False, eps=1e-6)
-            if norm == "batch"
-            else nn.LayerNorm(encoder.width, eps=1e-6)
+            BatchNorm(encoder.width) if norm == "batch" else nn.LayerNorm(encoder.width, eps=1e-6)
         )
         self.linear = nn.Linear(encoder.width, num_outputs)
         nn.init.trunc_normal_(self.linear.weight, std=0.01)

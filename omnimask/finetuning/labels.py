@@ -1,14 +1,18 @@
 """Which samples are learnt from, validated on and held out, and the numbers of their labels."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import torch
+
 from omnimask.data import StreamReader
 from omnimask.errors import DataError, RecipeError, nearest_names
 from omnimask.finetuning.recipe import FinetuneRecipe, Labels
+from omnimask.finetuning.segmentation import Segmentation
 from omnimask.finetuning.tasks import Label, Task, Vector
 from omnimask.recipe import Stream
 from omnimask.rng import permutation
@@ -27,8 +31,22 @@ def fit_task(recipe: FinetuneRecipe) -> FinetuneRecipe:
     """The recipe with what the labels of all its training samples tell its task."""
     found = [_labels_of(recipe, stream, "files") for stream in recipe.data.streams]
     labels = [label for part in found for label in part.values()]
-    columns = _columns(recipe.labels)
-    return replace(recipe, task=recipe.task.fit(labels, columns))
+    task = recipe.task.fit(labels, _columns(recipe.labels))
+    if isinstance(task, Segmentation) and task.needs_counts:
+        task = task.weighed(_count_places(recipe, task))
+    return replace(recipe, task=task)
+
+
+def _count_places(recipe: FinetuneRecipe, task: Segmentation) -> list[int]:
+    """The known places of each class in all training samples."""
+    counts = torch.zeros(len(task.outputs), dtype=torch.int64)
+    for stream in recipe.data.streams:
+        files = {task.labels.name: stream.files[task.labels.name]}
+        reader = StreamReader(stream, files, recipe)
+        for index in range(len(reader)):
+            classes = task.labels.classes(reader.held_out_group([index]).raw[task.labels.name])
+            counts += classes[classes >= 0].bincount(minlength=len(counts))
+    return counts.tolist()
 
 
 def open_readers(recipe: FinetuneRecipe) -> list[Readers]:
@@ -58,11 +76,15 @@ def choose(
     """The labels to learn from, and those to validate on.
 
     Every class gives `label_share` of its samples, rounded up; a larger share holds a smaller one.
-    Of these `validation.share` is set aside, at least one where there are two.
+    Of these `validation.share` is set aside, at least one where there are two. A sample of several
+    classes counts among those of the rarest of them. Every class has a sample to learn from.
     """
+    kinds = {name: recipe.task.kinds(vector) for name, vector in labels.items()}
+    sizes = Counter(kind for found in kinds.values() for kind in found)
     strata: dict[int, list[str]] = {}
-    for name, vector in labels.items():
-        strata.setdefault(recipe.task.stratum(vector), []).append(name)
+    for name, found in kinds.items():
+        rarest = min(found, key=lambda kind: (sizes[kind], kind), default=0)
+        strata.setdefault(rarest, []).append(name)
     learnt: dict[str, Vector] = {}
     validated: dict[str, Vector] = {}
     for stratum, names in sorted(strata.items()):
@@ -75,6 +97,11 @@ def choose(
             aside = min(max(round(recipe.validation.share * count), 1), count - 1)
         validated |= {name: labels[name] for name in chosen[:aside]}
         learnt |= {name: labels[name] for name in chosen[aside:]}
+    for kind in sorted(sizes.keys() - strata.keys()):  # never a sample's rarest
+        names = [name for name, found in kinds.items() if kind in found]
+        name = names[permutation(len(names), recipe.seed, stream, "labels", kind)[0]]
+        learnt[name] = labels[name]
+        validated.pop(name, None)
     return learnt, validated
 
 

@@ -1,6 +1,7 @@
 """Which layer a parameter belongs to, and what follows from it: rates, freezing, thawing."""
 
 import re
+from collections.abc import Sequence
 
 from torch import nn
 
@@ -37,8 +38,16 @@ def has_thawed(name: str, frozen: Freeze, *, depth: int, progress: float) -> boo
     return progress >= begins
 
 
-def freeze(model: nn.Module, frozen: Freeze, depth: int) -> None:
-    """Takes frozen parameters out of training."""
+def is_unread(name: str, layers: Sequence[int], depth: int) -> bool:
+    """Whether no output of the blocks `layers`, counted from the last (-1), depends on it."""
+    if not layers or not name.startswith("backbone."):
+        return False
+    return layer_of(name, depth) > max(layer % depth for layer in layers) + 1
+
+
+def freeze(model: nn.Module, frozen: Freeze, depth: int, *, layers: Sequence[int] = ()) -> None:
+    """Takes frozen parameters out of training, and those that a head which reads `layers` does not
+    depend on, since several processes wait for one another's gradients."""
     for name, parameter in model.named_parameters():
-        if is_frozen(name, frozen, depth):
+        if is_frozen(name, frozen, depth) or is_unread(name, layers, depth):
             parameter.requires_grad_(False)

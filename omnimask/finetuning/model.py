@@ -8,14 +8,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnimask.backbone import Backbone, EncodeItem
+from omnimask.backbone import Backbone, Encoded, EncodeItem
 from omnimask.batch import Group
 from omnimask.encoder_file import fill_weights
 from omnimask.finetuning.heads import Head
 from omnimask.finetuning.layers import freeze
 from omnimask.finetuning.lora import add_lora
 from omnimask.finetuning.mixing import mix_tokens
+from omnimask.finetuning.place_head import features_of
 from omnimask.finetuning.recipe import LOSS, FinetuneRecipe
+from omnimask.finetuning.segmentation import Segmentation
 from omnimask.group_view import GroupView, split_group
 from omnimask.masking.full import full_plan
 from omnimask.model import Outcome
@@ -39,10 +41,10 @@ class FinetunedModel(nn.Module):
             fill_weights(self.backbone, start.backbone.state_dict(), source=start.info.name)
         if recipe.lora.rank > 0:
             add_lora(self.backbone, recipe.lora)
-        self.head = Head(
-            encoder, len(recipe.task.outputs), pooling=recipe.pooling, norm=recipe.head_norm
-        )
-        freeze(self, recipe.frozen, encoder.depth)
+        task = recipe.task
+        self.layers = task.head.layers if isinstance(task, Segmentation) else ()
+        self.head = _build_head(recipe)
+        freeze(self, recipe.frozen, encoder.depth, layers=self.layers)
         self.average = None
         if recipe.ema_decay is not None:
             parts = {"backbone": self.backbone, "head": self.head}
@@ -69,10 +71,10 @@ class FinetunedModel(nn.Module):
     ) -> Outcome:
         views, targets = self._supervised(batch)
         items = [self._item(view, progress) for view in views]
-        encoded = self.backbone(items)
+        encoded = self.backbone(items, layers=self.layers)
         parts = [
-            self.recipe.task.loss(self.head(each), target)
-            for each, target in zip(encoded, targets, strict=True)
+            self.recipe.task.loss(self._outputs(self.head, each, view, item), target)
+            for each, view, item, target in zip(encoded, views, items, targets, strict=True)
         ]
         return Outcome(
             sums={LOSS: _summed(parts)},
@@ -83,12 +85,22 @@ class FinetunedModel(nn.Module):
     def counts(self, batch: Sequence[Group], progress: float) -> dict[str, Tensor]:
         """The count that `forward` will return, without encoding anything."""
         _, targets = self._supervised(batch)
-        parts = [self.recipe.task.loss(torch.zeros_like(t), t) for t in targets]
-        return {LOSS: _summed(parts).count}
+        counts = [self.recipe.task.count(target) for target in targets]
+        return {LOSS: torch.stack(counts).sum()}
+
+    def truth(self, group: Group) -> Float[Tensor, "b k"]:
+        """The labels of samples as their task encodes them, or of places as class ids, -1 where
+        the class is not known."""
+        task = self.recipe.task
+        if isinstance(task, Segmentation):
+            return task.labels.classes(group.raw[task.labels.name]).float()
+        assert group.labels is not None, "a StreamReader with labels made it"
+        return group.labels
 
     @torch.no_grad()
-    def predict(self, group: Group) -> Float[Tensor, "b p"]:
-        """Probabilities, or numbers, by the average of the weights where there is one.
+    def predict(self, group: Group) -> Float[Tensor, "b p *k"]:
+        """Probabilities (of each place: b p k), or numbers, by the average of the weights where
+        there is one.
 
         In evaluation mode and with everything shown; the mode stays as it was.
         """
@@ -99,7 +111,8 @@ class FinetunedModel(nn.Module):
         self.eval()
         view = split_group(group, self.modalities)
         item = EncodeItem(tokens=view.tokens, layout=view.layout, plan=full_plan(view.layout))
-        outputs = parts["head"](parts["backbone"]([item])[0])
+        encoded = parts["backbone"]([item], layers=self.layers)[0]
+        outputs = self._outputs(parts["head"], encoded, view, item)
         self.train(was_training)
         return self.recipe.task.read(outputs)
 
@@ -120,14 +133,23 @@ class FinetunedModel(nn.Module):
         views, targets = [], []
         mix = self.recipe.mix
         for group in batch:
-            assert group.labels is not None, "a StreamReader with labels made it"
             view, lam = split_group(group, self.modalities), None
             if self.training and (mix.mixup > 0.0 or mix.cutmix > 0.0):
                 tokens, lam = mix_tokens(view.tokens, mix, group.rng.child("mix"))
                 view = replace(view, tokens=tokens)
             views.append(view)
-            targets.append(self.recipe.task.targets(group.labels, lam))
+            targets.append(self.recipe.task.targets(self.truth(group), lam))
         return views, targets
+
+    def _outputs(
+        self, head: nn.Module, encoded: Encoded, view: GroupView, item: EncodeItem
+    ) -> Tensor:
+        task = self.recipe.task
+        if not isinstance(task, Segmentation):
+            return head(encoded)
+        ((name, tokens),) = view.tokens.items()
+        features = features_of(encoded, item.plan, num_tokens=tokens.values.shape[1])
+        return head(features, tokens, task.labels.places(view.group.raw[name]))
 
     def _item(self, view: GroupView, progress: float) -> EncodeItem:
         plan, show = full_plan(view.layout), self.recipe.show
@@ -135,6 +157,15 @@ class FinetunedModel(nn.Module):
             plan = show(view.layout, view.group.rng.child("show"), None, progress)[0]
         rng = view.group.rng.child("encoder").repeat(plan.copies)
         return EncodeItem(tokens=view.tokens, layout=view.layout, plan=plan, rng=rng)
+
+
+def _build_head(recipe: FinetuneRecipe) -> nn.Module:
+    task, num_outputs = recipe.task, len(recipe.task.outputs)
+    if not isinstance(task, Segmentation):
+        return Head(recipe.encoder, num_outputs, pooling=recipe.pooling, norm=recipe.head_norm)
+    modality = recipe.modalities[0]
+    num_coords = 0 if modality.grid is not None else len(modality.extent)
+    return task.head.build(recipe.encoder.width, num_outputs, num_coords=num_coords)
 
 
 def build_finetuned(

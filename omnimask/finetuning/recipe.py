@@ -1,11 +1,12 @@
 """FinetuneRecipe: the record that holds everything a supervised run is made of."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from omnimask.encoder import Encoder
 from omnimask.errors import RecipeError, nearest_names
 from omnimask.finetuning.classification import Classification
+from omnimask.finetuning.segmentation import Segmentation
 from omnimask.finetuning.tasks import Task
 from omnimask.masking.plan import Masker
 from omnimask.modality import Modality
@@ -126,6 +127,9 @@ class FinetuneRecipe:
     gets in training, such as bands of a spectrogram hidden by AxisMask. `ema_decay`: an average of
     the weights, which is what is evaluated. `label_share` of the labels are used, the same share of
     every class.
+
+    `task` Segmentation has its own head, so that `pooling` and `head_norm` have no say, and needs
+    every token of whole samples: no `mix` and no `show`.
     """
 
     name: str
@@ -152,6 +156,8 @@ class FinetuneRecipe:
 
     def __post_init__(self) -> None:
         _check_data(self)
+        if isinstance(self.task, Segmentation):
+            _check_segmentation(self, self.task)
         if not 0.0 < self.label_share <= 1.0:
             raise RecipeError(f"label_share must be in (0, 1], got {self.label_share}; write 0.1")
         if not 0.0 < self.layer_decay <= 1.0:
@@ -180,12 +186,43 @@ class FinetuneRecipe:
     def objectives(self) -> tuple[Objective, ...]:
         return (Objective(),)
 
-    def modality(self, name: str, /) -> Modality:
+    def modality(self, name: str, /) -> Any:
+        """A modality of the encoder, or the labels of places, which are read like one."""
+        if isinstance(self.task, Segmentation) and name == self.task.labels.name:
+            return self.task.labels
         return next(modality for modality in self.modalities if modality.name == name)
+
+
+def _check_segmentation(recipe: FinetuneRecipe, task: Segmentation) -> None:
+    if len(recipe.modalities) != 1:
+        names = [modality.name for modality in recipe.modalities]
+        raise RecipeError(f"segmentation takes one modality, got {names}; leave the others out")
+    for stream in recipe.data.streams:
+        expected = {recipe.modalities[0].name, task.labels.name}
+        for files in (stream.files, stream.held_out or stream.files):
+            if set(files) != expected:
+                raise RecipeError(
+                    f"stream {stream.name}: expected files of {recipe.modalities[0].name!r} and "
+                    f"{task.labels.name!r}, got those of {sorted(files)}"
+                )
+    unusable = {
+        "labels.table": recipe.labels.table is not None,
+        "mix": bool(recipe.mix.mixup or recipe.mix.cutmix),
+        "show": recipe.show is not None,
+        "pooling": recipe.pooling != "mean",
+        "head_norm": recipe.head_norm != "layer",
+    }
+    if names := [name for name, there in unusable.items() if there]:
+        raise RecipeError(
+            f"segmentation has no use for {', '.join(names)}: labels are files beside the input, "
+            "every token is needed, and task.head is the head; leave these as they are by default"
+        )
 
 
 def _check_data(recipe: FinetuneRecipe) -> None:
     names = [modality.name for modality in recipe.modalities]
+    if isinstance(recipe.task, Segmentation):
+        names.append(recipe.task.labels.name)
     for stream in recipe.data.streams:
         for name in stream.files:
             if name not in names:
@@ -199,5 +236,5 @@ def _check_data(recipe: FinetuneRecipe) -> None:
                 "`held_out`"
             )
     used = {name for stream in recipe.data.streams for name in stream.files}
-    if unused := set(names) - used:
+    if unused := {modality.name for modality in recipe.modalities} - used:
         raise RecipeError(f"no stream has files for {sorted(unused)}; leave the modality out")

@@ -59,8 +59,8 @@ class Regression:
         numbers = [float(x) if isinstance(x, float) else float("nan") for x in label]
         return None if all(np.isnan(numbers)) else tuple(numbers)
 
-    def stratum(self, vector: Vector, /) -> int:
-        return 0
+    def kinds(self, vector: Vector, /) -> tuple[int, ...]:
+        return ()
 
     def targets(
         self, labels: Float[Tensor, "b k"], lam: Float[Tensor, "b 1"] | None, /
@@ -69,13 +69,16 @@ class Regression:
         scaled = (labels - mean) / deviation
         return scaled if lam is None else scaled * lam + scaled.flip(0) * (1.0 - lam)
 
+    def count(self, targets: Float[Tensor, "b p"], /) -> Float[Tensor, ""]:
+        return (~targets.isnan()).sum(dtype=torch.float32)
+
     def loss(self, outputs: Float[Tensor, "b p"], targets: Float[Tensor, "b p"], /) -> LossSum:
         known = ~targets.isnan()
         aims = torch.where(known, targets, 0.0)
         by_kind = {"mse": F.mse_loss, "l1": F.l1_loss, "smooth_l1": F.smooth_l1_loss}
         losses = by_kind[self.kind](outputs.float(), aims, reduction="none")
         total = torch.where(known, losses, 0.0).sum()
-        return LossSum(total=total, count=known.sum(dtype=torch.float32))
+        return LossSum(total=total, count=self.count(targets))
 
     def read(self, outputs: Float[Tensor, "b p"], /) -> Float[Tensor, "b p"]:
         mean, deviation = (constant(x, outputs.device) for x in (self.mean, self.deviation))

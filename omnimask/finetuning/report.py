@@ -9,25 +9,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from omnimask.data import StreamReader
-from omnimask.draw.panels import original
-from omnimask.finetuning.classification import Classification, MultiLabel
 from omnimask.finetuning.classifier import Classifier, load_classifier
 from omnimask.finetuning.evaluate import predict_all
 from omnimask.finetuning.job import EVALUATIONS
 from omnimask.finetuning.labels import open_readers
+from omnimask.finetuning.mistakes import picture_of, worst_mistakes
 from omnimask.finetuning.recipe import LOSS, FinetuneRecipe
-from omnimask.finetuning.scores import Predicted
+from omnimask.finetuning.scores import Results, confusion_of, per_class
+from omnimask.finetuning.segmentation import Segmentation
+from omnimask.finetuning.tasks import Task
 from omnimask.records import to_json
 from omnimask.report.curves import loss_curves, run_curves
 from omnimask.report.history import drop_repeated, read_lines
 from omnimask.report.html import Html, element, folded, joined, paragraphs, picture, styled, table
-from omnimask.report.samples import Unreadable
+from omnimask.report.samples import Unreadable, spread
 from omnimask.report.style import CSS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WORST = 8
+_EXAMPLES = 4  # of a segmentation, beside its mistakes
 _MOST_CLASSES = 60  # beyond that a matrix is no longer readable
 
 
@@ -123,13 +125,15 @@ def _line_figure(looks: Sequence[Mapping[str, Any]], score: str, part: str) -> "
 
 
 def _stream(classifier: Classifier, reader: StreamReader) -> Html:
-    """Where the model is wrong on one stream's held-out samples."""
-    recipe = classifier.recipe
+    """Where the model is right and wrong on one stream's held-out samples."""
+    task = classifier.recipe.task
     predicted = predict_all(classifier.model, [reader], Unreadable())
-    parts: list[Html] = []
-    if isinstance(recipe.task, Classification) and len(recipe.task.classes) <= _MOST_CLASSES:
-        parts.append(_png(_matrix_figure(recipe.task.classes, predicted), "confusion matrix"))
-    ranked, words = worst_mistakes(recipe, predicted)
+    parts = _by_class(task, predicted)
+    if isinstance(task, Segmentation):
+        names = [predicted.names[i] for i in spread(len(predicted.names), _EXAMPLES)]
+        examples = [_drawn(classifier, reader, name, "") for name in names]
+        parts += [element("h3", "Samples evenly spread"), styled("div", "gallery", *examples)]
+    ranked, words = worst_mistakes(task, predicted)
     pictures = [_drawn(classifier, reader, predicted.names[i], words[i]) for i in ranked[:_WORST]]
     parts += [element("h3", "Worst mistakes"), styled("div", "gallery", *pictures)]
     if not pictures:
@@ -137,63 +141,40 @@ def _stream(classifier: Classifier, reader: StreamReader) -> Html:
     return element("section", element("h2", f"Mistakes: {reader.stream.name}"), *parts)
 
 
-def worst_mistakes(
-    recipe: FinetuneRecipe, predicted: Predicted
-) -> tuple[list[int], dict[int, str]]:
-    """Which samples are wrong, the worst first, and in words how."""
-    values, truth, names = predicted.values, predicted.truth, recipe.task.outputs
-    if isinstance(recipe.task, Classification):
-        right = truth[:, 0].astype(int)
-        rows = np.arange(len(right))
-        chosen, chance = values.argmax(axis=1), values[rows, right]
-        wrong = [int(i) for i in np.argsort(chance, kind="stable") if chosen[i] != right[i]]
-        return wrong, {
-            i: f"{names[right[i]]}, taken for {names[chosen[i]]} ({values[i, chosen[i]]:.0%})"
-            for i in wrong
-        }
-    errors = np.abs(values - truth)
-    order = [int(i) for i in np.argsort(-np.nansum(errors, axis=1), kind="stable")]
-    if isinstance(recipe.task, MultiLabel):
-        order = [i for i in order if ((values[i] >= 0.5) != (truth[i] >= 0.5)).any()]
-    words = {}
-    for i in order:
-        worst = int(np.nanargmax(errors[i]))
-        said, was = values[i, worst], truth[i, worst]
-        words[i] = f"{names[worst]}: predicted {said:.3g}, is {was:.3g}"
-    return order, words
+def _by_class(task: Task, predicted: Results) -> list[Html]:
+    """A table of the classes and the confusion matrix; nothing where there are no classes."""
+    values = per_class(task, predicted)
+    if not values:
+        return []
+    score = "IoU" if isinstance(task, Segmentation) else "recall"
+    rows = [[name, "–" if value is None else f"{value:.3f}"] for name, value in values.items()]
+    parts = [table(["class", score], rows)]
+    if len(values) <= _MOST_CLASSES:
+        figure = _matrix_figure(list(values), confusion_of(task, predicted))
+        parts.append(_png(figure, "confusion matrix"))
+    return parts
 
 
 def _drawn(classifier: Classifier, reader: StreamReader, name: str, words: str) -> Html:
-    """The sample as its first modality draws it."""
-    from PIL import Image
-
-    index = next(i for i in range(len(reader)) if reader.name(i) == name)
-    group = reader.held_out_group([index])
-    modality = next(iter(group.raw))
-    pixels = original(classifier.model.modalities[modality], group.raw[modality])
-    file = BytesIO()
-    Image.fromarray(pixels).save(file, format="PNG")
-    return element(
-        "figure",
-        picture(file.getvalue(), media_type="image/png", alt=name),
-        element("figcaption", f"{words} · {name}"),
-    )
+    data = picture_of(classifier, reader, name)
+    caption = " · ".join(part for part in (words, name) if part)
+    shown = picture(data, media_type="image/png", alt=name)
+    return element("figure", shown, element("figcaption", caption))
 
 
-def _matrix_figure(classes: Sequence[str], predicted: Predicted) -> "Figure":
+def _matrix_figure(classes: Sequence[str], counts: np.ndarray) -> "Figure":
+    """Coloured by the share of a true class; of many places the numbers are shares too."""
     from matplotlib.figure import Figure
-    from sklearn.metrics import confusion_matrix
 
-    truth, chosen = predicted.truth[:, 0].astype(int), predicted.values.argmax(axis=1)
-    counts = confusion_matrix(truth, chosen, labels=list(range(len(classes))))
     size = 2.2 + 0.34 * len(classes)
     figure = Figure(figsize=(size + 1.0, size), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0)
     for row, column in np.argwhere(counts > 0):
-        dark = counts[row, column] > 0.5 * counts[row].sum()
-        colour = "white" if dark else "#111827"
-        text = str(counts[row, column])
+        share, count = shares[row, column], counts[row, column]
+        colour = "white" if share > 0.5 else "#111827"
+        text = str(count) if counts.max() < 1000 else f"{share:.0%}"
         axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
     places = range(len(classes))
     axes.set_xticks(places, classes, rotation=90, fontsize=7)

@@ -13,7 +13,7 @@ from omnimask.finetuning.job import FineTuning
 from omnimask.finetuning.labels import open_readers
 from omnimask.finetuning.recipe import FinetuneRecipe
 from omnimask.finetuning.report import write_finetune_report
-from omnimask.finetuning.scores import score
+from omnimask.finetuning.scores import per_class, score
 from omnimask.hardware import hardware
 from omnimask.pretrained import PretrainedEncoder
 from omnimask.report.samples import Unreadable
@@ -72,6 +72,7 @@ def evaluate_run(run: Path) -> Path:
             "num_held_out": len(predicted.names),
             "unreadable": unreadable.errors,
             "scores": {name: asdict(s) for name, s in score(recipe.task, predicted).items()},
+            "per_class": per_class(recipe.task, predicted),
         }
     state = find_checkpoint(run).state
     write_json(

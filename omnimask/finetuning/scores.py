@@ -9,6 +9,14 @@ from jaxtyping import Float
 
 from omnimask.errors import DataError
 from omnimask.finetuning.classification import Classification, MultiLabel
+from omnimask.finetuning.place_scores import (
+    Confusions,
+    class_ious,
+    mean_iou,
+    mean_over_categories,
+    part_means,
+    pixel_accuracy,
+)
 from omnimask.finetuning.tasks import Task
 from omnimask.knn_probe import wilson_interval
 
@@ -33,15 +41,20 @@ class Predicted:
     truth: Float[np.ndarray, "n k"]
 
 
+Results = Predicted | Confusions
 Measure = Callable[[np.ndarray, np.ndarray], float]
 
 
-def score(task: Task, predicted: Predicted) -> dict[str, Interval]:
+def score(task: Task, predicted: Results) -> dict[str, Interval]:
     """Accuracy (Wilson's interval), balanced accuracy and macro-F1; mean average precision,
-    macro-F1 and exact matches at a threshold of one half; or R² and MAE, per number and on average.
+    macro-F1 and exact matches at a threshold of one half; R² and MAE, per number and on average;
+    or mean IoU and accuracy of all places together, and mean IoU of parts by instance and by
+    category.
 
     All other intervals are the percentile bootstrap over samples.
     """
+    if isinstance(predicted, Confusions):
+        return _of_places(task, predicted)
     if isinstance(task, Classification):
         return _of_classes(predicted)
     if isinstance(task, MultiLabel):
@@ -120,6 +133,54 @@ def _of_numbers(task: Task, predicted: Predicted) -> dict[str, Interval]:
     return scores
 
 
+def _of_places(task: Task, found: Confusions) -> dict[str, Interval]:
+    counts = found.counts
+    times = np.stack([np.bincount(rows, minlength=len(counts)) for rows in _draws(len(counts))])
+    resampled = (times @ counts.reshape(len(counts), -1)).reshape(-1, *counts.shape[1:])
+    total = counts.sum(axis=0)
+    scores = {
+        "mean_iou": _between(float(mean_iou(total)), mean_iou(resampled)),
+        "accuracy": _between(float(pixel_accuracy(total)), pixel_accuracy(resampled)),
+    }
+    return scores if found.within is None else scores | _of_parts(found.within, task.outputs)
+
+
+def _of_parts(within: np.ndarray, classes: tuple[str, ...]) -> dict[str, Interval]:
+    found, means = part_means(within, classes)
+    if not found:  # not one place is known
+        return {}
+    names = np.asarray(found)
+    return {
+        "instance_mean_iou": _interval(lambda _, m: float(m.mean()), names, means),
+        "category_mean_iou": _interval(mean_over_categories, names, means),
+    }
+
+
+def per_class(task: Task, predicted: Results) -> dict[str, float | None]:
+    """The share of each class's samples that are right (recall), or of its places the intersection
+    over union; None for a class that is not there. Empty for tasks of another kind."""
+    if isinstance(predicted, Confusions):
+        values = class_ious(predicted.counts.sum(axis=0))
+    elif isinstance(task, Classification):
+        counts = confusion_of(task, predicted)
+        right, there = np.diagonal(counts), counts.sum(axis=1)
+        values = np.where(there > 0, right / np.maximum(there, 1), np.nan)
+    else:
+        return {}
+    known = zip(task.outputs, values.tolist(), strict=True)
+    return {name: None if value != value else value for name, value in known}
+
+
+def confusion_of(task: Task, predicted: Results) -> np.ndarray:
+    """Counts of (true class, predicted class), of samples or of places."""
+    if isinstance(predicted, Confusions):
+        return predicted.counts.sum(axis=0)
+    from sklearn.metrics import confusion_matrix
+
+    truth, chosen = predicted.truth[:, 0].astype(int), predicted.values.argmax(axis=1)
+    return confusion_matrix(truth, chosen, labels=list(range(len(task.outputs))))
+
+
 def _r2(truth: np.ndarray, values: np.ndarray) -> float:
     """0 where all truths are equal, as there is nothing to explain."""
     from sklearn.metrics import r2_score
@@ -134,14 +195,23 @@ def _mae(truth: np.ndarray, values: np.ndarray) -> float:
 
 
 def _interval(measure: Measure, truth: np.ndarray, values: np.ndarray) -> Interval:
-    draws = np.random.default_rng(0).integers(len(truth), size=(_RESAMPLES, len(truth)))
-    resampled = [measure(truth[rows], values[rows]) for rows in draws]
+    resampled = [measure(truth[rows], values[rows]) for rows in _draws(len(truth))]
+    return _between(measure(truth, values), np.asarray(resampled))
+
+
+def _draws(count: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(count, size=(_RESAMPLES, count))
+
+
+def _between(value: float, resampled: np.ndarray) -> Interval:
     low, high = np.quantile(resampled, [0.025, 0.975])
-    return Interval(value=measure(truth, values), low=float(low), high=float(high))
+    return Interval(value=value, low=float(low), high=float(high))
 
 
-def main_value(task: Task, predicted: Predicted) -> float:
+def main_value(task: Task, predicted: Results) -> float:
     """The one score that early stopping compares, without its interval."""
+    if isinstance(predicted, Confusions):
+        return float(mean_iou(predicted.counts.sum(axis=0)))
     if isinstance(task, Classification):
         return balanced_accuracy(predicted.truth[:, 0].astype(int), predicted.values.argmax(axis=1))
     if isinstance(task, MultiLabel):

@@ -1,4 +1,4 @@
-"""What is predicted of a sample: one class, several classes, or numbers."""
+"""What is predicted of a sample: one class, several, numbers, or a class for each of its places."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from omnimask.errors import RecipeError
 from omnimask.objective import LossSum
 
 Label = tuple[str | float | None, ...]  # of one sample, a value per label column
@@ -40,8 +41,8 @@ class Task(Protocol):
         """None for a label that is missing or of the other type; DataError for an unknown class."""
         ...
 
-    def stratum(self, vector: Vector, /) -> int:
-        """Which samples a choice of a share of the labels treats as alike."""
+    def kinds(self, vector: Vector, /) -> tuple[int, ...]:
+        """The classes that a sample has; a choice of a share of the labels takes some of each."""
         ...
 
     def targets(
@@ -51,9 +52,15 @@ class Task(Protocol):
         of the label of the sample that mirrors it in the batch."""
         ...
 
-    def loss(self, outputs: Float[Tensor, "b p"], targets: Float[Tensor, "b p"], /) -> LossSum: ...
+    def count(self, targets: Float[Tensor, "b p"], /) -> Float[Tensor, ""]:
+        """That of the loss, from the targets alone."""
+        ...
 
-    def read(self, outputs: Float[Tensor, "b p"], /) -> Float[Tensor, "b p"]:
+    def loss(
+        self, outputs: Float[Tensor, "b p *k"], targets: Float[Tensor, "b p"], /
+    ) -> LossSum: ...
+
+    def read(self, outputs: Float[Tensor, "b p *k"], /) -> Float[Tensor, "b p *k"]:
         """Outputs as probabilities, or as numbers in the labels' units."""
         ...
 
@@ -61,3 +68,8 @@ class Task(Protocol):
 def constant(values: tuple[float, ...], device: torch.device) -> Float[Tensor, " p"]:
     """Filled number by number, so that the host does not wait for the device."""
     return torch.stack([torch.full((), value, device=device) for value in values])
+
+
+def check_smoothing(smoothing: float) -> None:
+    if not 0.0 <= smoothing < 1.0:
+        raise RecipeError(f"task.smoothing must be in [0, 1), got {smoothing}; write 0.1")

@@ -36,7 +36,7 @@ class Attentive:
 class AttentiveHead(nn.Module):
     """One query attends to a sample's tokens in several heads; a linear layer reads the result.
 
-    After attentive probing in CAE (https://arxiv.org/abs/2202.03026, section 4.1), without a norm:
+    After attentive probing in CAE (https://arxiv.org/abs/2202.03026, experiments), without a norm:
     tokens come in standardised.
     """
 

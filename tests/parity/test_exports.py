@@ -1,10 +1,12 @@
 """Exports of one mixed encoder of six modalities, read back by the libraries they are for."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -14,11 +16,14 @@ from safetensors.torch import load_file
 
 from modalities.image import ImagePatches
 from modalities.video import VideoTubelets
-from omnimask import DataError, RecipeError, export, save_encoder
+from omnimask import DataError, RecipeError, export, iter_embeddings, save_encoder
 from omnimask.blocks import BlockStyle
 from omnimask.data import fit
+from omnimask.embedding.vectors import Embedding
 from omnimask.encoder import Encoder
+from omnimask.exporting import graph_inputs
 from omnimask.exporting.features import collate_samples, own_features
+from omnimask.exporting.front import front_of
 from omnimask.exporting.pictures import normalise, pixels_in, statistics
 from omnimask.modality import Draw
 from omnimask.pretrained import PretrainedEncoder
@@ -60,20 +65,47 @@ def folder_of(sample_data: Path, modality: str) -> Path:
     return sample_data / names.get(modality, modality) / "held_out"
 
 
-@pytest.mark.parametrize(
-    "modality",
-    [
-        name if name == "image" else pytest.param(name, marks=pytest.mark.slow)
-        for name in MODALITIES
-    ],
-)
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_a_graph_of_samples_begins_with_the_modalitys_own_tokens(recipe: Recipe, modality: str):
+    record = recipe.modality(modality)
+    front, samples = front_of(record, "samples"), read(recipe, modality, count=3)
+    values, coords, valid = front.tokens(front.inputs(samples))
+    expected = record.split(front.reference(samples))
+    assert torch.equal(coords, expected.coords)
+    assert torch.equal(valid, expected.valid)
+    torch.testing.assert_close(values, expected.values, atol=1e-5, rtol=1e-5)
+
+
+def test_the_documents_example_gives_the_vector_of_embed(
+    sample_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The ONNX file is made from an encoder folder and the user's files."""
+    image = ImagePatches(size=(32, 32), patch=(8, 8), mean=(0.4,) * 3, std=(0.3,) * 3)
+    encoder = scattered((image,), replace(SMALL, depth=1))
+    monkeypatch.chdir(tmp_path)
+    source = save_encoder(encoder, "encoder")
+    photos = sorted((sample_data / "images" / "held_out").rglob("*.png"))
+    (parity,) = export(source, format="onnx", out="onnx", samples=photos[:2]).parity
+    assert parity.samples == 2
+    blocks = (ROOT / "docs/transfer/export.md").read_text().split("```python\n")[1:]
+    (code,) = [block.partition("```")[0] for block in blocks if "from PIL" in block]
+    shutil.copy(photos[2], "photo.png")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    (found,) = iter_embeddings(source, ["photo.png"])
+    assert isinstance(found, Embedding)
+    torch.testing.assert_close(
+        torch.tensor(names["vector"]), torch.tensor(found.vector), atol=1e-5, rtol=1e-5
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("modality", MODALITIES)
 def test_onnx_of_every_modality_in_onnxruntime(
     mixed: PretrainedEncoder, sample_data: Path, modality: str, tmp_path: Path
 ):
-    """From an encoder folder and the user's files, whose reader is found by the modality."""
-    source = save_encoder(mixed, tmp_path / "encoder")
     (parity,) = export(
-        source,
+        save_encoder(mixed, tmp_path / "encoder"),
         format="onnx",
         out=tmp_path / "out",
         modality=modality,
@@ -81,6 +113,22 @@ def test_onnx_of_every_modality_in_onnxruntime(
     ).parity
     assert parity.largest < 1e-4
     assert parity.samples > 1
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_a_cloud_of_fewer_points_needs_no_padding(
+    mixed: PretrainedEncoder, recipe: Recipe, tmp_path: Path
+):
+    samples = read(recipe, "points", count=2)
+    given = {"points": samples}
+    export(mixed, format="torch", out=tmp_path / "out", modality="points", samples=given)
+    few = [{name: part[:70] for name, part in sample.items()} for sample in samples]
+    inputs = graph_inputs(tmp_path / "out", "points", few)
+    module = torch.export.load(tmp_path / "out" / "points.pt2").module()
+    pooled = module(*(part[:, :70] for part in inputs.values()))[0]
+    expected = mixed.embed([{"points": sample} for sample in few])
+    torch.testing.assert_close(pooled, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_what_is_no_file_of_the_modality_is_said(mixed: PretrainedEncoder, tmp_path: Path):
@@ -93,14 +141,14 @@ def test_what_is_no_file_of_the_modality_is_said(mixed: PretrainedEncoder, tmp_p
     refused(folder, r"holds no image; expected files ending in .*\.png")
 
 
-def test_programs_and_encoder_of_a_mixed_encoder(
-    mixed: PretrainedEncoder, recipe: Recipe, tmp_path: Path
+@pytest.mark.parametrize("format", ["encoder", pytest.param("torch", marks=pytest.mark.slow)])
+def test_all_modalities_of_a_mixed_encoder(
+    mixed: PretrainedEncoder, recipe: Recipe, format: str, tmp_path: Path
 ):
     given = {name: read(recipe, name, count=2) for name in MODALITIES}
-    for format in ("torch", "encoder"):
-        exported = export(mixed, format=format, out=tmp_path / format, samples=given)
-        assert [p.modality for p in exported.parity] == list(MODALITIES)
-        assert all(p.largest < 1e-5 for p in exported.parity)
+    exported = export(mixed, format=format, out=tmp_path / "out", samples=given)
+    assert [p.modality for p in exported.parity] == list(MODALITIES)
+    assert all(p.largest < 1e-5 for p in exported.parity)
 
 
 TIMM = {
@@ -200,7 +248,7 @@ class Table(torch.nn.Module):
 
 
 REFUSED = [
-    ("timm", replace(SMALL, positions="rotary"), r"timm's.*positions='rotary' and rotates"),
+    ("timm", replace(SMALL, positions="rotary"), r"timm's.*positions='rotary'; "),
     ("timm", replace(SMALL, style=BlockStyle(swiglu=True)), r"no blocks with swiglu=True"),
     ("transformers", replace(SMALL, positions="both"), r"ViTMAEModel adds.*positions='both'"),
     ("transformers", replace(SMALL, num_registers=2), r"no registers.*num_registers=2; .*timm too"),

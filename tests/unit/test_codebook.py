@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from sklearn.metrics import pairwise_distances_argmin
 
 from omnimask.codebook import Codebook
+from omnimask.rng import Rng
 from tests.sync_watch import SyncWatch
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -12,10 +13,10 @@ Z = torch.randn(40, 3, generator=GENERATOR) * 2
 
 
 def codebook(num_codes: int = 6, decay: float = 0.9, usage: float = 1.0) -> Codebook:
-    """One in which every code has been used."""
+    """One in which every code has been used, as a loaded one is."""
     torch.manual_seed(1)
     made = Codebook(num_codes=num_codes, dim=3, decay=decay)
-    made.usage.fill_(usage)
+    made.load_state_dict({**made.state_dict(), "usage": torch.full((num_codes,), usage)})
     return made
 
 
@@ -107,11 +108,54 @@ def test_the_first_batches_make_the_codebook():
 
 
 def test_a_code_that_never_had_a_token_becomes_the_mean_of_its_first():
-    book = codebook(usage=0.0)
+    book = codebook(num_codes=41, usage=0.0)  # more than tokens: no k-means
     _, ids, _ = book(Z)
     for code in ids.unique():
         mean = F.normalize(Z[ids == code], dim=-1).mean(dim=0)
         torch.testing.assert_close(book.codes[code], F.normalize(mean, dim=0))
+
+
+def test_the_first_batch_makes_the_codebook_by_k_means():
+    torch.manual_seed(0)
+    book = Codebook(num_codes=6, dim=3, decay=0.9)
+    at_random = book.nearest(F.normalize(Z, dim=-1))[1].mean()
+    _, ids, _ = book(Z)
+    z = unit(Z.double().numpy())
+    # Lloyd's steps from the tokens that the codebook draws by their places.
+    rng = Rng(keys=torch.arange(40)).child("codebook")
+    drawn = rng.bits(1).squeeze(1).argsort()[:6]
+    codes = z[drawn.numpy()]
+    for _ in range(10):
+        nearest = pairwise_distances_argmin(z, codes)
+        codes = np.stack([unit(z[nearest == code].mean(axis=0)) for code in range(6)])
+    expected = pairwise_distances_argmin(z, codes)
+    assert (ids.numpy() == expected).all()
+    assert book.health()["used"] == 1
+    # The same step goes on as every other one does.
+    means = np.stack([unit(z[expected == code].mean(axis=0)) for code in range(6)])
+    assert np.abs(book.codes.numpy() - unit(0.9 * codes + 0.1 * means)).max() < 1e-5
+    usage = 0.9 * 0.1 * 40 / 6 + 0.1 * np.bincount(expected, minlength=6)
+    assert np.abs(book.usage.numpy() - usage).max() < 1e-4
+    assert book.nearest(F.normalize(Z, dim=-1))[1].mean() > at_random + 0.05
+
+
+def test_k_means_makes_no_second_start_after_loading():
+    book = Codebook(num_codes=6, dim=3)
+    book(Z)
+    loaded = Codebook(num_codes=6, dim=3)
+    loaded.load_state_dict(book.state_dict())
+    before = loaded.codes.clone()
+    shifted = Z + torch.tensor([2.0, 0, 0])
+    assert torch.equal(loaded(shifted)[1], book(shifted)[1])
+    assert torch.equal(loaded.codes, book.codes)
+    assert torch.equal(loaded.usage, book.usage)
+    # Few tokens move a code by at most a hundredth; a new start would move all of them far.
+    moved = (loaded.codes * before).sum(dim=1)
+    assert (moved > 0.99).sum() >= 5
+    fresh = Codebook(num_codes=6, dim=3)
+    fresh.load_state_dict(Codebook(num_codes=6, dim=3).state_dict())
+    _, ids, _ = fresh(Z)
+    assert len(set(ids.tolist())) == 6, "one that was never used is started"
 
 
 def test_a_batch_that_went_wrong_leaves_no_trace():

@@ -62,7 +62,9 @@ def test_the_teacher_is_exported_on_request(run: Path, tmp_path: Path):
 def test_every_modality_gets_a_program_from_an_encoder_in_memory(tmp_path: Path):
     encoder = scattered(TOYS, ENCODERS["both"]).train()
     given = {"toy": waves(), "other": waves("other")}
-    exported = omnimask.export(encoder, format="torch", out=tmp_path / "out", samples=given)
+    exported = omnimask.export(
+        encoder, format="torch", out=tmp_path / "out", samples=given, start="tokens"
+    )
     assert sorted(p.name for p in exported.folder.glob("*.pt2")) == ["other.pt2", "toy.pt2"]
     assert all(0 <= p.largest < 1e-5 and p.samples == 3 for p in exported.parity)
     assert encoder.training
@@ -105,7 +107,7 @@ def test_features_that_differ_are_an_error_and_nothing_stays(
     real = graphs.DenseEncoder
     monkeypatch.setattr(graphs, "DenseEncoder", lambda _, name: real(broken, name))
     with pytest.raises(RecipeError, match=r"does not give the encoder's features: toy: largest"):
-        export(encoder, format="torch", out=tmp_path / "out", samples=given)
+        export(encoder, format="torch", out=tmp_path / "out", samples=given, start="tokens")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -114,7 +116,9 @@ def test_a_number_that_is_none_is_no_parity(tmp_path: Path):
     with torch.no_grad():
         encoder.backbone.encoder.norm.bias[0] = float("nan")
     with pytest.raises(RecipeError, match=r"largest difference nan"):
-        export(encoder, format="torch", out=tmp_path / "out", samples={"toy": waves()})
+        export(
+            encoder, format="torch", out=tmp_path / "out", samples={"toy": waves()}, start="tokens"
+        )
 
 
 @pytest.mark.parametrize("format", ["timm", "transformers"])
@@ -141,7 +145,7 @@ def test_what_cannot_be_exported_is_said(run: Path, tmp_path: Path):
 def test_what_is_wrong_with_samples_is_said(run: Path, tmp_path: Path):
     out, encoder = tmp_path / "out", scattered(TOYS, SMALL)
     with pytest.raises(RecipeError, match=r"samples has no 'other' to check .*known: toy"):
-        export(encoder, format="torch", out=out, samples={"toy": waves()})
+        export(encoder, format="torch", out=out, samples={"toy": waves()}, start="tokens")
     with pytest.raises(RecipeError, match=r"no run with files .*--modality toy --samples PATHS"):
         export(encoder, format="torch", out=out)
     with pytest.raises(RecipeError, match=r"samples are of one modality; say which"):
@@ -173,5 +177,7 @@ def test_an_encoder_folder_takes_given_samples(tmp_path: Path):
     with pytest.raises(RecipeError, match=r"no run with files to check the export on"):
         export(folder, format="torch", out=tmp_path / "out")
     given = {"toy": waves()}
-    (parity,) = export(folder, format="torch", out=tmp_path / "out", samples=given).parity
+    (parity,) = export(
+        folder, format="torch", out=tmp_path / "out", samples=given, start="tokens"
+    ).parity
     assert parity.largest < 1e-5

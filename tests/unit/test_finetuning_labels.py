@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from omnimask.errors import DataError, RecipeError
-from omnimask.finetuning.classification import Classification
+from omnimask.finetuning.classification import Classification, MultiLabel
 from omnimask.finetuning.labels import choose, fit_task, open_readers
 from omnimask.finetuning.recipe import Labels, Validation
 from omnimask.finetuning.regression import Regression
@@ -27,6 +27,21 @@ def test_a_share_is_stratified_and_nested():
     assert Counter(name[0] for name in chosen[0.1]) == {"0": 3, "1": 3, "2": 3}
     other = choose(VECTORS, replace(recipe, label_share=0.1, seed=1), "toy")[0]
     assert set(other) != chosen[0.1]
+
+
+def test_of_several_classes_each_keeps_a_sample_to_learn_from():
+    """Class 0 is in every sample, 1 in a third, 2 in two; half of a tenth is set aside."""
+    task = MultiLabel(classes=("a", "b", "c"))
+    vectors = {f"{i:02}": (1.0, float(i % 3 == 0), float(i in (4, 17))) for i in range(30)}
+    recipe = toy_finetune(task=task, validation=Validation(share=0.5))
+    for seed in range(5):
+        chosen = {}
+        for share in (0.05, 0.1, 0.5, 1.0):
+            learnt, aside = choose(vectors, replace(recipe, seed=seed, label_share=share), "toy")
+            assert not learnt.keys() & aside.keys()
+            assert all(sum(vector[k] for vector in learnt.values()) >= 1 for k in range(3))
+            chosen[share] = {*learnt, *aside}
+        assert chosen[0.05] <= chosen[0.1] <= chosen[0.5] <= chosen[1.0] == set(vectors)
 
 
 def test_validation_is_set_aside_of_every_class():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from omnimask.finetuning.labels import fit_task
-from omnimask.finetuning.layers import has_thawed, is_frozen, layer_of, rate_scale
+from omnimask.finetuning.layers import has_thawed, is_frozen, is_unread, layer_of, rate_scale
 from omnimask.finetuning.model import build_finetuned
 from omnimask.finetuning.recipe import Freeze
 from tests.unit.finetuning_cases import toy_finetune
@@ -62,3 +62,11 @@ def test_layers_thaw_from_the_head_down():
         for name in NAMES
     }
     assert list(begins.values()) == [60, 60, 60, 40, 20, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected"), [((), set()), ((-1, -2), {"norm"}), ((-2,), {"fc1", "norm"})]
+)
+def test_what_no_output_depends_on(layers: tuple[int, ...], expected: set[str]):
+    found = {name.split(".")[-2] for name in NAMES if is_unread(name, layers, 2)}
+    assert found == expected

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from omnimask.finetuning.classification import Classification
+from omnimask.finetuning.heads import Head
 from omnimask.finetuning.labels import fit_task, open_readers
 from omnimask.finetuning.model import FinetunedModel, build_finetuned
 from omnimask.finetuning.recipe import FinetuneRecipe, Mix
@@ -69,6 +70,7 @@ def test_hidden_tokens_do_not_reach_the_encoder_in_training_alone():
 def test_the_average_follows_the_weights():
     model, _ = built(ema_decay=0.9)
     assert model.average is not None
+    assert isinstance(model.head, Head)
     averaged = model.average.state_dict()  # the tensors themselves
     before = averaged["head.linear.weight"].clone()
     with torch.no_grad():
@@ -84,6 +86,7 @@ def test_the_average_is_what_predicts():
     model, recipe = built(ema_decay=0.9)
     group = batch_of(recipe)
     before = model.predict(group)
+    assert isinstance(model.head, Head)
     with torch.no_grad():
         model.head.linear.bias.add_(torch.tensor([5.0, 0.0, 0.0]))
     torch.testing.assert_close(model.predict(group), before)

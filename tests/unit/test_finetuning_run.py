@@ -13,6 +13,7 @@ from omnimask.encoder_file import load_encoder, load_model
 from omnimask.errors import RecipeError
 from omnimask.finetuning.classification import MultiLabel
 from omnimask.finetuning.classifier import load_classifier
+from omnimask.finetuning.heads import Head
 from omnimask.finetuning.job import FineTuning
 from omnimask.finetuning.recipe import (
     FinetuneRecipe,
@@ -140,7 +141,9 @@ def test_the_encoder_of_a_run_can_be_taken_again(pretrained: Path, tmp_path: Pat
     source = ToyFiles().open(".", Toy())
     samples = [{"toy": source.read(i, Draw(key=0, augment=False))} for i in range(4)]
     features = encoder.embed(samples)
-    outputs = tuned.model.head.linear(tuned.model.head.norm(features)).softmax(dim=1)
+    head = tuned.model.head
+    assert isinstance(head, Head)
+    outputs = head.linear(head.norm(features)).softmax(dim=1)
     torch.testing.assert_close(outputs, tuned.predict(samples), atol=1e-5, rtol=1e-5)
     finetune(toy_finetune(), tmp_path / "second", encoder=tmp_path / "first")
 

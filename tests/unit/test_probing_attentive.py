@@ -30,7 +30,7 @@ def test_one_token_among_many_is_found():
     (train, truths), (test, asked) = marked(160, seed=0), marked(80, seed=1)
     settings = Attentive(epochs=30, lr=1e-2)
     found = attend(train, test, truths, settings, seed=0, device=CPU)
-    assert np.mean(found == np.asarray(asked)) > 0.8  # the mean over tokens finds 0.7
+    assert np.mean(found == np.asarray(asked)) > 0.8
     again = attend(train, test, truths, settings, seed=0, device=CPU)
     assert found.tolist() == again.tolist()
 
@@ -81,6 +81,13 @@ def test_few_shot_tells_clouds_apart_and_more_shots_help():
     assert one[1] < one[0] < one[2]
     noise = clouds(60, distance=0.0, seed=0), clouds(60, distance=0.0, seed=1)
     assert few_shot_accuracy(*noise, k=5, episodes=40, seed=0)[0] == pytest.approx(1 / 3, abs=0.1)
+
+
+def test_the_interval_is_that_of_the_mean_over_episodes():
+    train, test = clouds(60, distance=1.0, seed=0), clouds(60, distance=1.0, seed=1)
+    drawn = [few_shot_accuracy(train, test, k=2, episodes=8, seed=seed) for seed in range(60)]
+    means, lows, highs = np.array(drawn).T
+    assert np.mean(highs - lows) / 2 == pytest.approx(1.96 * np.std(means), rel=0.3)
 
 
 def test_with_all_samples_every_episode_is_the_nearest_class_mean():

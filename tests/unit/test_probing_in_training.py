@@ -59,7 +59,9 @@ def test_every_module_keeps_its_mode(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     def watched(self: Any, step: int) -> dict[str, float]:
         modes = [part.training for part in self.job.model.modules()]
+        random = torch.get_rng_state()
         found = measure(self, step)
+        assert torch.equal(random, torch.get_rng_state()), "nothing random is used up"
         seen.append(modes == [part.training for part in self.job.model.modules()])
         assert any(modes)
         return found

@@ -1,6 +1,7 @@
 """All probes of a small encoder on toy streams."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,14 +10,17 @@ import pytest
 import torch
 
 import omnimask
-from omnimask.data import fit
+from omnimask.data import StreamReader, fit
 from omnimask.encoder_file import save_encoder
 from omnimask.errors import DataError, RecipeError
+from omnimask.knn_probe import wilson_interval
 from omnimask.pretrained import EncoderInfo, PretrainedEncoder
 from omnimask.probing.attentive import Attentive
+from omnimask.probing.features import Kept, encode_samples, encode_with
 from omnimask.probing.run import probe, untrained_encoder
 from omnimask.probing.settings import Probes
 from omnimask.recipe import Recipe, Stream
+from omnimask.report.samples import Unreadable
 from tests.unit.toy import ToyFiles
 from tests.unit.toy_recipe import toy_recipe
 
@@ -55,6 +59,8 @@ def test_every_labelled_stream_has_every_probe_beside_random_encoders(tmp_path: 
         assert 0 <= score.low <= score.value <= score.high <= 1
         assert (score.num_train, score.num_test, score.num_classes) == (24, 12, 3)
         assert score.chance == pytest.approx(1 / 3)
+        if not score.probe.startswith("few-shot"):
+            assert (score.low, score.high) == pytest.approx(wilson_interval(score.value, 12))
     saved = json.loads((tmp_path / "out" / "probe.json").read_text())
     assert saved["scores"][0]["value"] == results.scores[0].value
     assert saved["versions"]["scikit-learn"]
@@ -80,6 +86,42 @@ def test_a_random_encoder_scores_as_the_one_of_its_seed():
     recipe = toy_recipe()
     results = probe(encoder_of(recipe, seed=1000), recipe=recipe, settings=FEW)
     assert [score.random for score in results.scores] == [(s.value,) for s in results.scores]
+
+
+def test_the_baseline_is_every_other_random_encoder_in_turn():
+    recipe = toy_recipe()
+    settings = replace(FEW, random_seeds=(1000, 1001))
+    results = probe(encoder_of(recipe), recipe=recipe, settings=settings)
+    others = [probe(encoder_of(recipe, seed=s), recipe=recipe, settings=FEW) for s in (1000, 1001)]
+    for number, other in enumerate(others):
+        expected = [score.value for score in other.scores]
+        assert [score.random[number] for score in results.scores] == expected
+    assert len({encoder_of(recipe, seed=seed).hash() for seed in (0, 1000, 1001)}) == 3
+
+
+def test_a_layer_is_the_output_of_its_own_block():
+    recipe = toy_recipe()
+    encoder, kept = encoder_of(recipe).eval(), Kept(layers=(-1, -2))
+    stream = recipe.data.streams[0]
+    reader = StreamReader(stream, stream.files, recipe)
+
+    def pooled() -> Mapping[int, np.ndarray]:
+        encode = encode_with(encoder, kept)
+        sides = encode_samples([encode], reader, range(4), kept, torch.device("cpu"), Unreadable())
+        assert sides is not None
+        return sides[0].pooled
+
+    def disturb(block: int) -> Mapping[int, np.ndarray]:
+        name = f"encoder.blocks.{block}.mlp.fc2.bias"
+        (bias,) = (value for key, value in encoder.named_parameters() if key.endswith(name))
+        with torch.no_grad():
+            bias += torch.linspace(-1.0, 1.0, len(bias))
+        return pooled()
+
+    before, last, first = pooled(), disturb(1), disturb(0)
+    assert np.array_equal(before[-2], last[-2])
+    assert np.abs(before[-1] - last[-1]).max() > 0.1
+    assert np.abs(last[-2] - first[-2]).max() > 0.1
 
 
 def test_only_the_streams_with_a_modality():

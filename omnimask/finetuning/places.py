@@ -1,4 +1,4 @@
-"""Where the labels of a sample lie, and features of tokens brought to those places."""
+"""Labels of places within a sample: where they lie, and how features of tokens get there."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -54,6 +54,11 @@ class PlaceLabels(Protocol):
         their own ("chair/leg"), and a sample is then compared among the parts of its own."""
         ...
 
+    @property
+    def num_tokens(self) -> int:
+        """How much of a batch a sample takes, as every modality says it."""
+        ...
+
     def collate(self, samples: "Sequence[Sample]", /) -> Raw: ...
 
     def classes(self, raw: Raw, /) -> Int64[Tensor, "b p"]:
@@ -82,7 +87,7 @@ def spread(
         return spread_by_distance(
             features, tokens.coords, tokens.valid, places.coords, num_nearest=NUM_NEAREST
         )
-    assert tokens.grid is not None, "Segmentation checks that maps belong to a grid"
+    assert tokens.grid is not None, "the labels of grids are maps"
     sizes = tuple(tokens.grid.values())
     pixels = rearrange(features, "b n f -> b f n").unflatten(2, sizes)
     modes = {1: "linear", 2: "bilinear", 3: "trilinear"}

@@ -6,8 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from omnimask.backbone import Encoded
+from omnimask.decoders.decoder import place_visible
 from omnimask.errors import RecipeError
-from omnimask.segmentation.places import FreePlaces, Places, spread
+from omnimask.finetuning.places import FreePlaces, Places, spread
+from omnimask.masking.plan import MaskPlan
 from omnimask.tokens import Tokens
 
 
@@ -30,19 +33,18 @@ class SegmentationHead:
         if self.hidden is not None and self.hidden < 1:
             raise RecipeError(f"head.hidden must be None or 1 or more, got {self.hidden}")
 
-    def build(self, width: int, num_classes: int, *, num_coords: int) -> "Head":
+    def build(self, width: int, num_classes: int, *, num_coords: int) -> "PlaceHead":
         """`num_coords`: of the places, 0 where they are a grid."""
-        return Head(self, width, num_classes, num_coords=num_coords)
+        return PlaceHead(self, width, num_classes, num_coords=num_coords)
 
 
-class Head(nn.Module):
+class PlaceHead(nn.Module):
     """`(features, tokens, places) -> logits`; features of one (b n d) per layer of the record."""
 
     def __init__(
         self, config: SegmentationHead, width: int, num_classes: int, *, num_coords: int
     ) -> None:
         super().__init__()
-        self.config = config
         num_layers = max(len(config.layers), 1)
         self.norms = nn.ModuleList(nn.LayerNorm(width, eps=1e-6) for _ in range(num_layers))
         hidden = config.hidden
@@ -71,3 +73,11 @@ class Head(nn.Module):
         if isinstance(places, FreePlaces):
             at_places = torch.cat([at_places, places.coords.to(at_places.dtype)], dim=2)
         return self.at_places(at_places)
+
+
+def features_of(
+    encoded: Encoded, plan: MaskPlan, *, num_tokens: int
+) -> tuple[Float[Tensor, "b n d"], ...]:
+    """The layers that were asked for, the normalised output where none was, at their tokens."""
+    packed = encoded.visible[1:] or encoded.visible
+    return tuple(place_visible(part, plan, num_tokens=num_tokens)[0] for part in packed)

@@ -1,20 +1,10 @@
-"""The head and the places by hand and beside other implementations; the scores by scikit-learn."""
+"""The head that stands at places, by hand and beside other implementations."""
 
 import numpy as np
-import pytest
 import torch
-from sklearn.metrics import confusion_matrix, jaccard_score
 
-from omnimask.segmentation.head import SegmentationHead
-from omnimask.segmentation.places import FreePlaces, GridPlaces, spread, spread_by_distance
-from omnimask.segmentation.scores import (
-    categories,
-    confusion,
-    part_iou,
-    part_scores,
-    scores,
-    within_category,
-)
+from omnimask.finetuning.place_head import SegmentationHead
+from omnimask.finetuning.places import FreePlaces, GridPlaces, spread, spread_by_distance
 from omnimask.tokens import Tokens, dense_tokens
 
 
@@ -71,39 +61,3 @@ def test_a_head_of_points_sees_the_place_itself():
     logits = head((random(1, 1, 5),), tokens, places)  # one token: features alike everywhere
     assert logits.shape == (1, 7, 3)
     assert (logits[0, 1:] - logits[0, 0]).abs().max() > 1e-6
-
-
-def test_scores_are_scikit_learns():
-    truth = torch.tensor([0, 0, 1, 2, 2, 2, -1, 1])
-    guess = torch.tensor([0, 1, 1, 2, 0, 2, 3, 1])
-    counts = confusion(truth, guess, num_classes=5)
-    known = truth >= 0
-    expected = confusion_matrix(truth[known], guess[known], labels=range(5))
-    assert counts.tolist() == expected.tolist()
-    found = scores(counts, ("a", "b", "c", "d", "e"))
-    ious = [jaccard_score(truth[known] == label, guess[known] == label) for label in (0, 1, 2)]
-    assert list(found.per_class.values()) == pytest.approx([*ious, None, None])
-    assert found.mean_iou == pytest.approx(np.mean(ious))
-    assert found.accuracy == pytest.approx(5 / 7)
-
-
-def test_parts_are_compared_within_the_samples_category():
-    names = ("chair/leg", "chair/seat", "mug/cup")
-    assert categories(names) == {"chair": [0, 1], "mug": [2]}
-    logits = torch.tensor([[0.0, 1.0, 9.0], [2.0, 1.0, 9.0]])
-    found = within_category(logits, torch.tensor([1, -1]), names)
-    assert found is not None
-    assert (found[0], found[1].tolist()) == ("chair", [1, 0])
-    assert within_category(logits, torch.tensor([-1, -1]), names) is None
-
-
-def test_a_part_that_is_nowhere_counts_as_right():
-    truth, guess = torch.tensor([0, 0, 1, -1]), torch.tensor([0, 1, 1, 2])
-    assert part_iou(truth, guess, [0, 1, 2]) == pytest.approx((0.5 + 0.5 + 1.0) / 3)
-
-
-def test_categories_weigh_alike_and_so_do_samples():
-    found = part_scores([("chair", 0.2), ("chair", 0.4), ("mug", 0.9)])
-    assert found.instance_mean_iou == pytest.approx(0.5)
-    assert found.category_mean_iou == pytest.approx(0.6)
-    assert found.per_category == {"chair": pytest.approx(0.3), "mug": pytest.approx(0.9)}

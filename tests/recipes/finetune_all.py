@@ -1,0 +1,68 @@
+"""Fine-tunes with half of every batch per process; run by torchrun.
+
+Arguments: data root, output folder. One start of two processes serves all cases.
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from accelerate import Accelerator
+
+import recipes.finetune
+import recipes.segmentation
+from omnimask.encoder import Encoder
+from omnimask.finetuning.classification import Classification
+from omnimask.finetuning.job import FineTuning
+from omnimask.finetuning.recipe import FinetuneRecipe, Mix, Validation
+from omnimask.finetuning.segmentation import Segmentation
+from omnimask.finetuning.tasks import Task
+from omnimask.recipe import Optim, Run
+from omnimask.trainer import carry_out
+
+CASES = ("image", "voxels", "segmentation", "parts")
+
+
+def case(name: str, root: Path) -> FinetuneRecipe:
+    """Four steps of a small encoder, with an average of the weights and a look at the score."""
+    recipe = {
+        "image": recipes.finetune.image,
+        "voxels": recipes.finetune.voxels,
+        "segmentation": recipes.segmentation.image,
+        "parts": recipes.segmentation.points,
+    }[name]()
+    (stream,) = recipe.data.streams
+    return replace(
+        recipe,
+        # Mixing pairs the samples of one process, so that it is about the batch.
+        mix=Mix(),
+        encoder=Encoder(width=48, depth=2, num_heads=2),
+        data=replace(recipe.data, root=str(root), streams=(replace(stream, batch_size=4),)),
+        task=_balanced(recipe.task),
+        optim=Optim(steps=4, lr=1e-3, warmup_steps=1),
+        ema_decay=0.9,
+        validation=Validation(share=0.2, every=2, patience=5),
+        run=Run(num_workers=0, log_every=1, checkpoint_every=2, tracker="none", report=False),
+    )
+
+
+def _balanced(task: Task) -> Task:
+    if isinstance(task, Classification):  # of few samples
+        return replace(task, weights="balanced", min_samples=1)
+    assert isinstance(task, Segmentation)
+    return replace(task, weights="balanced")
+
+
+def main(root: Path, out: Path) -> None:
+    # The end of a run ends the process group too; here the next case goes on with it.
+    Accelerator.end_training = lambda self: None
+    for name in CASES:
+        recipe = case(name, root)
+        (stream,) = recipe.data.streams
+        half = replace(stream, batch_size=stream.batch_size // 2)
+        recipe = replace(recipe, data=replace(recipe.data, streams=(half,)))
+        carry_out(FineTuning(recipe=recipe), out / name)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
