@@ -83,7 +83,7 @@ def test_the_documents_example_gives_the_vector_of_embed(
     image = ImagePatches(size=(32, 32), patch=(8, 8), mean=(0.4,) * 3, std=(0.3,) * 3)
     encoder = scattered((image,), replace(SMALL, depth=1))
     monkeypatch.chdir(tmp_path)
-    source = save_encoder(encoder, "encoder")
+    source = save_encoder(encoder, Path("encoder"))
     photos = sorted((sample_data / "images" / "held_out").rglob("*.png"))
     (parity,) = export(source, format="onnx", out="onnx", samples=photos[:2]).parity
     assert parity.samples == 2
