@@ -131,11 +131,11 @@ def _resample(
     Distances are measured in old cells and read between two of them linearly; those beyond what
     pretraining saw get the farthest one's. BEiT's code spaces its reading points geometrically.
     """
-    grids = (old.grid, new.grid)
-    assert grids[0] is not None, "only modalities with a grid have entries"
-    assert grids[1] is not None
-    if grids[0] == grids[1]:
+    assert old.grid is not None, "only modalities with a grid have entries"
+    assert new.grid is not None
+    if old.grid == new.grid:
         return table
+    grids = (old.grid, new.grid)
     axes = [axes_of(getattr(m, "axes", None), grid) for m, grid in zip((old, new), grids)]
     rows = table.unflatten(0, distances(tuple(grids[0].values())))
     for axis, (was, becomes) in enumerate(zip(*axes, strict=True)):
