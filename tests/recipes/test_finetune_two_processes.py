@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from omnimask.finetuning.job import FineTuning
 from omnimask.trainer import carry_out
@@ -43,8 +44,9 @@ def test_two_processes_equal_one(
     for step, loss in one.items():
         assert two[step] == pytest.approx(loss, rel=1e-4, abs=1e-4), step
     own, other = weights(tmp_path / "one"), weights(runs_of_two / name)
-    moved = max(float((own[k].float() - other[k].float()).abs().max()) for k in own)
-    assert moved < 2e-3  # Adam makes a step of the rate out of the smallest gradient
+    apart = torch.cat([(own[k].float() - other[k].float()).abs().flatten() for k in own])
+    assert apart.max() < 4e-3  # Adam makes a step of the rate out of the smallest gradient
+    assert apart.mean() < 2e-6  # but hardly any gradient is so small
     first, second = (evaluations(run) for run in (tmp_path / "one", runs_of_two / name))
     assert first == pytest.approx(second, abs=0.05)
 
