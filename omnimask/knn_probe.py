@@ -109,7 +109,21 @@ def whiten(train: Features, test: Features) -> tuple[Features, Features]:
     training samples, since the deviations of more are noise, and none that is rounding.
     """
     train, test = standardise(train, test)
-    values = train.values.astype(np.float64)
+    axes = white_axes(train.values)
+
+    def turned(part: Features) -> Features:
+        return Features(values=(part.values @ axes).astype(np.float32), labels=part.labels)
+
+    return turned(train), turned(test)
+
+
+def white_axes(values: Float[np.ndarray, "n d"], *, floor: float = 0.0) -> Float[np.ndarray, "d k"]:
+    """The matrix that `whiten` multiplies standardised training samples with.
+
+    `floor`: variance, as a share of the largest direction's, that is added to every direction's, so
+    that the smallest ones are not scaled up without bound.
+    """
+    values = values.astype(np.float64)
     num_samples, num_features = values.shape
     # Eigenvectors of the smaller Gram matrix: raw inputs have thousands of values.
     wide = num_features > num_samples
@@ -118,13 +132,9 @@ def whiten(train: Features, test: Features) -> tuple[Features, Features]:
     lasting = int((squares > 1e-10 * squares[0]).sum())
     count = max(min(num_samples // 4, lasting), 1)
     axes = values.T @ vectors[:, :count] if wide else vectors[:, :count]
-    lengths = np.linalg.norm(axes, axis=0) * np.sqrt(squares[:count].clip(0) / num_samples)
-    axes = axes / np.maximum(lengths, 1e-12)
-
-    def turned(part: Features) -> Features:
-        return Features(values=(part.values @ axes).astype(np.float32), labels=part.labels)
-
-    return turned(train), turned(test)
+    deviations = np.sqrt((squares[:count].clip(0) + floor * squares[0]) / num_samples)
+    lengths = np.linalg.norm(axes, axis=0) * deviations
+    return axes / np.maximum(lengths, 1e-12)
 
 
 def knn_accuracy(train: Features, test: Features, k: int = 10) -> Score:

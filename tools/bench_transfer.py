@@ -1,14 +1,15 @@
 """What one pretrained encoder is worth on each modality, with all and with a tenth of the labels.
 
-    python tools/bench_transfer.py runs/quickstart --out runs/transfer --seeds 5 --processes 2
+    python tools/bench_transfer.py runs/longer --out runs/transfer --seeds 5 --processes 2
     python tools/bench_transfer.py --out runs/transfer --table docs/transfer.md
 
-The first command makes what is not there yet, one process per cell: fine-tuning from the encoder
-and from scratch by recipes.finetune, kNN and linear probes of the frozen encoder and of a random
-one, on the same held-out files. A seed changes the weights that are new, the order of the samples,
-and which labels make up the tenth. Every cell leaves a `result.json`, so that the work can be
-stopped and started again. The second command writes the table between the page's marks
-`<!-- results -->` and `<!-- /results -->`. Needs `data/sample`.
+The first command makes what is not there yet, one process per cell: fine-tuning by
+recipes.finetune, from the encoder with a head that begins at random or as a linear probe, and from
+scratch; kNN and linear probes of the frozen encoder and of a random one, on the same held-out
+files. A seed changes the weights that are new, the order of the samples, and which labels make up
+the tenth. Every cell leaves a `result.json`, so that the work can be stopped and started again. The
+second command writes the table between the page's marks `<!-- results -->` and `<!-- /results -->`.
+Needs `data/sample`.
 """
 
 import argparse
@@ -34,8 +35,10 @@ from tools.results_table import write_between
 
 MODALITIES = ("image", "video", "audio", "points", "voxels", "table")
 SHARES = (0.1, 1.0)
-KINDS = ("finetuned", "scratch", "probes")
-COLUMNS = ("finetuned", "scratch", "linear", "random linear", "knn", "random knn")
+KINDS = ("finetuned", "from probe", "scratch", "probes")
+COLUMNS = ("finetuned", "from probe", "scratch", "linear", "random linear", "knn", "random knn")
+# Of "from probe": steps small enough to keep what the probe knows.
+PROBE_RATE = 2e-4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +51,8 @@ class Cell:
     seed: int
 
     def folder(self, out: Path) -> Path:
-        return out / self.modality / f"{self.kind}-{self.share:g}" / f"seed-{self.seed}"
+        kind = self.kind.replace(" ", "-")
+        return out / self.modality / f"{kind}-{self.share:g}" / f"seed-{self.seed}"
 
 
 def run_cell(cell: Cell, encoder: Path, out: Path) -> str:
@@ -85,8 +89,11 @@ def _run(cell: Cell, encoder: Path, out: Path) -> dict[str, float]:
         validation=replace(recipe.validation, every=0),
         run=Run(num_workers=0, checkpoint_every=10**9, tracker="none", report=False, log_every=50),
     )
+    if cell.kind == "from probe":
+        optim = replace(recipe.optim, lr=PROBE_RATE)
+        recipe = replace(recipe, head_norm="probe", drop_path=0.0, optim=optim)
     run = cell.folder(out) / "run"
-    finetune(recipe, run, encoder=encoder if cell.kind == "finetuned" else None)
+    finetune(recipe, run, encoder=None if cell.kind == "scratch" else encoder)
     (part,) = read_results(run)["streams"].values()
     shutil.rmtree(run)
     return {cell.kind: part["scores"]["accuracy"]["value"]}

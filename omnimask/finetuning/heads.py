@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -10,10 +11,12 @@ from omnimask.backbone import Encoded
 from omnimask.blocks import CrossBlock, initialise
 from omnimask.encoder import Encoder
 from omnimask.finetuning.batch_norm import BatchNorm
+from omnimask.knn_probe import white_axes
 from omnimask.packing import interleave
 from omnimask.pooling import pool
 
 HeadPooling = Literal["mean", "cls", "attentive"]
+HeadNorm = Literal["layer", "batch", "probe"]
 
 
 class AttentivePool(nn.Module):
@@ -38,18 +41,52 @@ class AttentivePool(nn.Module):
         return self.block(query, context, lengths=(1,) * num_rows, context_lengths=lengths)
 
 
+class Whitening(nn.Module):
+    """A fixed map to uncorrelated features of deviation 1, as `omnimask.knn_probe.whiten` makes
+    them; the identity until `fit` has seen features. Fewer features are filled up with zeros.
+    """
+
+    mean: Tensor
+    axes: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("axes", torch.eye(width))
+
+    @torch.no_grad()
+    def fit(self, features: Float[Tensor, "n d"], *, floor: float) -> None:
+        """To training samples; `floor` is that of `omnimask.knn_probe.white_axes`."""
+        values = features.cpu().numpy().astype(np.float64)
+        deviation = values.std(axis=0)
+        scale = np.where(deviation > 1e-8, 1.0 / np.maximum(deviation, 1e-8), 0.0)
+        mean = values.mean(axis=0)
+        axes = scale[:, None] * white_axes((values - mean) * scale, floor=floor)
+        self.mean.copy_(torch.from_numpy(mean))
+        self.axes.zero_()[:, : axes.shape[1]].copy_(torch.from_numpy(axes))
+
+    def forward(self, x: Float[Tensor, "r d"]) -> Float[Tensor, "r d"]:
+        return (x - self.mean) @ self.axes
+
+
+def _build_norm(kind: HeadNorm, width: int) -> nn.Module:
+    if kind == "probe":
+        return Whitening(width)
+    return BatchNorm(width) if kind == "batch" else nn.LayerNorm(width, eps=1e-6)
+
+
 class Head(nn.Module):
-    """Pools, normalises and maps linearly; the last layer begins near zero."""
+    """Pools, normalises and maps linearly; the last layer begins near zero, or, with the norm
+    "probe", where `omnimask.finetuning.head_start` puts it.
+    """
 
     def __init__(
-        self, encoder: Encoder, num_outputs: int, *, pooling: HeadPooling, norm: str
+        self, encoder: Encoder, num_outputs: int, *, pooling: HeadPooling, norm: HeadNorm
     ) -> None:
         super().__init__()
         self.pooling: HeadPooling = pooling
         self.attentive = AttentivePool(encoder) if pooling == "attentive" else None
-        self.norm = (
-            BatchNorm(encoder.width) if norm == "batch" else nn.LayerNorm(encoder.width, eps=1e-6)
-        )
+        self.norm = _build_norm(norm, encoder.width)
         self.linear = nn.Linear(encoder.width, num_outputs)
         nn.init.trunc_normal_(self.linear.weight, std=0.01)
         nn.init.zeros_(self.linear.bias)

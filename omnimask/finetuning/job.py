@@ -13,6 +13,7 @@ from omnimask.batch import Group
 from omnimask.checkpoint import Checkpoint, save_checkpoint
 from omnimask.data import StreamReader
 from omnimask.finetuning.evaluate import predict_all
+from omnimask.finetuning.head_start import start_head
 from omnimask.finetuning.labels import Readers, fit_task, open_readers
 from omnimask.finetuning.layers import has_thawed, rate_scale
 from omnimask.finetuning.model import FinetunedModel, build_finetuned
@@ -59,6 +60,8 @@ class FineTuning:
                 recipe, start = take_encoder(recipe, self.start)
                 self.built = build_finetuned(recipe, start)
         self.recipe, self.readers = recipe, open_readers(recipe)
+        if resumed is None and recipe.head_norm == "probe":
+            print(start_head(self.model, [part.train for part in self.readers]))
         return self.model
 
     def open_streams(self) -> list[StreamReader]:

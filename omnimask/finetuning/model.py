@@ -97,6 +97,13 @@ class FinetunedModel(nn.Module):
         assert group.labels is not None, "a StreamReader with labels made it"
         return group.labels
 
+    def features(self, group: Group) -> Float[Tensor, "b d"]:
+        """What the head of whole samples pools, with everything shown; not yet normalised."""
+        assert isinstance(self.head, Head), "Segmentation has no vector per sample"
+        view = split_group(group, self.modalities)
+        item = EncodeItem(tokens=view.tokens, layout=view.layout, plan=full_plan(view.layout))
+        return self.head.features(self.backbone([item])[0])
+
     @torch.no_grad()
     def predict(self, group: Group) -> Float[Tensor, "b p *k"]:
         """Probabilities (of each place: b p k), or numbers, by the average of the weights where

@@ -121,8 +121,9 @@ class FinetuneRecipe:
 
     `pooling`: a sample's vector is the mean of its tokens, the [CLS] token, or what a learned query
     attends to. `head_norm` "batch" standardises it as MAE's linear probes do
-    (https://arxiv.org/abs/2111.06377, appendix A.1), for a frozen encoder. `layer_decay`: the rate
-    of a layer is that of the next one times this (https://arxiv.org/abs/2106.08254, appendix).
+    (https://arxiv.org/abs/2111.06377, appendix A.1); "probe" whitens it, and the head begins as a
+    linear probe of the encoder (https://arxiv.org/abs/2202.10054, section 3.3). `layer_decay`: the
+    rate of a layer is that of the next one times this (https://arxiv.org/abs/2106.08254, appendix).
     `drop_path` is the last block's. `show`: a masker whose visible tokens are all that the encoder
     gets in training, such as bands of a spectrogram hidden by AxisMask. `ema_decay`: an average of
     the weights, which is what is evaluated. `label_share` of the labels are used, the same share of
@@ -140,7 +141,7 @@ class FinetuneRecipe:
     task: Task = field(default_factory=Classification)
     labels: Labels = field(default_factory=Labels)
     pooling: Literal["mean", "cls", "attentive"] = "mean"
-    head_norm: Literal["layer", "batch"] = "layer"
+    head_norm: Literal["layer", "batch", "probe"] = "layer"
     layer_decay: float = 0.75
     drop_path: float = 0.0
     frozen: Freeze = field(default_factory=Freeze)
@@ -167,6 +168,11 @@ class FinetuneRecipe:
         if self.pooling == "cls" and not self.encoder.class_token:
             raise RecipeError(
                 "pooling='cls' takes an encoder with class_token=True; write --set pooling=mean"
+            )
+        if self.pooling == "attentive" and self.head_norm == "probe":
+            raise RecipeError(
+                "head_norm='probe' begins with a probe of pooled features, which pooling="
+                "'attentive' has yet to learn; write --set pooling=mean or --set head_norm=layer"
             )
         if not 0 <= self.frozen.blocks <= self.encoder.depth:
             raise RecipeError(

@@ -20,13 +20,14 @@ from omnimask.finetuning.tasks import Task
 from omnimask.recipe import Optim, Run
 from omnimask.trainer import carry_out
 
-CASES = ("image", "voxels", "segmentation", "parts")
+CASES = ("image", "probed", "voxels", "segmentation", "parts")
 
 
 def case(name: str, root: Path) -> FinetuneRecipe:
     """Four steps of a small encoder, with an average of the weights and a look at the score."""
     recipe = {
         "image": recipes.finetune.image,
+        "probed": _image_from_probe,
         "voxels": recipes.finetune.voxels,
         "segmentation": recipes.segmentation.image,
         "parts": recipes.segmentation.points,
@@ -44,6 +45,10 @@ def case(name: str, root: Path) -> FinetuneRecipe:
         validation=Validation(share=0.2, every=2, patience=5),
         run=Run(num_workers=0, log_every=1, checkpoint_every=2, tracker="none", report=False),
     )
+
+
+def _image_from_probe() -> FinetuneRecipe:
+    return replace(recipes.finetune.image(), head_norm="probe")
 
 
 def _balanced(task: Task) -> Task:

@@ -72,7 +72,11 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-@pytest.mark.parametrize("make", [toy_finetune, everything])
+def from_probe() -> FinetuneRecipe:
+    return toy_finetune(head_norm="probe", ema_decay=0.9)
+
+
+@pytest.mark.parametrize("make", [toy_finetune, everything, from_probe])
 def test_a_resumed_run_is_bit_equal(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     finetune(make(), tmp_path / "whole")
     train_until(make(), tmp_path / "killed", 5, monkeypatch)
