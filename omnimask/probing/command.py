@@ -1,6 +1,7 @@
 """`omnimask probe`: the command line of the probes. Imports nothing heavy until it runs."""
 
 import argparse
+import sys
 from pathlib import Path
 
 
@@ -8,7 +9,12 @@ def add_probe_command(commands: "argparse._SubParsersAction[argparse.ArgumentPar
     """Adds `probe` to the parser of `omnimask`."""
     probe = commands.add_parser("probe", help="what a frozen encoder is worth on labelled samples")
     probe.add_argument("encoder", type=Path, help="a run, a checkpoint or an encoder folder")
-    probe.add_argument("--out", type=Path, required=True, help="folder for probe.json, probe.txt")
+    probe.add_argument(
+        "--out",
+        type=Path,
+        default=None,
+        help="folder for probe.json, probe.txt; runs/probe-NAME if left out",
+    )
     probe.add_argument(
         "--recipe",
         default=None,
@@ -48,6 +54,7 @@ def _probe(arguments: argparse.Namespace) -> None:
     from omnimask.probing.run import probe
     from omnimask.probing.settings import Probes
 
+    out = arguments.out or Path("runs") / f"probe-{arguments.encoder.resolve().name}"
     results = probe(
         arguments.encoder,
         recipe=None if arguments.recipe is None else load_named_recipe(arguments.recipe),
@@ -64,10 +71,11 @@ def _probe(arguments: argparse.Namespace) -> None:
             max_test=arguments.max_test,
             seed=arguments.seed,
         ),
-        out=arguments.out,
+        out=out,
     )
-    console = Console()
+    # Into a file or a pipe rich writes lines of 80 characters, which break up the intervals.
+    console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(results.table())
     for remark in results.remarks():
         console.print(remark, markup=False, highlight=False)
-    console.print(f"{arguments.out / 'probe.json'}", markup=False, highlight=False)
+    console.print(f"{out / 'probe.json'}", markup=False, highlight=False)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import omnimask
+from omnimask.cli import main
 from omnimask.data import StreamReader, fit
 from omnimask.encoder_file import save_encoder
 from omnimask.errors import DataError, RecipeError
@@ -220,3 +221,19 @@ def test_what_the_encoder_does_not_have():
 def test_settings_are_checked(wrong: dict):
     with pytest.raises(RecipeError, match=next(iter(wrong))):
         Probes(**wrong)
+
+
+def test_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    folder = save_encoder(encoder_of(toy_recipe()), tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    arguments = ["probe", str(folder), "--recipe", "tests.unit.toy_recipe:toy_recipe"]
+    arguments += ["--modality", "toy", "--max-train", "24", "--max-test", "12"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    scores = json.loads((tmp_path / "runs" / "probe-mine" / "probe.json").read_text())["scores"]
+    linear = next(s for s in scores if (s["stream"], s["probe"]) == ("toy", "linear"))
+    assert f"{linear['value']:.3f} [{linear['low']:.2f}, {linear['high']:.2f}]" in printed
+    assert main([*arguments, "--modality", "sound", "--out", str(tmp_path / "other")]) == 2
+    assert "never saw 'sound'" in capsys.readouterr().err
