@@ -14,6 +14,7 @@ from torch import Tensor
 from omnimask.checkpoint import Checkpoint, last_checkpoint, list_checkpoints, load_any_checkpoint
 from omnimask.checkpoint import save_checkpoint as write_checkpoint
 from omnimask.data import Shard, StepBatch, Steps, load_steps
+from omnimask.determinism import same_sums_on_cpu
 from omnimask.errors import OmnimaskError
 from omnimask.job import Job, Pretraining
 from omnimask.metrics import StepMeter, StepReport
@@ -73,7 +74,10 @@ def carry_out(job: Job, out: Path) -> Path:
     accelerator.wait_for_everyone()
     start = training.steps.shard.start_step
     if resumed is None or not resumed.state.get("ended", False):  # a job may end before its time
-        with RunLog(out, training.recipe, accelerator=accelerator, start_step=start) as log:
+        with (
+            RunLog(out, training.recipe, accelerator=accelerator, start_step=start) as log,
+            same_sums_on_cpu(accelerator.device),
+        ):
             _loop(training, out, log)
     accelerator.end_training()
     return last_checkpoint(out)

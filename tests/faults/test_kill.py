@@ -32,15 +32,16 @@ def command(data: Path, out: Path, *settings: str, launcher: tuple[str, ...] = (
     ]
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
+def environment(processes: int = 1) -> dict[str, str]:
+    """Two threads: whichever adds first, the sums must be the same."""
+    return {**os.environ, "OMP_NUM_THREADS": str(2 // processes)}
 
 
 def run(*arguments: Any, **keywords: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(*arguments, **keywords),
         cwd=ROOT,
-        env=environment(),
+        env=environment(processes=2 if "launcher" in keywords else 1),
         check=True,
         text=True,
         capture_output=True,

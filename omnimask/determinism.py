@@ -1,0 +1,30 @@
+"""Sums on CPUs that come out the same, bit by bit, with any number of threads."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def same_sums_on_cpu(device: torch.device) -> Iterator[None]:
+    """On a CPU, torch's deterministic algorithms; elsewhere nothing.
+
+    The gradient of a gather adds up rows, in an order that depends on which thread is first: a run
+    that is resumed would differ in its last bits, and after some hundred steps in its digits. On
+    GPUs deterministic algorithms cost time and memory, and some are missing. An operation that has
+    none warns.
+    """
+    if device.type != "cpu":
+        yield
+        return
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    fills = torch.utils.deterministic.fill_uninitialized_memory  # pyright: ignore[reportAttributeAccessIssue]  # a property of the module
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]  # a property of the module
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(enabled, warn_only=warns)
+        torch.utils.deterministic.fill_uninitialized_memory = fills  # pyright: ignore[reportAttributeAccessIssue]  # a property of the module
