@@ -34,7 +34,8 @@ def command(data: Path, out: Path, *settings: str, launcher: tuple[str, ...] = (
 
 def environment(processes: int = 1) -> dict[str, str]:
     """Two threads: whichever adds first, the sums must be the same."""
-    return {**os.environ, "OMP_NUM_THREADS": str(2 // processes)}
+    threads = {"OMP_NUM_THREADS": str(2 // processes), "OMP_WAIT_POLICY": "PASSIVE"}
+    return {**os.environ, **threads}  # waiting threads leave the cores to the tests beside them
 
 
 def run(*arguments: Any, **keywords: Any) -> subprocess.CompletedProcess[str]:
