@@ -86,15 +86,22 @@ def collect_features(
 
 def standardise(train: Features, test: Features) -> tuple[Features, Features]:
     """Both scaled to the training samples' mean 0 and deviation 1; constant features become 0."""
-    mean = train.values.mean(axis=0, dtype=np.float64)
-    deviation = train.values.std(axis=0, dtype=np.float64)
-    scale = np.where(deviation > 1e-8, 1.0 / np.maximum(deviation, 1e-8), 0.0)
+    mean, scale = mean_and_scale(train.values)
 
     def scaled(part: Features) -> Features:
         values = ((part.values - mean) * scale).astype(np.float32)
         return Features(values=values, labels=part.labels)
 
     return scaled(train), scaled(test)
+
+
+def mean_and_scale(
+    values: Float[np.ndarray, "n d"],
+) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
+    """What `standardise` takes away from training samples, and then multiplies them with."""
+    mean = values.mean(axis=0, dtype=np.float64)
+    deviation = values.std(axis=0, dtype=np.float64)
+    return mean, np.where(deviation > 1e-8, 1.0 / np.maximum(deviation, 1e-8), 0.0)
 
 
 def whiten(train: Features, test: Features) -> tuple[Features, Features]:

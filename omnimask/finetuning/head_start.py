@@ -16,6 +16,7 @@ from omnimask.errors import DataError
 from omnimask.finetuning.heads import Head, Whitening
 from omnimask.finetuning.model import FinetunedModel
 from omnimask.finetuning.tasks import Task
+from omnimask.linear_probe import FOLDS, STRENGTHS
 from omnimask.report.samples import Unreadable, read_batches, spread
 from omnimask.rng import permutation
 
@@ -23,8 +24,6 @@ _MOST = 10_000  # samples that a probe is fitted to
 # Of the largest direction's variance. Much smaller ones survive neither the encoder's first steps
 # nor the rounding of bf16.
 _FLOOR = 1e-3
-_STRENGTHS = (0.003, 0.03, 0.3, 3.0)  # the inverse of the penalty, scikit-learn's C
-_FOLDS = 3
 _ITERATIONS = 200
 
 
@@ -83,19 +82,19 @@ def _choose(
     white: Float[Tensor, "n d"], truth: Float[Tensor, "n k"], task: Task, *, seed: int
 ) -> float:
     """The strength with the smallest loss on samples left out; of equal ones the weakest."""
-    if len(white) < _FOLDS:
-        return _STRENGTHS[0]
+    if len(white) < FOLDS:
+        return STRENGTHS[0]
     order = torch.tensor(permutation(len(white), seed, "head", "folds"), device=white.device)
     losses = []
-    for strength in _STRENGTHS:
+    for strength in STRENGTHS:
         loss = 0.0
-        for fold in range(_FOLDS):
-            out = order % _FOLDS == fold
+        for fold in range(FOLDS):
+            out = order % FOLDS == fold
             weight, bias = _fit(white[~out], truth[~out], task, strength)
             targets = task.targets(truth[out], None)
             loss += float(task.loss(white[out] @ weight.T + bias, targets).total)
         losses.append(loss)
-    return _STRENGTHS[int(np.argmin(losses))]
+    return STRENGTHS[int(np.argmin(losses))]
 
 
 def _fit(

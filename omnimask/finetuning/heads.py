@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -11,7 +10,7 @@ from omnimask.backbone import Encoded
 from omnimask.blocks import CrossBlock, initialise
 from omnimask.encoder import Encoder
 from omnimask.finetuning.batch_norm import BatchNorm
-from omnimask.knn_probe import white_axes
+from omnimask.knn_probe import mean_and_scale, white_axes
 from omnimask.packing import interleave
 from omnimask.pooling import pool
 
@@ -57,16 +56,16 @@ class Whitening(nn.Module):
     @torch.no_grad()
     def fit(self, features: Float[Tensor, "n d"], *, floor: float) -> None:
         """To training samples; `floor` is that of `omnimask.knn_probe.white_axes`."""
-        values = features.cpu().numpy().astype(np.float64)
-        deviation = values.std(axis=0)
-        scale = np.where(deviation > 1e-8, 1.0 / np.maximum(deviation, 1e-8), 0.0)
-        mean = values.mean(axis=0)
+        values = features.cpu().numpy()
+        mean, scale = mean_and_scale(values)
         axes = scale[:, None] * white_axes((values - mean) * scale, floor=floor)
         self.mean.copy_(torch.from_numpy(mean))
         self.axes.zero_()[:, : axes.shape[1]].copy_(torch.from_numpy(axes))
 
     def forward(self, x: Float[Tensor, "r d"]) -> Float[Tensor, "r d"]:
-        return (x - self.mean) @ self.axes
+        # In fp32: bf16 would round away the small directions that are made large here.
+        with torch.autocast(x.device.type, enabled=False):
+            return (x.float() - self.mean) @ self.axes
 
 
 def _build_norm(kind: HeadNorm, width: int) -> nn.Module:

@@ -100,8 +100,7 @@ class FinetunedModel(nn.Module):
     def features(self, group: Group) -> Float[Tensor, "b d"]:
         """What the head of whole samples pools, with everything shown; not yet normalised."""
         assert isinstance(self.head, Head), "Segmentation has no vector per sample"
-        view = split_group(group, self.modalities)
-        item = EncodeItem(tokens=view.tokens, layout=view.layout, plan=full_plan(view.layout))
+        _, item = self._whole(group)
         return self.head.features(self.backbone([item])[0])
 
     @torch.no_grad()
@@ -116,8 +115,7 @@ class FinetunedModel(nn.Module):
             parts = dict(self.average.items())
         was_training = self.training
         self.eval()
-        view = split_group(group, self.modalities)
-        item = EncodeItem(tokens=view.tokens, layout=view.layout, plan=full_plan(view.layout))
+        view, item = self._whole(group)
         encoded = parts["backbone"]([item], layers=self.layers)[0]
         outputs = self._outputs(parts["head"], encoded, view, item)
         self.train(was_training)
@@ -135,6 +133,12 @@ class FinetunedModel(nn.Module):
                 slow.detach().lerp_(own[name].detach(), 1.0 - decay)
             else:
                 slow.copy_(own[name])
+
+    def _whole(self, group: Group) -> tuple[GroupView, EncodeItem]:
+        """The group with every token shown."""
+        view = split_group(group, self.modalities)
+        plan = full_plan(view.layout)
+        return view, EncodeItem(tokens=view.tokens, layout=view.layout, plan=plan)
 
     def _supervised(self, batch: Sequence[Group]) -> tuple[list[GroupView], list[Tensor]]:
         views, targets = [], []
