@@ -10,14 +10,14 @@ from modalities.audio.backends import BACKENDS, choose_backend
 from modalities.audio.files import SOUND_SUFFIXES, AudioFiles, AudioSource
 from modalities.audio.sound import pcm_of, sound_of
 from modalities.audio.tokens import AudioSpectrogram
-from omnimask.complete.completer import Completed, Hide, Request
-from omnimask.complete.restore import Restored, random_hidden, restore_hidden
-from omnimask.complete.stream_files import files_of, one_file
-from omnimask.errors import DataError
-from omnimask.modality import Draw, Modality
-from omnimask.model import MaskedModel
+from omnimask.foundation.errors import DataError
 from omnimask.report.pictures import figure_png
-from omnimask.tokens import Raw
+from omnimask.tokens.modality import Draw, Modality
+from omnimask.tokens.tokens import Raw
+from omnimask.training.step import MaskedModel
+from omnimask.transfer.imputing.completer import Completed, Hide, Request
+from omnimask.transfer.imputing.restore import Restored, random_hidden, restore_hidden
+from omnimask.transfer.imputing.stream_files import files_of, one_file
 
 
 class SoundCompleter:

@@ -5,8 +5,8 @@ from pathlib import Path
 from modalities.audio.backends import choose_backend
 from modalities.audio.files import SOUND_SUFFIXES, VIDEO_SUFFIXES, AudioFiles, AudioSource
 from modalities.audio.tokens import AudioSpectrogram
-from omnimask.embedding.file_reader import FileReader
-from omnimask.folders import FolderFiles
+from omnimask.data.folders import FolderFiles
+from omnimask.transfer.embedding.file_reader import FileReader
 
 
 def _open(found: FolderFiles, files: AudioFiles, modality: AudioSpectrogram) -> AudioSource:

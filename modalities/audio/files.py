@@ -13,9 +13,9 @@ from modalities.audio.logmel import log_mel
 from modalities.audio.resampling import resample, resampling_ratio
 from modalities.audio.sound_info import SoundInfo
 from modalities.audio.tokens import AudioSpectrogram
-from omnimask.errors import DataError
-from omnimask.folders import FolderFiles, Labels, list_files
-from omnimask.modality import Draw, Sample
+from omnimask.data.folders import FolderFiles, Labels, list_files
+from omnimask.foundation.errors import DataError
+from omnimask.tokens.modality import Draw, Sample
 
 SOUND_SUFFIXES = with_soundfile.SUFFIXES | {".m4a", ".aac", ".wma"}
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})

@@ -11,8 +11,8 @@ from torch import Tensor
 from modalities.audio.logmel import MelScale, mel_of_hz
 from modalities.audio.sound import pcm_of, player, sound_of
 from modalities.audio.tokens import AudioSpectrogram, integers_of, tensor_of
-from omnimask.modality import Drawing
-from omnimask.tokens import Raw
+from omnimask.tokens.modality import Drawing
+from omnimask.tokens.tokens import Raw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,10 +12,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from modalities.audio.logmel import MelScale
-from omnimask.errors import DataError, RecipeError
-from omnimask.modality import Draw, Drawing, Modality, Sample, Source
-from omnimask.positions import LearnedPosition, SinCosPosition, TablePosition
-from omnimask.resampling import (
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.network.positions import LearnedPosition, SinCosPosition, TablePosition
+from omnimask.network.resampling import (
     Resampled,
     State,
     check_kept,
@@ -23,8 +22,9 @@ from omnimask.resampling import (
     resample_linear,
     resample_positions,
 )
-from omnimask.tokens import Grid, Raw, Tokens
-from omnimask.trained_axis import Axes, check_axes, continued_axes, extents
+from omnimask.network.trained_axis import Axes, check_axes, continued_axes, extents
+from omnimask.tokens.modality import Draw, Drawing, Modality, Sample, Source
+from omnimask.tokens.tokens import Grid, Raw, Tokens
 
 _MOST_FITTED = 256
 

@@ -7,14 +7,14 @@ from modalities.image.channels import to_channels
 from modalities.image.files import SUFFIXES, ImageFiles
 from modalities.image.readers import read_picture
 from modalities.image.tokens import ImagePatches
-from omnimask.complete.completer import Completed, Request
-from omnimask.complete.frames import FrameView, complete_frames, hidden_pixels
-from omnimask.complete.stream_files import files_of
-from omnimask.errors import DataError
-from omnimask.modality import Modality
-from omnimask.model import MaskedModel
-from omnimask.pixels import Box
-from omnimask.tokens import Raw
+from omnimask.data.pixels import Box
+from omnimask.foundation.errors import DataError
+from omnimask.tokens.modality import Modality
+from omnimask.tokens.tokens import Raw
+from omnimask.training.step import MaskedModel
+from omnimask.transfer.imputing.completer import Completed, Request
+from omnimask.transfer.imputing.frames import FrameView, complete_frames, hidden_pixels
+from omnimask.transfer.imputing.stream_files import files_of
 
 
 class PictureCompleter:

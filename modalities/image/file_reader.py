@@ -3,7 +3,7 @@
 from modalities.image import files, label_files
 from modalities.image.labels import LabelPatches
 from modalities.image.tokens import ImagePatches
-from omnimask.embedding.file_reader import FileReader
+from omnimask.transfer.embedding.file_reader import FileReader
 
 FILE_READERS = (
     FileReader(

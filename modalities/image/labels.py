@@ -8,20 +8,20 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from omnimask.errors import RecipeError
-from omnimask.finetuning.places import GridPlaces
-from omnimask.modality import Drawing, Modality, Sample, Source
-from omnimask.pixels import grid_coords, patchify, unpatchify
-from omnimask.positions import LearnedPosition, SinCosPosition
-from omnimask.resampling import (
+from omnimask.data.pixels import grid_coords, patchify, unpatchify
+from omnimask.foundation.errors import RecipeError
+from omnimask.network.positions import LearnedPosition, SinCosPosition
+from omnimask.network.resampling import (
     Resampled,
     State,
     check_kept,
     resample_linear,
     resample_positions,
 )
-from omnimask.tokens import Grid, Raw, Tokens, dense_tokens
-from omnimask.trained_axis import Axes, check_axes, continued_axes, extents
+from omnimask.network.trained_axis import Axes, check_axes, continued_axes, extents
+from omnimask.tokens.modality import Drawing, Modality, Sample, Source
+from omnimask.tokens.tokens import Grid, Raw, Tokens, dense_tokens
+from omnimask.transfer.finetuning.places import GridPlaces
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
@@ -166,7 +166,7 @@ class LabelPatches:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Part of `omnimask.finetuning.places.PlaceLabels`, like the next three."""
+        """Part of `omnimask.transfer.finetuning.places.PlaceLabels`, like the next three."""
         return self.names or tuple(f"class {number}" for number in range(self.num_classes))
 
     def classes(self, raw: Raw, /) -> Int64[Tensor, "b p"]:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from modalities.image.labels import LabelPatches, classes_of
 from modalities.image.tokens import ImagePatches
-from omnimask.modality import Drawing
-from omnimask.pixels import as_unit
-from omnimask.tokens import Raw
+from omnimask.data.pixels import as_unit
+from omnimask.tokens.modality import Drawing
+from omnimask.tokens.tokens import Raw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,9 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from omnimask.errors import RecipeError
-from omnimask.modality import Drawing, Modality, Sample, Source
-from omnimask.pixels import (
+from omnimask.data.pixels import (
     as_dtype,
     as_unit,
     filled_by_number,
@@ -20,8 +18,9 @@ from omnimask.pixels import (
     patchify,
     unpatchify,
 )
-from omnimask.positions import LearnedPosition, SinCosPosition, TablePosition
-from omnimask.resampling import (
+from omnimask.foundation.errors import RecipeError
+from omnimask.network.positions import LearnedPosition, SinCosPosition, TablePosition
+from omnimask.network.resampling import (
     Resampled,
     State,
     check_kept,
@@ -29,8 +28,9 @@ from omnimask.resampling import (
     resample_linear,
     resample_positions,
 )
-from omnimask.tokens import Grid, Raw, Tokens, dense_tokens
-from omnimask.trained_axis import Axes, check_axes, continued_axes, extents
+from omnimask.network.trained_axis import Axes, check_axes, continued_axes, extents
+from omnimask.tokens.modality import Drawing, Modality, Sample, Source
+from omnimask.tokens.tokens import Grid, Raw, Tokens, dense_tokens
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 from modalities.points.files import PointFiles, PointSource
 from modalities.points.tokens import PointGroups
-from omnimask.embedding.file_reader import FileReader
+from omnimask.transfer.embedding.file_reader import FileReader
 
 FILE_READERS = (
     FileReader(

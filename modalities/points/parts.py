@@ -12,10 +12,10 @@ from torch import Tensor
 
 from modalities.points.files import PointFiles, PointSource
 from modalities.points.tokens import PointGroups
-from omnimask.errors import DataError, RecipeError
-from omnimask.finetuning.places import FreePlaces
-from omnimask.modality import Draw, Sample
-from omnimask.tokens import Raw
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.tokens.modality import Draw, Sample
+from omnimask.tokens.tokens import Raw
+from omnimask.transfer.finetuning.places import FreePlaces
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,10 +4,10 @@ from modalities.tabular.impute_draws import MaskDraws
 from modalities.tabular.impute_files import Imputed, ImputeFile, impute_file
 from modalities.tabular.loading import SUFFIXES
 from modalities.tabular.tokens import TableCells
-from omnimask.complete.completer import Completed, Request
-from omnimask.errors import RecipeError
-from omnimask.modality import Modality
-from omnimask.model import MaskedModel
+from omnimask.foundation.errors import RecipeError
+from omnimask.tokens.modality import Modality
+from omnimask.training.step import MaskedModel
+from omnimask.transfer.imputing.completer import Completed, Request
 
 _SHOWN_PROBLEMS = 10
 

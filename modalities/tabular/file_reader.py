@@ -10,10 +10,10 @@ from modalities.tabular.loading import DELIMITERS, PARQUET_SUFFIXES, SUFFIXES
 from modalities.tabular.rows import TableSource
 from modalities.tabular.schema import Table
 from modalities.tabular.tokens import TableCells
-from omnimask.embedding.file_reader import FileReader
-from omnimask.errors import DataError
-from omnimask.folders import FolderFiles
-from omnimask.modality import Draw, Sample, Source
+from omnimask.data.folders import FolderFiles
+from omnimask.foundation.errors import DataError
+from omnimask.tokens.modality import Draw, Sample, Source
+from omnimask.transfer.embedding.file_reader import FileReader
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

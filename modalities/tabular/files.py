@@ -11,7 +11,7 @@ from modalities.tabular.rows import FileRows, TableSource
 from modalities.tabular.schema import KINDS, Column, Kind
 from modalities.tabular.table import assemble
 from modalities.tabular.tokens import TableCells
-from omnimask.errors import DataError, RecipeError, nearest_names
+from omnimask.foundation.errors import DataError, RecipeError, nearest_names
 
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "?")
 

@@ -9,9 +9,9 @@ from torch import Tensor
 from modalities.tabular.encoding import MOST_DEVIATIONS
 from modalities.tabular.schema import Column
 from modalities.tabular.tokens import TableCells
-from omnimask.exporting.front import Triple
-from omnimask.modality import Modality, Sample
-from omnimask.tokens import Raw
+from omnimask.tokens.modality import Modality, Sample
+from omnimask.tokens.tokens import Raw
+from omnimask.transfer.exporting.front import Triple
 
 
 class TableFront:

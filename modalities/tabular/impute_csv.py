@@ -23,8 +23,8 @@ from modalities.tabular.kinds import parse_words
 from modalities.tabular.loading import DELIMITERS
 from modalities.tabular.schema import Cell, Column, Table
 from modalities.tabular.tokens import TableCells
-from omnimask.errors import DataError
-from omnimask.model import MaskedModel
+from omnimask.foundation.errors import DataError
+from omnimask.training.step import MaskedModel
 
 _BOM = "\ufeff"
 

@@ -12,8 +12,8 @@ from modalities.tabular.impute_columns import Reading, reading_of
 from modalities.tabular.impute_draws import FilledCell, MaskDraws, table_modality
 from modalities.tabular.loading import DELIMITERS, PARQUET_SUFFIXES, SUFFIXES
 from modalities.tabular.schema import Table
-from omnimask.errors import DataError
-from omnimask.model import MaskedModel
+from omnimask.foundation.errors import DataError
+from omnimask.training.step import MaskedModel
 
 BATCH_ROWS = 512
 _MOST_PROBLEMS = 1000  # that are remembered; all are counted

@@ -21,8 +21,8 @@ from modalities.tabular.impute_files import (
 from modalities.tabular.kinds import convert, parse_words
 from modalities.tabular.loading import LoadedColumn, load_column
 from modalities.tabular.schema import Cell, Column, Table
-from omnimask.errors import DataError
-from omnimask.model import MaskedModel
+from omnimask.foundation.errors import DataError
+from omnimask.training.step import MaskedModel
 
 if TYPE_CHECKING:
     import pyarrow

@@ -13,8 +13,8 @@ from torch import Tensor
 from modalities.tabular.readable import Readable, readable_cell
 from modalities.tabular.schema import UNSEEN, Column
 from modalities.tabular.tokens import CODE, NUMBER, TableCells
-from omnimask.modality import Drawing
-from omnimask.tokens import Raw
+from omnimask.tokens.modality import Drawing
+from omnimask.tokens.tokens import Raw
 
 MOST_COLUMNS = 12  # of the figure; a row of more has them all in an HTML table
 WORST_DEVIATIONS = 2.0  # an error of this many deviations, or a wrong category, is fully red

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from modalities.tabular.schema import UNSEEN, Column
 from modalities.tabular.tokens import TableCells
-from omnimask.tokens import Raw
+from omnimask.tokens.tokens import Raw
 
 if TYPE_CHECKING:
     import pandas

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from modalities.tabular.targets import Cells, cell_loss
 from modalities.tabular.tokens import HIGH, LOW, NUM_CATEGORIES
-from omnimask.modality import Modality
-from omnimask.targets import Truth, View
-from omnimask.tokens import Tokens
+from omnimask.objectives.targets import Truth, View
+from omnimask.tokens.modality import Modality
+from omnimask.tokens.tokens import Tokens
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

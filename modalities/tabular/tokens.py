@@ -12,11 +12,11 @@ from modalities.tabular.embedding import CellEmbedding
 from modalities.tabular.encoding import encode_rows
 from modalities.tabular.schema import Column, Table
 from modalities.tabular.statistics import measure_tables
-from omnimask.errors import RecipeError
-from omnimask.modality import Drawing, Modality, Sample, Source
-from omnimask.positions import LearnedPosition
-from omnimask.resampling import Resampled, State
-from omnimask.tokens import Grid, Raw, Tokens
+from omnimask.foundation.errors import RecipeError
+from omnimask.network.positions import LearnedPosition
+from omnimask.network.resampling import Resampled, State
+from omnimask.tokens.modality import Drawing, Modality, Sample, Source
+from omnimask.tokens.tokens import Grid, Raw, Tokens
 
 COLUMN, NUMBER, CODE, NUM_CATEGORIES, LOW, HIGH = range(6)  # the places in a token's values
 

@@ -14,13 +14,13 @@ from modalities.video.files import SUFFIXES, VideoFiles
 from modalities.video.frame_index import index_frames
 from modalities.video.sampling import at_rate, every_nth
 from modalities.video.tokens import VideoTubelets
-from omnimask.complete.completer import Completed, Hide, Request
-from omnimask.complete.frames import FrameView, complete_frames, hidden_pixels
-from omnimask.complete.stream_files import files_of
-from omnimask.errors import DataError
-from omnimask.modality import Modality
-from omnimask.model import MaskedModel
-from omnimask.tokens import Raw
+from omnimask.foundation.errors import DataError
+from omnimask.tokens.modality import Modality
+from omnimask.tokens.tokens import Raw
+from omnimask.training.step import MaskedModel
+from omnimask.transfer.imputing.completer import Completed, Hide, Request
+from omnimask.transfer.imputing.frames import FrameView, complete_frames, hidden_pixels
+from omnimask.transfer.imputing.stream_files import files_of
 
 
 class ClipCompleter:

@@ -2,7 +2,7 @@
 
 from modalities.video.files import SUFFIXES, VideoFiles, VideoSource
 from modalities.video.tokens import VideoTubelets
-from omnimask.embedding.file_reader import FileReader
+from omnimask.transfer.embedding.file_reader import FileReader
 
 FILE_READERS = (
     FileReader(

@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from modalities.video.tokens import VideoTubelets, integers_of, tensor_of
-from omnimask.modality import Drawing
-from omnimask.tokens import Raw
+from omnimask.tokens.modality import Drawing
+from omnimask.tokens.tokens import Raw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

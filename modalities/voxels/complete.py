@@ -9,14 +9,14 @@ from torch import Tensor
 
 from modalities.voxels.files import SUFFIXES, SweepFiles, SweepSource
 from modalities.voxels.tokens import VoxelGrid
-from omnimask.complete.clouds import check_box, check_ply, in_box, write_ply
-from omnimask.complete.completer import Completed, Request
-from omnimask.complete.restore import Restored, random_hidden, restore_hidden
-from omnimask.complete.stream_files import files_of, one_file
-from omnimask.modality import Draw, Modality
-from omnimask.model import MaskedModel
-from omnimask.point_files import PLACE, stack
-from omnimask.tokens import Raw
+from omnimask.data.point_files import PLACE, stack
+from omnimask.tokens.modality import Draw, Modality
+from omnimask.tokens.tokens import Raw
+from omnimask.training.step import MaskedModel
+from omnimask.transfer.imputing.clouds import check_box, check_ply, in_box, write_ply
+from omnimask.transfer.imputing.completer import Completed, Request
+from omnimask.transfer.imputing.restore import Restored, random_hidden, restore_hidden
+from omnimask.transfer.imputing.stream_files import files_of, one_file
 
 
 class SweepCompleter:

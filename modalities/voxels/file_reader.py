@@ -2,7 +2,7 @@
 
 from modalities.voxels.files import SUFFIXES, SweepFiles, SweepSource
 from modalities.voxels.tokens import VoxelGrid
-from omnimask.embedding.file_reader import FileReader
+from omnimask.transfer.embedding.file_reader import FileReader
 
 FILE_READERS = (
     FileReader(

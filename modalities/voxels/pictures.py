@@ -11,8 +11,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from omnimask.modality import Drawing
-from omnimask.tokens import Raw
+from omnimask.tokens.modality import Drawing
+from omnimask.tokens.tokens import Raw
 
 if TYPE_CHECKING:
     from modalities.voxels.tokens import VoxelGrid

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from omnimask.modality import Files, Modality
+from omnimask.tokens.modality import Files, Modality
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,8 @@ import torch
 from modalities.video import VideoFiles, VideoTubelets, available_readers, with_decord
 from modalities.video.backends import BACKENDS
 from modalities.video.frame_index import index_frames
-from omnimask.errors import DataError
-from omnimask.modality import Draw
+from omnimask.foundation.errors import DataError
+from omnimask.tokens.modality import Draw
 from tests.modalities.case_video import bar_number, cut_in_half, moving_scene, write_video
 
 STATUS = available_readers()
