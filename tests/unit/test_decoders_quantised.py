@@ -103,7 +103,7 @@ def test_a_row_depends_on_content_through_codes_alone():
     moved = item.visible[0] + 1e-4 * torch.randn_like(item.visible[0])
     nudged = replace(item, visible=(moved,))
     assert torch.equal(decoder.codes(nudged), ids)
-    again, _ = decoder(nudged, item.view.layout, item.plan)
+    again, _ = decoder(nudged)
     torch.testing.assert_close(again, rows, atol=1e-6, rtol=0.0)
 
 
