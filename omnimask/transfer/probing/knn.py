@@ -19,7 +19,6 @@ from omnimask.training.step import MaskedModel
 from omnimask.transfer.intervals import r2, r2_interval, wilson_interval
 
 
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Features:
     """One vector per sample, and the sample's label (None where it has none)."""
