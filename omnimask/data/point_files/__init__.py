@@ -2,12 +2,14 @@
 
 from omnimask.data.point_files.pcd import read_pcd
 from omnimask.data.point_files.plain import read_bin, read_npy, read_npz, read_text
-from omnimask.data.point_files.ply import read_ply
+from omnimask.data.point_files.ply import plain_text_mesh, read_ply
 from omnimask.data.point_files.table import (
     COLOR,
     NORMAL,
     PLACE,
     Table,
+    check_corners,
+    fans,
     finite_rows,
     named,
     read_bytes,
@@ -19,8 +21,11 @@ __all__ = [
     "NORMAL",
     "PLACE",
     "Table",
+    "check_corners",
+    "fans",
     "finite_rows",
     "named",
+    "plain_text_mesh",
     "read_bin",
     "read_bytes",
     "read_npy",
