@@ -7,6 +7,7 @@ import numpy as np
 
 from modalities.points.meshes import Mesh, read_obj, read_off, read_ply_mesh, read_stl
 from modalities.points.open3d_part import has_open3d, open3d_state
+from modalities.points.pytorch3d_part import pytorch3d_state
 from omnimask.data.point_files import Table, read_npy, read_npz, read_pcd, read_text
 from omnimask.foundation.errors import DataError
 
@@ -41,4 +42,9 @@ def available_readers() -> dict[str, str]:
     readers = dict.fromkeys(SUFFIXES, numpy)
     state = open3d_state()
     text_mesh = {".ply of plain triangles in text": state} if has_open3d() else {}
-    return readers | text_mesh | {".stl": state, "estimated normals": state}
+    return (
+        readers
+        | text_mesh
+        | {".stl": state, "estimated normals": state}
+        | {"groups and Chamfer distances on CUDA": pytorch3d_state()}
+    )
