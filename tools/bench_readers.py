@@ -80,35 +80,39 @@ def spectrograms() -> Iterator[Pair]:
 def meshes(folder: Path) -> Iterator[Pair]:
     """A sphere of 45,000 vertices in every format, read with its faces."""
     sphere = open3d.geometry.TriangleMesh.create_sphere(1.0, resolution=150)
-    sphere.compute_triangle_normals()
-    for name, text in (("text.ply", True), ("binary.ply", False), ("a.off", 0), ("a.obj", 0)):
+    for name in ("text.ply", "binary.ply", "text.off", "text.obj"):
         path = folder / f"mesh-{name}"
         open3d.io.write_triangle_mesh(
-            str(path), sphere, write_ascii=bool(text), write_vertex_normals=False
+            path, sphere, write_ascii=name == "text.ply", write_vertex_normals=False
         )
-        yield f"mesh, {name}, Open3D", lambda p=path: read_points(p, PLACE), lambda p=path: faces(p)
+        yield (
+            f"mesh, {name}, Open3D",
+            lambda path=path: read_points(path, PLACE),
+            lambda path=path: faces(path),
+        )
 
 
 def faces(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    mesh = open3d.io.read_triangle_mesh(str(path))
+    mesh = open3d.io.read_triangle_mesh(path)
     return np.asarray(mesh.vertices, np.float32), np.asarray(mesh.triangles)
 
 
 def clouds(folder: Path) -> Iterator[Pair]:
     xyz = np.random.default_rng(0).normal(size=(45_000, 3))
     cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(xyz))
-    for kind, options in {
+    kinds: dict[str, dict[str, Any]] = {
         "text": {"write_ascii": True},
         "binary": {"write_ascii": False},
         "compressed": {"compressed": True},
-    }.items():
+    }
+    for kind, options in kinds.items():
         for suffix in (".ply", ".pcd") if kind != "compressed" else (".pcd",):
             path = folder / f"cloud-{kind}{suffix}"
-            open3d.io.write_point_cloud(str(path), cloud, **options)
+            open3d.io.write_point_cloud(path, cloud, **options)
             yield (
                 f"cloud, {kind} {suffix}, Open3D",
                 lambda path=path: read_points(path, PLACE),
-                lambda path=path: np.asarray(open3d.io.read_point_cloud(str(path)).points),
+                lambda path=path: np.asarray(open3d.io.read_point_cloud(path).points),
             )
 
 

@@ -46,7 +46,7 @@ def linear_accuracy(train: Features, test: Features) -> LinearScore:
     strength = _choose(train)
     model = LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=1e-3)
     model.fit(train.values, np.asarray(train.labels))
-    right = model.predict(test.values) == np.asarray(test.labels)
+    right = np.equal(model.predict(test.values), np.asarray(test.labels))
     low, high = wilson_interval(int(right.sum()), len(right))
     return LinearScore(
         value=float(right.mean()), low=low, high=high, num_test=len(right), strength=strength
