@@ -1,7 +1,7 @@
 """Tables of points on disk, read with NumPy alone: PLY, PCD, XYZ text, NPY, NPZ, BIN.
 
-Every column is kept; Open3D keeps places, normals and colours. It takes ten times as long for binary
-files and more; compressed PCD it reads twice as fast, text clouds up to 1.6 times
+Every column is kept; Open3D keeps places, normals and colours. For binary files it takes ten times
+as long and more; compressed PCD it reads twice as fast, text clouds up to 1.6 times as fast
 (tools/bench_readers.py).
 """
 
