@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from modalities.audio.backends import choose_backend
 from modalities.audio.files import SOUND_SUFFIXES, VIDEO_SUFFIXES, AudioFiles, AudioSource
-from modalities.audio.tokens import AudioSpectrogram
+from modalities.audio.modality import AudioSpectrogram
+from modalities.audio.readers.choice import choose_backend
 from omnimask.embedding.file_reader import FileReader
 from omnimask.folders import FolderFiles
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from modalities.audio.logmel import log_mel
-from modalities.audio.tokens import AudioSpectrogram
+from modalities.audio.modality import AudioSpectrogram
 from omnimask.errors import DataError
 from omnimask.exporting.front import Triple
 from omnimask.modality import Modality, Sample

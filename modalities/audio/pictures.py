@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from modalities.audio.logmel import MelScale, mel_of_hz
+from modalities.audio.modality import AudioSpectrogram, integers_of, tensor_of
 from modalities.audio.sound import pcm_of, player, sound_of
-from modalities.audio.tokens import AudioSpectrogram, integers_of, tensor_of
 from omnimask.modality import Drawing
 from omnimask.tokens import Raw
 

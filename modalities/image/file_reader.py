@@ -2,7 +2,7 @@
 
 from modalities.image import files, label_files
 from modalities.image.labels import LabelPatches
-from modalities.image.tokens import ImagePatches
+from modalities.image.modality import ImagePatches
 from omnimask.embedding.file_reader import FileReader
 
 FILE_READERS = (

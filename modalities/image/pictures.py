@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from modalities.image.labels import LabelPatches, classes_of
-from modalities.image.tokens import ImagePatches
+from modalities.image.modality import ImagePatches
 from omnimask.modality import Drawing
 from omnimask.pixels import as_unit
 from omnimask.tokens import Raw

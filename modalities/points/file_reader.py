@@ -1,7 +1,7 @@
 """Single files of points and meshes."""
 
 from modalities.points.files import PointFiles, PointSource
-from modalities.points.tokens import PointGroups
+from modalities.points.modality import PointGroups
 from omnimask.embedding.file_reader import FileReader
 
 FILE_READERS = (

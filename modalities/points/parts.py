@@ -11,7 +11,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from modalities.points.files import PointFiles, PointSource
-from modalities.points.tokens import PointGroups
+from modalities.points.modality import PointGroups
 from omnimask.errors import DataError, RecipeError
 from omnimask.finetuning.places import FreePlaces
 from omnimask.modality import Draw, Sample

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from modalities.points.tokens import PointGroups
+from modalities.points.modality import PointGroups
 from omnimask.errors import RecipeError
 from omnimask.modality import Modality
 from omnimask.targets import Truth, View

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modalities.tabular.files import TableFiles
-from modalities.tabular.loading import DELIMITERS, PARQUET_SUFFIXES, SUFFIXES
-from modalities.tabular.rows import TableSource
+from modalities.tabular.modality import TableCells
+from modalities.tabular.readers.loading import DELIMITERS, PARQUET_SUFFIXES, SUFFIXES
+from modalities.tabular.readers.rows import TableSource
 from modalities.tabular.schema import Table
-from modalities.tabular.tokens import TableCells
 from omnimask.embedding.file_reader import FileReader
 from omnimask.errors import DataError
 from omnimask.folders import FolderFiles

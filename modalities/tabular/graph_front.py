@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from modalities.tabular.encoding import MOST_DEVIATIONS
+from modalities.tabular.modality import TableCells
 from modalities.tabular.schema import Column
-from modalities.tabular.tokens import TableCells
 from omnimask.exporting.front import Triple
 from omnimask.modality import Modality, Sample
 from omnimask.tokens import Raw

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from modalities.tabular.modality import CODE, NUMBER, TableCells
 from modalities.tabular.readable import Readable, readable_cell
 from modalities.tabular.schema import UNSEEN, Column
-from modalities.tabular.tokens import CODE, NUMBER, TableCells
 from omnimask.modality import Drawing
 from omnimask.tokens import Raw
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from modalities.tabular.modality import TableCells
 from modalities.tabular.schema import UNSEEN, Column
-from modalities.tabular.tokens import TableCells
 from omnimask.tokens import Raw
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from modalities.tabular.modality import HIGH, LOW, NUM_CATEGORIES
 from modalities.tabular.targets import Cells, cell_loss
-from modalities.tabular.tokens import HIGH, LOW, NUM_CATEGORIES
 from omnimask.modality import Modality
 from omnimask.targets import Truth, View
 from omnimask.tokens import Tokens

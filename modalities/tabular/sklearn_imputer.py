@@ -22,10 +22,10 @@ from modalities.tabular.frame import (
     measured,
     take_rows,
 )
-from modalities.tabular.impute import impute_cells
+from modalities.tabular.imputing.cells import impute_cells
+from modalities.tabular.modality import TableCells
 from modalities.tabular.scaled import ScaledCells, scaled_cell_loss
 from modalities.tabular.schema import Table
-from modalities.tabular.tokens import TableCells
 from omnimask.batch import Group
 from omnimask.decoders import SelfAttentionDecoder
 from omnimask.encoder import Encoder

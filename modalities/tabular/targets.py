@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from modalities.tabular.tokens import CODE, NUM_CATEGORIES, NUMBER, TableCells
+from modalities.tabular.modality import CODE, NUM_CATEGORIES, NUMBER, TableCells
 from omnimask.errors import RecipeError
 from omnimask.modality import Modality
 from omnimask.targets import Truth, View

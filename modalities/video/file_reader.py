@@ -1,7 +1,7 @@
 """Single video files."""
 
 from modalities.video.files import SUFFIXES, VideoFiles, VideoSource
-from modalities.video.tokens import VideoTubelets
+from modalities.video.modality import VideoTubelets
 from omnimask.embedding.file_reader import FileReader
 
 FILE_READERS = (

@@ -8,7 +8,7 @@ from einops import rearrange, repeat
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from modalities.video.tokens import VideoTubelets, integers_of, tensor_of
+from modalities.video.modality import VideoTubelets, integers_of, tensor_of
 from omnimask.modality import Drawing
 from omnimask.tokens import Raw
 

@@ -1,7 +1,7 @@
 """Single lidar sweeps."""
 
 from modalities.voxels.files import SUFFIXES, SweepFiles, SweepSource
-from modalities.voxels.tokens import VoxelGrid
+from modalities.voxels.modality import VoxelGrid
 from omnimask.embedding.file_reader import FileReader
 
 FILE_READERS = (

@@ -15,7 +15,7 @@ from omnimask.modality import Drawing
 from omnimask.tokens import Raw
 
 if TYPE_CHECKING:
-    from modalities.voxels.tokens import VoxelGrid
+    from modalities.voxels.modality import VoxelGrid
 
 _COLORS = "viridis"
 _HIDDEN = "#c8c8c8"

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from modalities.voxels.tokens import VoxelGrid
+from modalities.voxels.modality import VoxelGrid
 from modalities.voxels.values import VoxelValues
 from omnimask.errors import RecipeError
 from omnimask.modality import Modality

@@ -92,7 +92,7 @@ class Completed:
 
 @runtime_checkable
 class Completer(Protocol):
-    """One modality's part, found as `COMPLETER` in the module `complete` beside its record."""
+    """One modality's part, found as `COMPLETER` in the module `imputing` beside its record."""
 
     @property
     def suffixes(self) -> tuple[str, ...]:

@@ -35,9 +35,9 @@ def complete_file(
 
 
 def completer_of(modality: Modality) -> Completer | None:
-    """`COMPLETER` of the module `complete` in the modality's own package, if there is one."""
+    """`COMPLETER` of the module `imputing` in the modality's own package, if there is one."""
     package = type(modality).__module__.rpartition(".")[0]
-    module = f"{package}.complete"
+    module = f"{package}.imputing"
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:

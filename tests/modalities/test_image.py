@@ -10,8 +10,9 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from modalities.image import ImageFiles, ImagePatches, available_readers, tiff
-from modalities.image.channels import Picture, to_channels
+from modalities.image import ImageFiles, ImagePatches, available_readers
+from modalities.image.readers import tiff
+from modalities.image.readers.channels import Picture, to_channels
 from omnimask.errors import DataError, RecipeError
 from omnimask.modality import Draw
 from omnimask.targets import Content, View

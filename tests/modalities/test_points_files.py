@@ -15,7 +15,7 @@ from modalities.points import (
     available_readers,
 )
 from modalities.points.augment import Cloud, in_unit_sphere, rotation, upright
-from modalities.points.meshes import read_obj, sample_surface
+from modalities.points.readers.meshes import read_obj, sample_surface
 from omnimask.errors import DataError
 from omnimask.modality import Draw
 from omnimask.point_files import NORMAL, PLACE, stack

@@ -1,0 +1,43 @@
+"""One file of points or of a surface to a table of points."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from modalities.points.readers.meshes import Mesh, read_obj, read_off, read_stl
+from modalities.points.readers.open3d_part import open3d_state
+from omnimask.errors import DataError
+from omnimask.point_files import Table, read_npy, read_npz, read_pcd, read_ply, read_text
+
+_MESHES: dict[str, Callable[[Path], Mesh]] = {".off": read_off, ".obj": read_obj, ".stl": read_stl}
+_NAMELESS: dict[str, Callable[[Path, Sequence[str]], Table]] = {
+    ".xyz": read_text,
+    ".txt": read_text,
+    ".npy": read_npy,
+    ".npz": read_npz,
+}
+SUFFIXES = (".ply", ".pcd", ".xyz", ".npy", ".npz", ".off", ".obj", ".stl")
+
+
+def read_points(path: Path, columns: Sequence[str]) -> Table | Mesh:
+    """A table, or a mesh where the file has faces; `columns` name those of nameless formats."""
+    suffix = path.suffix.lower()
+    if suffix in _NAMELESS:
+        return _NAMELESS[suffix](path, columns)
+    if suffix in _MESHES:
+        return _MESHES[suffix](path)
+    if suffix == ".pcd":
+        return read_pcd(path)
+    if suffix == ".ply":
+        vertices, triangles = read_ply(path)
+        return Mesh(vertices=vertices, triangles=triangles) if len(triangles) else vertices
+    known = ", ".join((".ply", ".pcd", *_NAMELESS, *_MESHES))
+    raise DataError(f"{path}: unknown format {suffix!r}; known: {known}")
+
+
+def available_readers() -> dict[str, str]:
+    """By format, what reads it here, or why nothing does. Imports Open3D, which takes seconds."""
+    numpy = f"numpy {np.__version__}"
+    readers = dict.fromkeys(SUFFIXES, numpy)
+    return readers | {".stl": open3d_state(), "estimated normals": open3d_state()}

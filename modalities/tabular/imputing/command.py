@@ -1,0 +1,50 @@
+"""`omnimask impute` on a table."""
+
+from modalities.tabular.imputing.draws import MaskDraws
+from modalities.tabular.imputing.files import Imputed, ImputeFile, impute_file
+from modalities.tabular.modality import TableCells
+from modalities.tabular.readers.loading import SUFFIXES
+from omnimask.complete.completer import Completed, Request
+from omnimask.errors import RecipeError
+from omnimask.modality import Modality
+from omnimask.model import MaskedModel
+
+_SHOWN_PROBLEMS = 10
+
+
+class TableCompleter:
+    """Fills what is missing; nothing of a table is hidden from the model but for the draws."""
+
+    suffixes = SUFFIXES
+
+    def completes(self, modality: Modality, /) -> bool:
+        return isinstance(modality, TableCells)
+
+    def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Completed:
+        if request.hide is not None:
+            raise RecipeError(
+                f"{request.path}: the cells that are missing in a table are filled; leave out "
+                f"{' and '.join(request.hide.given)}"
+            )
+        job = ImputeFile(
+            path=request.path,
+            out=request.out,
+            draws=MaskDraws(number=request.draws, share=request.draw_share, seed=request.seed),
+            keep=request.keep,
+            delimiter=request.delimiter,
+            encoding=request.encoding,
+        )
+        done = impute_file(model, job)
+        return Completed(files=(done.out, done.uncertainty), notes=_notes(done))
+
+
+def _notes(done: Imputed) -> tuple[str, ...]:
+    notes = [f"filled {done.filled} cells in {done.rows} rows of the table {done.table!r}"]
+    if done.num_problems:
+        notes.append(f"{done.num_problems} rows or cells could not be read and stay as they are:")
+        shown = done.problems[:_SHOWN_PROBLEMS]
+        notes += [f"  row {row}: {reason}" for row, reason in shown]
+    return tuple(notes)
+
+
+COMPLETER = TableCompleter()
