@@ -2,29 +2,30 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Literal
 
 import numpy as np
-import torch
-from einops import rearrange
+from einops import rearrange, repeat
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from modalities.audio.logmel import MelScale
+from modalities.audio.pictures import draw_sound
 from omnimask.errors import DataError, RecipeError
-from omnimask.modality import Draw, Drawing, Modality, Sample, Source
-from omnimask.positions import LearnedPosition, SinCosPosition, TablePosition
-from omnimask.resampling import (
-    Resampled,
-    State,
-    check_kept,
-    kept_statistics,
-    resample_linear,
-    resample_positions,
+from omnimask.grid_modality import (
+    adapt_grid_position,
+    continued_grid,
+    grid_position,
+    kept_mean_std,
+    num_cells,
+    patch_embedding,
 )
+from omnimask.modality import Draw, Drawing, Modality, Sample, Source
+from omnimask.ragged_time import frame_counts, ragged_tokens, stacked_in_time, zero_after
+from omnimask.raw import integers_of, tensor_of
+from omnimask.resampling import Resampled, State, resample_linear
 from omnimask.tokens import Grid, Raw, Tokens
-from omnimask.trained_axis import Axes, check_axes, continued_axes, extents
+from omnimask.trained_axis import Axes, check_axes, extents
 
 _MOST_FITTED = 256
 
@@ -115,7 +116,7 @@ class AudioSpectrogram:
 
     @property
     def num_tokens(self) -> int:
-        return self.grid["t"] * self.grid["f"]
+        return num_cells(self.grid)
 
     @property
     def num_values(self) -> int:
@@ -155,20 +156,12 @@ class AudioSpectrogram:
 
     def collate(self, samples: Sequence[Sample], /) -> Raw:
         """`logmel` (b t m), zero beyond the real frames; `waveform` where every sample has one."""
-        counts = [len(sample["logmel"]) for sample in samples]
-        logmel = torch.zeros(len(samples), self.window_frames, self.num_mels)
-        for row, sample, count in zip(logmel, samples, counts, strict=True):
-            row[:count] = sample["logmel"]
-        raw: dict[str, Tensor | tuple[int, ...]] = {
-            "logmel": logmel,
-            "num_frames": tuple(counts),
-            "real_frames": torch.tensor(counts),  # the same on the device, for `split`
-        }
+        logmels = [sample["logmel"] for sample in samples]
+        raw = {"logmel": stacked_in_time(logmels, self.window_frames), **frame_counts(logmels)}
         if all("waveform" in sample for sample in samples):
-            size = self.mel_scale.num_samples(self.window_frames)
-            raw["waveform"] = torch.zeros(len(samples), size, dtype=torch.int16)
-            for row, sample in zip(raw["waveform"], samples, strict=True):
-                row[: len(sample["waveform"])] = sample["waveform"]
+            waves = [sample["waveform"] for sample in samples]
+            length = self.mel_scale.num_samples(self.window_frames)
+            raw["waveform"] = stacked_in_time(waves, length)
         return raw
 
     def split(self, raw: Raw, /) -> Tokens:
@@ -181,22 +174,11 @@ class AudioSpectrogram:
             p=self.patch[0],
             q=self.patch[1],
         )
-        grid = self.grid
-        axes = (torch.arange(size, device=logmel.device) for size in (grid["t"], grid["f"]))
-        coords = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, 1)
-        real_patches = tensor_of(raw, "real_frames") // self.patch[0]
-        valid = coords[:, 0] < real_patches[:, None]
-        counts = tuple(
-            count // self.patch[0] * grid["f"] for count in integers_of(raw, "num_frames")
-        )
-        return Tokens(
-            values=values.masked_fill(~valid[:, :, None], 0.0),
-            coords=coords.float().expand(logmel.shape[0], -1, -1),
-            valid=valid,
-            scorable=valid,
-            num_valid=counts,
-            num_scorable=counts,
-            grid=grid,
+        return ragged_tokens(
+            values,
+            grid=self.grid,
+            real=tensor_of(raw, "real_frames") // self.patch[0],
+            counts=[count // self.patch[0] for count in integers_of(raw, "num_frames")],
         )
 
     def join(self, values: Float[Tensor, "b n v"], raw: Raw, /) -> Raw:
@@ -211,41 +193,27 @@ class AudioSpectrogram:
             t=self.grid["t"],
             p=self.patch[0],
         )
-        frame_ids = torch.arange(self.window_frames, device=values.device)
-        beyond = frame_ids >= tensor_of(raw, "real_frames")[:, None]
         return {
-            "logmel": logmel.masked_fill(beyond[:, :, None], 0.0),
+            "logmel": zero_after(logmel, tensor_of(raw, "real_frames")),
             "num_frames": raw["num_frames"],
             "real_frames": raw["real_frames"],
         }
 
     def embed(self, dim: int, /) -> nn.Module:
-        """One linear layer, Xavier-uniform as in MAE."""
-        layer = nn.Linear(self.num_values, dim)
-        nn.init.xavier_uniform_(layer.weight)
-        nn.init.zeros_(layer.bias)
-        return layer
+        return patch_embedding(self.num_values, dim)
 
     def position(self, dim: int, /) -> nn.Module:
-        if self.positions == "learned":
-            return LearnedPosition(dim, (self.grid["t"], self.grid["f"]))
-        if self.positions == "table":
-            return TablePosition(dim, (self.grid["t"], self.grid["f"]))
-        return SinCosPosition(dim, 2, axes=self.axes)
+        return grid_position(self, dim)
 
     def continued_from(self, old: Modality, /) -> tuple["AudioSpectrogram", tuple[str, ...]]:
         """Time runs on in seconds; the mel bands together cover what they covered."""
         assert isinstance(old, AudioSpectrogram), "adapt compares the types"
-        check_kept(self.name, "positions", old=old.positions, new=self.positions)
         seconds = [each.patch[0] * each.hop_s for each in (old, self)]
-        axes, lines = continued_axes(
-            self.name, old.axes, (old.grid, self.grid), ratios=(seconds[1] / seconds[0], None)
-        )
-        kept = partial(kept_statistics, self.name, num_channels=1)
-        mean, mean_lines = kept("mean", _one(self.mean), _one(old.mean))
-        std, std_lines = kept("std", _one(self.std), _one(old.std))
+        axes, lines = continued_grid(self, old, ratios=(seconds[1] / seconds[0], None))
+        given, known = ((_one(each.mean), _one(each.std)) for each in (self, old))
+        mean, std, kept = kept_mean_std(self.name, given, known, num_channels=1)
         continued = replace(self, axes=axes, mean=mean and mean[0], std=std and std[0])
-        return continued, (*lines, *mean_lines, *std_lines, *self._new_front_end(old))
+        return continued, (*lines, *kept, *self._new_front_end(old))
 
     def adapt_embedding(self, old: Modality, state: State, fresh: State, /) -> Resampled:
         assert isinstance(old, AudioSpectrogram), "adapt compares the types"
@@ -253,8 +221,7 @@ class AudioSpectrogram:
 
     def adapt_position(self, old: Modality, state: State, fresh: State, /) -> Resampled:
         assert isinstance(old, AudioSpectrogram), "adapt compares the types"
-        axes, grids = (old.axes, self.axes), (old.grid, self.grid)
-        return resample_positions(self.name, state, axes=axes, grids=grids)
+        return adapt_grid_position(self, old, state)
 
     def _new_front_end(self, old: "AudioSpectrogram") -> tuple[str, ...]:
         bands = [(each.mel_scale.min_hz, each.mel_scale.max_hz) for each in (old, self)]
@@ -272,9 +239,22 @@ class AudioSpectrogram:
         index: int,
     ) -> Drawing:
         """Three spectrograms, and players for the original and the reconstructed sound."""
-        from modalities.audio.pictures import draw_sound
-
-        return draw_sound(self, raw, shown=shown, filled=filled, index=index)
+        num_frames = integers_of(raw, "num_frames")[index]
+        # The statistics of `join` are fp32, whatever precision the prediction came in.
+        rebuilt = tensor_of(self.join(filled.float(), raw), "logmel")[index, :num_frames]
+        return draw_sound(
+            tensor_of(raw, "logmel")[index, :num_frames],
+            rebuilt,
+            shown=repeat(
+                shown[index],
+                "(t f) -> (t p) (f q)",
+                t=self.grid["t"],
+                p=self.patch[0],
+                q=self.patch[1],
+            )[:num_frames],
+            recorded=tensor_of(raw, "waveform")[index] if "waveform" in raw else None,
+            scale=self.mel_scale,
+        )
 
     def _statistics(self) -> tuple[float, float]:
         if self.mean is None or self.std is None:
@@ -286,15 +266,3 @@ class AudioSpectrogram:
 
 def _one(number: float | None) -> tuple[float, ...] | None:
     return None if number is None else (number,)
-
-
-def tensor_of(raw: Raw, key: str) -> Tensor:
-    value = raw[key]
-    assert isinstance(value, Tensor)
-    return value
-
-
-def integers_of(raw: Raw, key: str) -> tuple[int, ...]:
-    value = raw[key]
-    assert isinstance(value, tuple)
-    return value

@@ -2,35 +2,38 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
+from modalities.image.pictures import draw_image
 from omnimask.errors import RecipeError
+from omnimask.grid_modality import (
+    adapt_grid_position,
+    check_patches,
+    continued_grid,
+    grid_position,
+    kept_mean_std,
+    num_cells,
+    patch_embedding,
+)
 from omnimask.modality import Drawing, Modality, Sample, Source
 from omnimask.pixels import (
     as_dtype,
     as_unit,
-    filled_by_number,
+    check_channels,
     grid_coords,
+    known_channels,
     measure_channels,
     patchify,
     unpatchify,
 )
-from omnimask.positions import LearnedPosition, SinCosPosition, TablePosition
-from omnimask.resampling import (
-    Resampled,
-    State,
-    check_kept,
-    kept_statistics,
-    resample_linear,
-    resample_positions,
-)
+from omnimask.raw import tensor_of
+from omnimask.resampling import Resampled, State, resample_linear
 from omnimask.tokens import Grid, Raw, Tokens, dense_tokens
-from omnimask.trained_axis import Axes, check_axes, continued_axes, extents
+from omnimask.trained_axis import Axes, check_axes, extents
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,29 +66,14 @@ class ImagePatches:
                 f"{self.name}: size, patch and num_channels must be positive, got {self.size}, "
                 f"{self.patch} and {self.num_channels}"
             )
-        if self.size[0] % self.patch[0] or self.size[1] % self.patch[1]:
-            fitting = tuple(max(s // p, 1) * p for s, p in zip(self.size, self.patch))
-            raise RecipeError(
-                f"{self.name}: size must be a multiple of patch {self.patch}, got {self.size}; "
-                f"write size={fitting}"
-            )
-        self._check_statistics()
-        check_axes(self.name, self.axes, self.grid)
-
-    def _check_statistics(self) -> None:
+        check_patches(self.name, self.size, self.patch)
         if self.standardise == "each" and (self.mean is not None or self.std is not None):
             raise RecipeError(
                 f"{self.name}: mean and std must be None where standardise is 'each', got "
                 f"{self.mean} and {self.std}; write standardise='fitted' to use them"
             )
-        for field, numbers in (("mean", self.mean), ("std", self.std)):
-            if numbers is not None and len(numbers) != self.num_channels:
-                raise RecipeError(
-                    f"{self.name}: {field} must have one number per channel, "
-                    f"{self.num_channels}, got {len(numbers)}; write {field}=None to measure it"
-                )
-        if self.std is not None and min(self.std) <= 0:
-            raise RecipeError(f"{self.name}: std must be positive, got {self.std}")
+        check_channels(self.name, self.mean, self.std, num_channels=self.num_channels)
+        check_axes(self.name, self.axes, self.grid)
 
     @property
     def grid(self) -> Grid:
@@ -93,7 +81,7 @@ class ImagePatches:
 
     @property
     def num_tokens(self) -> int:
-        return self.grid["h"] * self.grid["w"]
+        return num_cells(self.grid)
 
     @property
     def num_values(self) -> int:
@@ -119,7 +107,7 @@ class ImagePatches:
         return {"pixels": torch.stack(pixels)}
 
     def split(self, raw: Raw, /) -> Tokens:
-        pixels = _pixels_of(raw)
+        pixels = tensor_of(raw, "pixels")
         mean, std = self._statistics(pixels)
         normalised = (as_unit(pixels) - mean) / std
         coords = grid_coords(tuple(self.grid.values()), pixels.device)
@@ -128,37 +116,27 @@ class ImagePatches:
 
     def join(self, values: Float[Tensor, "b n v"], raw: Raw, /) -> Raw:
         """`pixels` in the type they have in `raw`; uint8 is rounded and cut off at 0 and 255."""
-        pixels = _pixels_of(raw)
+        pixels = tensor_of(raw, "pixels")
         mean, std = self._statistics(pixels)
         grid = (1, self.grid["h"], self.grid["w"])
         joined = unpatchify(values.float(), (1, *self.patch), grid)[:, 0] * std + mean
         return {"pixels": as_dtype(joined, pixels.dtype)}
 
     def embed(self, dim: int, /) -> nn.Module:
-        """One linear layer, Xavier-uniform as in MAE."""
-        layer = nn.Linear(self.num_values, dim)
-        nn.init.xavier_uniform_(layer.weight)
-        nn.init.zeros_(layer.bias)
-        return layer
+        return patch_embedding(self.num_values, dim)
 
     def position(self, dim: int, /) -> nn.Module:
-        if self.positions == "learned":
-            return LearnedPosition(dim, tuple(self.grid.values()))
-        if self.positions == "table":
-            return TablePosition(dim, tuple(self.grid.values()))
-        return SinCosPosition(dim, 2, axes=self.axes)
+        return grid_position(self, dim)
 
     def continued_from(self, old: Modality, /) -> tuple["ImagePatches", tuple[str, ...]]:
         """Its patches together cover what those of pretraining covered: the picture is resized."""
         assert isinstance(old, ImagePatches), "adapt compares the types"
-        check_kept(self.name, "positions", old=old.positions, new=self.positions)
-        axes, _ = continued_axes(self.name, old.axes, (old.grid, self.grid), ratios=(None, None))
+        axes, _ = continued_grid(self, old)
         if self.standardise == "each":
             return replace(self, axes=axes), ()
-        kept = partial(kept_statistics, self.name, num_channels=self.num_channels)
-        mean, mean_lines = kept("mean", self.mean, old.mean)
-        std, std_lines = kept("std", self.std, old.std)
-        return replace(self, axes=axes, mean=mean, std=std), mean_lines + std_lines
+        given, known = (self.mean, self.std), (old.mean, old.std)
+        mean, std, lines = kept_mean_std(self.name, given, known, num_channels=self.num_channels)
+        return replace(self, axes=axes, mean=mean, std=std), lines
 
     def adapt_embedding(self, old: Modality, state: State, fresh: State, /) -> Resampled:
         assert isinstance(old, ImagePatches), "adapt compares the types"
@@ -167,8 +145,7 @@ class ImagePatches:
 
     def adapt_position(self, old: Modality, state: State, fresh: State, /) -> Resampled:
         assert isinstance(old, ImagePatches), "adapt compares the types"
-        axes, grids = (old.axes, self.axes), (old.grid, self.grid)
-        return resample_positions(self.name, state, axes=axes, grids=grids)
+        return adapt_grid_position(self, old, state)
 
     def draw(
         self,
@@ -179,21 +156,18 @@ class ImagePatches:
         index: int,
     ) -> Drawing:
         """Three pictures side by side; hidden patches are grey in the second."""
-        from modalities.image.pictures import draw_image
-
-        return draw_image(self, raw, shown=shown, filled=filled, index=index)
+        pixels = tensor_of(raw, "pixels")[index]
+        one = {"pixels": as_unit(pixels[None])}
+        rebuilt = tensor_of(self.join(filled[index : index + 1].float(), one), "pixels")[0]
+        return draw_image(pixels, rebuilt, shown=shown[index], patch=self.patch)
 
     def _statistics(
         self, pixels: Shaped[Tensor, "b c h w"]
     ) -> tuple[Float[Tensor, "#b c 1 1"], Float[Tensor, "#b c 1 1"]]:
         if self.standardise == "each":
             return _trimmed_statistics(as_unit(pixels))
-        if self.mean is None or self.std is None:
-            raise RecipeError(
-                f"{self.name}: mean and std are not known; call fit(source) or set both"
-            )
-        mean, std = (filled_by_number(part, pixels.device) for part in (self.mean, self.std))
-        return mean[None, :, None, None], std[None, :, None, None]
+        mean, std = known_channels(self.name, self.mean, self.std, pixels.device)
+        return mean[None], std[None]
 
 
 def _trimmed_statistics(
@@ -209,9 +183,3 @@ def _trimmed_statistics(
     middle = ordered[:, :, int(0.1 * length) : max(int(0.9 * length), int(0.1 * length) + 2)]
     variance, mean = torch.var_mean(middle, dim=2)
     return mean[:, :, None, None], (variance + 1e-6).sqrt()[:, :, None, None]
-
-
-def _pixels_of(raw: Raw) -> Tensor:
-    pixels = raw["pixels"]
-    assert isinstance(pixels, Tensor)
-    return pixels

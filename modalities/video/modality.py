@@ -2,37 +2,40 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Literal
+from typing import Literal, TypeVar
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from modalities.video.pictures import draw_clip
 from omnimask.errors import RecipeError
+from omnimask.grid_modality import (
+    adapt_grid_position,
+    continued_grid,
+    grid_position,
+    kept_mean_std,
+    num_cells,
+    patch_embedding,
+)
 from omnimask.modality import Drawing, Modality, Sample, Source
 from omnimask.pixels import (
     as_dtype,
     as_unit,
-    filled_by_number,
-    grid_coords,
+    check_channels,
+    known_channels,
     measure_channels,
     patchify,
     unpatchify,
 )
-from omnimask.positions import LearnedPosition, SinCosPosition, TablePosition
-from omnimask.resampling import (
-    Resampled,
-    State,
-    check_kept,
-    kept_statistics,
-    resample_linear,
-    resample_positions,
-)
+from omnimask.ragged_time import frame_counts, ragged_tokens, stacked_in_time, zero_after
+from omnimask.raw import integers_of, tensor_of
+from omnimask.resampling import Resampled, State, resample_linear
 from omnimask.tokens import Grid, Raw, Tokens
-from omnimask.trained_axis import Axes, check_axes, continued_axes, extents
+from omnimask.trained_axis import Axes, check_axes, extents
 
 _NUM_CHANNELS = 3
+
+Count = TypeVar("Count", int, Tensor)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,14 +75,7 @@ class VideoTubelets:
                 f"got {self.num_frames} and {self.size}; write num_frames={fitting[0]}, "
                 f"size={tuple(fitting[1:])}"
             )
-        for field, numbers in (("mean", self.mean), ("std", self.std)):
-            if numbers is not None and len(numbers) != _NUM_CHANNELS:
-                raise RecipeError(
-                    f"{self.name}: {field} must have {_NUM_CHANNELS} numbers, one per colour, got "
-                    f"{len(numbers)}; write {field}=None to measure it"
-                )
-        if self.std is not None and min(self.std) <= 0:
-            raise RecipeError(f"{self.name}: std must be positive, got {self.std}")
+        check_channels(self.name, self.mean, self.std, num_channels=_NUM_CHANNELS)
         check_axes(self.name, self.axes, self.grid)
 
     @property
@@ -89,8 +85,7 @@ class VideoTubelets:
 
     @property
     def num_tokens(self) -> int:
-        t, h, w = self._grid
-        return t * h * w
+        return num_cells(self.grid)
 
     @property
     def num_values(self) -> int:
@@ -115,79 +110,48 @@ class VideoTubelets:
 
     def collate(self, samples: Sequence[Sample], /) -> Raw:
         """`frames` (b t c h w) uint8: the last frame repeated to a whole tubelet, then zeros."""
-        counts = [len(sample["frames"]) for sample in samples]
-        whole = (len(samples), self.num_frames, _NUM_CHANNELS, *self.size)
-        frames = torch.zeros(whole, dtype=torch.uint8)
-        for row, sample, count in zip(frames, samples, counts, strict=True):
-            row[:count] = sample["frames"]
-            row[count : self._filled(count)] = sample["frames"][-1]
-        return {
-            "frames": frames,
-            "num_frames": tuple(counts),
-            "real_frames": torch.tensor(counts),  # the same on the device, for `split`
-        }
+        parts = [sample["frames"] for sample in samples]
+        frames = stacked_in_time(parts, self.num_frames)
+        for row, part in zip(frames, parts, strict=True):
+            row[len(part) : self._num_tubelets(len(part)) * self.tubelet[0]] = part[-1]
+        return {"frames": frames, **frame_counts(parts)}
 
     def split(self, raw: Raw, /) -> Tokens:
         frames = tensor_of(raw, "frames")
-        mean, std = self._statistics(frames.device)
-        values = patchify((as_unit(frames) - mean) / std, self.tubelet)
-        coords = grid_coords(self._grid, frames.device)
-        per_tubelet = self.tubelet[0]
-        real_tubelets = (tensor_of(raw, "real_frames") + per_tubelet - 1) // per_tubelet
-        valid = coords[:, 0] < real_tubelets[:, None]
-        _, h, w = self._grid
-        counts = tuple(
-            self._filled(count) // per_tubelet * h * w for count in integers_of(raw, "num_frames")
-        )
-        return Tokens(
-            values=values.masked_fill(~valid[:, :, None], 0.0),
-            coords=coords.expand(frames.shape[0], -1, -1),
-            valid=valid,
-            scorable=valid,
-            num_valid=counts,
-            num_scorable=counts,
+        mean, std = known_channels(self.name, self.mean, self.std, frames.device)
+        return ragged_tokens(
+            patchify((as_unit(frames) - mean) / std, self.tubelet),
             grid=self.grid,
+            real=self._num_tubelets(tensor_of(raw, "real_frames")),
+            counts=[self._num_tubelets(count) for count in integers_of(raw, "num_frames")],
         )
 
     def join(self, values: Float[Tensor, "b n v"], raw: Raw, /) -> Raw:
         """`frames`, rounded and cut off at 0 and 255, zero in padding tubelets."""
-        mean, std = self._statistics(values.device)
+        mean, std = known_channels(self.name, self.mean, self.std, values.device)
         frames = unpatchify(values.float(), self.tubelet, self._grid) * std + mean
-        real_frames = tensor_of(raw, "real_frames")
-        filled = -(-real_frames // self.tubelet[0]) * self.tubelet[0]
-        padding = torch.arange(self.num_frames, device=values.device) >= filled[:, None]
-        frames = frames.masked_fill(padding[:, :, None, None, None], 0.0)
+        filled = self._num_tubelets(tensor_of(raw, "real_frames")) * self.tubelet[0]
         return {
-            "frames": as_dtype(frames, tensor_of(raw, "frames").dtype),
+            "frames": as_dtype(zero_after(frames, filled), tensor_of(raw, "frames").dtype),
             "num_frames": raw["num_frames"],
-            "real_frames": real_frames,
+            "real_frames": raw["real_frames"],
         }
 
     def embed(self, dim: int, /) -> nn.Module:
-        """One linear layer, Xavier-uniform as in MAE; VideoMAE's convolution over tubelets."""
-        layer = nn.Linear(self.num_values, dim)
-        nn.init.xavier_uniform_(layer.weight)
-        nn.init.zeros_(layer.bias)
-        return layer
+        return patch_embedding(self.num_values, dim)
 
     def position(self, dim: int, /) -> nn.Module:
-        if self.positions == "learned":
-            return LearnedPosition(dim, self._grid)
-        if self.positions == "table":
-            return TablePosition(dim, self._grid)
-        return SinCosPosition(dim, 3, axes=self.axes)
+        return grid_position(self, dim)
 
     def continued_from(self, old: Modality, /) -> tuple["VideoTubelets", tuple[str, ...]]:
         """Frames are resized, so that tubelets together cover the same picture; time runs on, a
         frame lasting as long as in pretraining."""
         assert isinstance(old, VideoTubelets), "adapt compares the types"
-        check_kept(self.name, "positions", old=old.positions, new=self.positions)
-        grids, ratios = (old.grid, self.grid), (self.tubelet[0] / old.tubelet[0], None, None)
-        axes, lines = continued_axes(self.name, old.axes, grids, ratios=ratios)
-        kept = partial(kept_statistics, self.name, num_channels=_NUM_CHANNELS)
-        mean, mean_lines = kept("mean", self.mean, old.mean)
-        std, std_lines = kept("std", self.std, old.std)
-        return replace(self, axes=axes, mean=mean, std=std), lines + mean_lines + std_lines
+        ratios = (self.tubelet[0] / old.tubelet[0], None, None)
+        axes, lines = continued_grid(self, old, ratios=ratios)
+        given, known = (self.mean, self.std), (old.mean, old.std)
+        mean, std, kept = kept_mean_std(self.name, given, known, num_channels=_NUM_CHANNELS)
+        return replace(self, axes=axes, mean=mean, std=std), lines + kept
 
     def adapt_embedding(self, old: Modality, state: State, fresh: State, /) -> Resampled:
         assert isinstance(old, VideoTubelets), "adapt compares the types"
@@ -196,8 +160,7 @@ class VideoTubelets:
 
     def adapt_position(self, old: Modality, state: State, fresh: State, /) -> Resampled:
         assert isinstance(old, VideoTubelets), "adapt compares the types"
-        axes, grids = (old.axes, self.axes), (old.grid, self.grid)
-        return resample_positions(self.name, state, axes=axes, grids=grids)
+        return adapt_grid_position(self, old, state)
 
     def draw(
         self,
@@ -208,32 +171,17 @@ class VideoTubelets:
         index: int,
     ) -> Drawing:
         """A film strip in three rows; hidden tubelets are grey in the second."""
-        from modalities.video.pictures import draw_clip
+        num_frames = integers_of(raw, "num_frames")[index]
+        one = {
+            "frames": tensor_of(raw, "frames")[index : index + 1],
+            "num_frames": (num_frames,),
+            "real_frames": tensor_of(raw, "real_frames")[index : index + 1],
+        }
+        rebuilt = tensor_of(self.join(filled[index : index + 1].float(), one), "frames")[0]
+        original, seen = (part[:num_frames] for part in (one["frames"][0], rebuilt))
+        shown_cells = shown[index].unflatten(0, self._grid)
+        return draw_clip(original, seen, shown=shown_cells, tubelet=self.tubelet)
 
-        return draw_clip(self, raw, shown=shown, filled=filled, index=index)
-
-    def _filled(self, num_frames: int) -> int:
-        """`num_frames` rounded up to whole tubelets."""
-        return -(-num_frames // self.tubelet[0]) * self.tubelet[0]
-
-    def _statistics(
-        self, device: torch.device
-    ) -> tuple[Float[Tensor, "c 1 1"], Float[Tensor, "c 1 1"]]:
-        if self.mean is None or self.std is None:
-            raise RecipeError(
-                f"{self.name}: mean and std are not known; call fit(source) or set both"
-            )
-        mean, std = filled_by_number(self.mean, device), filled_by_number(self.std, device)
-        return mean[:, None, None], std[:, None, None]
-
-
-def tensor_of(raw: Raw, key: str) -> Tensor:
-    value = raw[key]
-    assert isinstance(value, Tensor)
-    return value
-
-
-def integers_of(raw: Raw, key: str) -> tuple[int, ...]:
-    value = raw[key]
-    assert isinstance(value, tuple)
-    return value
+    def _num_tubelets(self, num_frames: Count) -> Count:
+        """The last of them may be partly filled."""
+        return -(-num_frames // self.tubelet[0])
