@@ -16,6 +16,7 @@ from omnimask.complete.stream_files import files_of, one_file
 from omnimask.errors import DataError
 from omnimask.modality import Draw, Modality
 from omnimask.model import MaskedModel
+from omnimask.raw import integers_of, tensor_of
 from omnimask.report.pictures import figure_png
 from omnimask.tokens import Raw
 
@@ -102,9 +103,7 @@ def _sample_range(
 
 
 def _length(modality: AudioSpectrogram, raw: Raw) -> int:
-    counts = raw["num_frames"]
-    assert isinstance(counts, tuple)
-    return modality.mel_scale.num_samples(counts[0])
+    return modality.mel_scale.num_samples(integers_of(raw, "num_frames")[0])
 
 
 def _hidden_tokens(
@@ -137,9 +136,7 @@ def _gone(
 def _completed(
     modality: AudioSpectrogram, raw: Raw, restored: Restored, gone: Bool[Tensor, " s"]
 ) -> Int16[Tensor, " s"]:
-    waveform = raw["waveform"]
-    assert isinstance(waveform, Tensor)
-    original = waveform[0, : len(gone)]
+    original = tensor_of(raw, "waveform")[0, : len(gone)]
     sound = _synthesised(modality, raw, restored, len(gone))
     return torch.where(gone, pcm_of(sound), original)
 
@@ -148,11 +145,9 @@ def _synthesised(
     modality: AudioSpectrogram, raw: Raw, restored: Restored, length: int
 ) -> Float[Tensor, " s"]:
     """Griffin-Lim's sound; its first sample is the middle of the first frame."""
-    joined = modality.join(restored.values[None].cpu(), raw)["logmel"]
-    assert isinstance(joined, Tensor)
-    counts = raw["num_frames"]
-    assert isinstance(counts, tuple)
-    sound = sound_of(joined[0, : counts[0]], modality.mel_scale)
+    joined = tensor_of(modality.join(restored.values[None].cpu(), raw), "logmel")
+    num_frames = integers_of(raw, "num_frames")[0]
+    sound = sound_of(joined[0, :num_frames], modality.mel_scale)
     before = modality.mel_scale.frame // 2
     return torch.nn.functional.pad(sound, (before, max(length - before - len(sound), 0)))[:length]
 

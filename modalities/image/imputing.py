@@ -14,7 +14,7 @@ from omnimask.errors import DataError
 from omnimask.modality import Modality
 from omnimask.model import MaskedModel
 from omnimask.pixels import Box
-from omnimask.tokens import Raw
+from omnimask.raw import tensor_of
 
 
 class PictureCompleter:
@@ -51,17 +51,12 @@ class PictureCompleter:
 
 
 def _view(modality: ImagePatches) -> FrameView:
-    def to_frames(raw: Raw) -> Tensor:
-        pixels = raw["pixels"]
-        assert isinstance(pixels, Tensor)
-        return pixels
-
     return FrameView(
         size=modality.size,
         grid=(1, modality.grid["h"], modality.grid["w"]),
         frames_per_token=1,
         to_raw=lambda frames: modality.collate([{"pixels": frames[0]}]),
-        to_frames=to_frames,
+        to_frames=lambda raw: tensor_of(raw, "pixels"),
     )
 
 

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-import torch
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
 from modalities.image.labels import LabelPatches
+from modalities.image.losses import per_pixel
 from omnimask.errors import RecipeError
 from omnimask.modality import Modality
 from omnimask.targets import Truth, View
@@ -37,30 +36,11 @@ class ClassMap:
         self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
     ) -> Float[Tensor, "b n v"] | None:
         """The likeliest class of each pixel, also where the truth is unknown."""
-        return _per_pixel(predicted, tokens.values.shape[-1]).argmax(dim=-1).float()
+        return per_pixel(predicted, tokens.values.shape[-1]).argmax(dim=-1).float()
 
     @property
     def restores_with(self) -> str:
         return ""
-
-
-def class_map_cross_entropy(
-    predicted: Float[Tensor, "r n p"], truth: Float[Tensor, "r n t"]
-) -> Float[Tensor, "r n"]:
-    """Mean cross-entropy over a token's known pixels; zero, without a gradient, if it has none.
-
-    `truth` has the class ids of t pixels, below 0 where unknown; `predicted` t times the logits of
-    p / t classes.
-    """
-    known = truth >= 0
-    log_shares = _per_pixel(predicted.float(), truth.shape[-1]).log_softmax(dim=-1)
-    ids = truth.clamp_min(0).long()[..., None]
-    losses = torch.where(known, -log_shares.gather(-1, ids).squeeze(-1), 0.0)
-    return losses.sum(dim=-1) / known.sum(dim=-1).clamp_min(1)
-
-
-def _per_pixel(logits: Float[Tensor, "r n p"], num_pixels: int) -> Float[Tensor, "r n t k"]:
-    return rearrange(logits, "r n (t k) -> r n t k", t=num_pixels)
 
 
 def _labels(modality: Modality) -> LabelPatches:

@@ -18,6 +18,7 @@ from omnimask.complete.restore import random_hidden, restore_hidden
 from omnimask.complete.stream_files import files_of, one_file
 from omnimask.modality import Draw, Modality
 from omnimask.model import MaskedModel
+from omnimask.raw import tensor_of
 from omnimask.tokens import Raw
 
 
@@ -101,9 +102,7 @@ def _read(files: PointFiles, modality: PointGroups, request: Request) -> _Cloud:
 
 def _members(modality: PointGroups, raw: Raw) -> Tensor:
     """The numbers of the points of each group, (n k)."""
-    xyz, ok = raw["xyz"], raw["point_ok"]
-    assert isinstance(xyz, Tensor)
-    assert isinstance(ok, Tensor)
+    xyz, ok = tensor_of(raw, "xyz"), tensor_of(raw, "point_ok")
     ids = group_points(xyz, ok, num_groups=modality.num_groups, group_size=modality.group_size)
     return ids.member_ids[0]
 

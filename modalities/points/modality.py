@@ -14,6 +14,7 @@ from modalities.points.grouping import group_points
 from omnimask.errors import RecipeError
 from omnimask.modality import Drawing, Modality, Sample, Source
 from omnimask.positions import CoordinateMLP
+from omnimask.raw import integers_of, tensor_of
 from omnimask.resampling import Resampled, State, check_kept
 from omnimask.tokens import Grid, Raw, Tokens
 
@@ -94,7 +95,7 @@ class PointGroups:
         places = rearrange(cloud.places - cloud.centers[:, :, None], "b n k xyz -> b n (k xyz)")
         features = rearrange(cloud.features, "b n k f -> b n (k f)")
         values = torch.cat([places, features], dim=-1)
-        num_valid = tuple(min(count, self.num_groups) for count in _counts(raw))
+        num_valid = tuple(min(count, self.num_groups) for count in integers_of(raw, "num_points"))
         return Tokens(
             values=values * cloud.valid[:, :, None],
             coords=cloud.centers * cloud.valid[:, :, None],
@@ -118,7 +119,7 @@ class PointGroups:
         slots, covered = _owners(
             cloud.member_ids, distances, cloud.valid, num_points=self.num_points
         )
-        ok = covered & _tensor(raw, "point_ok")
+        ok = covered & tensor_of(raw, "point_ok")
         taken = slots[:, :, None]
         xyz = groups.flatten(1, 2).gather(1, taken.expand(-1, -1, 3))
         channels = features.flatten(1, 2).gather(1, taken.expand(-1, -1, features.shape[-1]))
@@ -126,7 +127,7 @@ class PointGroups:
             "xyz": xyz * ok[:, :, None],
             "features": channels * ok[:, :, None],
             "point_ok": ok,
-            "num_points": _counts(raw),
+            "num_points": integers_of(raw, "num_points"),
             "groups": groups,
         }
 
@@ -192,7 +193,7 @@ class PointGroups:
 
         tokens = self.split(raw)
         return draw_groups(
-            cloud=_tensor(raw, "xyz")[index][_tensor(raw, "point_ok")[index]],
+            cloud=tensor_of(raw, "xyz")[index][tensor_of(raw, "point_ok")[index]],
             original=(self.places(tokens.values) + tokens.coords[:, :, None])[index],
             filled=(self.places(filled) + tokens.coords[:, :, None])[index],
             shown=shown[index] & tokens.valid[index],
@@ -212,7 +213,7 @@ class _Grouped:
 
     @staticmethod
     def of(groups: PointGroups, raw: Raw) -> "_Grouped":
-        xyz, features, ok = (_tensor(raw, name) for name in ("xyz", "features", "point_ok"))
+        xyz, features, ok = (tensor_of(raw, name) for name in ("xyz", "features", "point_ok"))
         ids = group_points(xyz, ok, num_groups=groups.num_groups, group_size=groups.group_size)
         ranks = torch.arange(groups.num_groups, device=xyz.device)
         return _Grouped(
@@ -244,15 +245,3 @@ def _owners(
     slots = torch.where(owned, slots, num_slots)
     first = slots.new_full((batch, num_points), num_slots).scatter_reduce(1, ids, slots, "amin")
     return first.clamp_max(num_slots - 1), first < num_slots
-
-
-def _tensor(raw: Raw, name: str) -> Tensor:
-    value = raw[name]
-    assert isinstance(value, Tensor)
-    return value
-
-
-def _counts(raw: Raw) -> tuple[int, ...]:
-    counts = raw["num_points"]
-    assert isinstance(counts, tuple)
-    return counts

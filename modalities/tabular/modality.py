@@ -12,13 +12,13 @@ from modalities.tabular.embedding import CellEmbedding
 from modalities.tabular.encoding import encode_rows
 from modalities.tabular.schema import Column, Table
 from modalities.tabular.statistics import measure_tables
+from modalities.tabular.values import CODE, COLUMN, NUM_VALUES, NUMBER
 from omnimask.errors import RecipeError
 from omnimask.modality import Drawing, Modality, Sample, Source
 from omnimask.positions import LearnedPosition
+from omnimask.raw import integers_of, tensor_of
 from omnimask.resampling import Resampled, State
 from omnimask.tokens import Grid, Raw, Tokens
-
-COLUMN, NUMBER, CODE, NUM_CATEGORIES, LOW, HIGH = range(6)  # the places in a token's values
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +61,7 @@ class TableCells:
 
     @property
     def num_values(self) -> int:
-        return 6
+        return NUM_VALUES
 
     @property
     def extent(self) -> tuple[float, ...]:
@@ -80,10 +80,9 @@ class TableCells:
         return encode_rows(self._fitted(), samples, width=self.num_tokens)
 
     def split(self, raw: Raw, /) -> Tokens:
-        present, counts = _tensor(raw, "present"), raw["num_present"]
-        assert isinstance(counts, tuple)
+        present, counts = tensor_of(raw, "present"), integers_of(raw, "num_present")
         names = ("column", "number", "code", "num_categories", "low", "high")
-        parts = [_tensor(raw, name).to(torch.float32) for name in names]
+        parts = [tensor_of(raw, name).to(torch.float32) for name in names]
         return Tokens(
             values=torch.stack(parts, dim=-1),
             coords=parts[COLUMN][:, :, None],
@@ -139,7 +138,13 @@ class TableCells:
     ) -> Drawing:
         from modalities.tabular.pictures import draw_row
 
-        return draw_row(self, raw, shown=shown, filled=filled, index=index)
+        return draw_row(
+            self._fitted()[integers_of(raw, "table")[index]],
+            truth=self.split(raw).values[index],
+            filled=filled[index],
+            present=tensor_of(raw, "present")[index],
+            shown=shown[index],
+        )
 
     def _fitted(self) -> tuple[Table, ...]:
         if self.tables is None:
@@ -148,9 +153,3 @@ class TableCells:
                 "first, or give TableCells(tables=...)"
             )
         return self.tables
-
-
-def _tensor(raw: Raw, name: str) -> Tensor:
-    part = raw[name]
-    assert isinstance(part, Tensor)
-    return part

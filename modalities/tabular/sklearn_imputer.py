@@ -23,9 +23,10 @@ from modalities.tabular.frame import (
     take_rows,
 )
 from modalities.tabular.imputing.cells import impute_cells
+from modalities.tabular.losses import scaled_cell_loss
 from modalities.tabular.modality import TableCells
-from modalities.tabular.scaled import ScaledCells, scaled_cell_loss
 from modalities.tabular.schema import Table
+from modalities.tabular.targets import ScaledCells
 from omnimask.batch import Group
 from omnimask.decoders import SelfAttentionDecoder
 from omnimask.encoder import Encoder

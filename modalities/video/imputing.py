@@ -20,7 +20,7 @@ from omnimask.complete.stream_files import files_of
 from omnimask.errors import DataError
 from omnimask.modality import Modality
 from omnimask.model import MaskedModel
-from omnimask.tokens import Raw
+from omnimask.raw import tensor_of
 
 
 class ClipCompleter:
@@ -103,18 +103,13 @@ def _in_time(times_s: np.ndarray, hide: Hide, path: Path) -> Tensor:
 
 
 def _view(modality: VideoTubelets) -> FrameView:
-    def to_frames(raw: Raw) -> Tensor:
-        frames = raw["frames"]
-        assert isinstance(frames, Tensor)
-        return frames[0]
-
     grid = modality.grid
     return FrameView(
         size=modality.size,
         grid=(grid["t"], grid["h"], grid["w"]),
         frames_per_token=modality.tubelet[0],
         to_raw=lambda frames: modality.collate([{"frames": frames}]),
-        to_frames=to_frames,
+        to_frames=lambda raw: tensor_of(raw, "frames")[0],
     )
 
 

@@ -16,6 +16,7 @@ from omnimask.complete.stream_files import files_of, one_file
 from omnimask.modality import Draw, Modality
 from omnimask.model import MaskedModel
 from omnimask.point_files import PLACE, stack
+from omnimask.raw import tensor_of
 from omnimask.tokens import Raw
 
 
@@ -66,10 +67,7 @@ class SweepCompleter:
 
 def _voxel_of(modality: VoxelGrid, raw: Raw, xyz: Float[np.ndarray, "p 3"]) -> np.ndarray:
     """The number of the token that each point lies in, -1 for points of no token."""
-    cell = raw["cell"]
-    occupied = raw["occupied"]
-    assert isinstance(cell, Tensor)
-    assert isinstance(occupied, Tensor)
+    cell, occupied = tensor_of(raw, "cell"), tensor_of(raw, "occupied")
     low = np.array([axis[0] for axis in modality.range_m])
     cells = np.floor((xyz.astype(np.float64) - low) / np.array(modality.voxel_size_m)).astype(int)
     tokens = {tuple(c): i for i, c in enumerate(cell[0].tolist()) if bool(occupied[0, i])}
@@ -88,9 +86,7 @@ def _predicted(
     modality: VoxelGrid, raw: Raw, restored: Restored, hidden: Bool[Tensor, " n"]
 ) -> Float[np.ndarray, "q 3"]:
     joined = modality.join(restored.values[None].cpu(), raw)
-    points, ok = joined["points"], joined["point_ok"]
-    assert isinstance(points, Tensor)
-    assert isinstance(ok, Tensor)
+    points, ok = tensor_of(joined, "points"), tensor_of(joined, "point_ok")
     return points[0][hidden[:, None] & ok[0]].numpy()
 
 

@@ -13,6 +13,7 @@ from modalities.voxels.values import VoxelValues, num_values
 from omnimask.errors import RecipeError
 from omnimask.modality import Drawing, Modality, Sample, Source
 from omnimask.positions import SinCosPosition
+from omnimask.raw import integers_of, tensor_of
 from omnimask.resampling import Resampled, State
 from omnimask.tokens import Grid, Raw, Tokens
 
@@ -118,18 +119,21 @@ class VoxelGrid:
         }
 
     def split(self, raw: Raw, /) -> Tokens:
-        occupied, asked = _tensor(raw, "occupied"), _tensor(raw, "asked")
-        centers = self.centers(_tensor(raw, "cell"))
-        ok = _tensor(raw, "point_ok")
-        offsets = _tensor(raw, "points") - centers[:, :, None]
+        occupied, asked = tensor_of(raw, "occupied"), tensor_of(raw, "asked")
+        centers = self.centers(tensor_of(raw, "cell"))
+        ok = tensor_of(raw, "point_ok")
+        offsets = tensor_of(raw, "points") - centers[:, :, None]
         values = VoxelValues(
             places=_per_axis(offsets, [2 / size for size in self.voxel_size_m]) * ok[..., None],
-            intensity=_tensor(raw, "intensity") * ok,
+            intensity=tensor_of(raw, "intensity") * ok,
             ok=ok,
-            log_count=_tensor(raw, "count").float().log1p(),
+            log_count=tensor_of(raw, "count").float().log1p(),
             occupied=occupied,
         )
-        num_occupied, num_queries = _counts(raw, "num_occupied"), _counts(raw, "num_queries")
+        num_occupied, num_queries = (
+            integers_of(raw, "num_occupied"),
+            integers_of(raw, "num_queries"),
+        )
         return Tokens(
             values=values.packed(),
             coords=centers * asked[:, :, None],
@@ -147,7 +151,7 @@ class VoxelGrid:
         """
         parts = VoxelValues.of(values)
         offsets = _per_axis(parts.places, [size / 2 for size in self.voxel_size_m])
-        points = offsets + self.centers(_tensor(raw, "cell"))[:, :, None]
+        points = offsets + self.centers(tensor_of(raw, "cell"))[:, :, None]
         return {
             "points": points * parts.ok[..., None],
             "intensity": parts.intensity * parts.ok,
@@ -208,30 +212,23 @@ class VoxelGrid:
         filled: Float[Tensor, "b n v"],
         index: int,
     ) -> Drawing:
-        from modalities.voxels.pictures import draw_voxels
+        from modalities.voxels.pictures import Frame, Sweep, draw_voxels
 
-        occupied = _tensor(raw, "occupied")[index]
-        return draw_voxels(
-            original=self.join(self.split(raw).values, raw),
-            filled=self.join(filled, raw),
+        original, rebuilt = self.join(self.split(raw).values, raw), self.join(filled, raw)
+        occupied = tensor_of(raw, "occupied")[index]
+        sweep = Sweep(
+            centers=self.centers(tensor_of(raw, "cell")[index]),
+            points=tensor_of(original, "points")[index],
+            ok=tensor_of(original, "point_ok")[index],
+            rebuilt=tensor_of(rebuilt, "points")[index],
+            rebuilt_ok=tensor_of(rebuilt, "point_ok")[index],
+            occupied=occupied,
             shown=shown[index] & occupied,
-            index=index,
-            grid=self,
+            asked=tensor_of(raw, "asked")[index],
         )
+        return draw_voxels(sweep, Frame(range_m=self.range_m, voxel_size_m=self.voxel_size_m))
 
 
 def _per_axis(offsets: Float[Tensor, "... 3"], factors: Sequence[float]) -> Float[Tensor, "... 3"]:
     """Multiplied by one number per axis, which as Python numbers need no copy to the device."""
     return torch.stack([offsets[..., i] * factor for i, factor in enumerate(factors)], dim=-1)
-
-
-def _tensor(raw: Raw, name: str) -> Tensor:
-    value = raw[name]
-    assert isinstance(value, Tensor)
-    return value
-
-
-def _counts(raw: Raw, name: str) -> tuple[int, ...]:
-    counts = raw[name]
-    assert isinstance(counts, tuple)
-    return counts

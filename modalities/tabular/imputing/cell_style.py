@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from modalities.tabular.imputing.columns import Reading
 from modalities.tabular.readable import readable_number
 from modalities.tabular.readers.kinds import DECLARED_BOOLEANS
-from modalities.tabular.schema import Cell, Column
+from modalities.tabular.schema import Cell, Column, Table
 
 _PLAIN_NUMBER = re.compile(r"[+-]?\d+(?:\.(\d*))?")
 _PAIRS = {"true": "false", "yes": "no", "1": "0", "t": "f", "y": "n"}
@@ -89,3 +90,12 @@ def _cased_like(word: str, other: str) -> str:
     if word.isupper():
         return other.upper()
     return other.capitalize() if word[:1].isupper() else other
+
+
+def styles_of(table: Table, reading: Reading) -> dict[str, CellStyle]:
+    return {
+        column.name: CellStyle(
+            column=column, date_format=reading.date_format(table.name, column.name)
+        )
+        for column in table.columns
+    }

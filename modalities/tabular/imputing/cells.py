@@ -7,9 +7,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from modalities.tabular.modality import CODE, NUMBER, TableCells
-from modalities.tabular.readable import Readable, cells_to_rows, readable_number
+from modalities.tabular.modality import TableCells
+from modalities.tabular.readable import Readable, readable_number
+from modalities.tabular.readable_rows import cells_to_rows
 from modalities.tabular.schema import Cell, Column
+from modalities.tabular.values import CODE, NUMBER
 from omnimask.batch import Group
 from omnimask.data import StreamReader
 from omnimask.errors import RecipeError

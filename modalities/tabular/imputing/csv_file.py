@@ -6,16 +6,14 @@ from itertools import islice
 
 import numpy as np
 
-from modalities.tabular.imputing.cell_style import CellStyle
+from modalities.tabular.imputing.cell_style import CellStyle, styles_of
 from modalities.tabular.imputing.columns import Reading, best_delimiter, check_columns, find_table
 from modalities.tabular.imputing.csv_text import Record, content, quoted, read_records
 from modalities.tabular.imputing.draws import FilledCell, Row, fill_gaps, table_modality
-from modalities.tabular.imputing.files import (
+from modalities.tabular.imputing.job import Imputed, ImputeFile
+from modalities.tabular.imputing.outputs import (
     BATCH_ROWS,
-    Imputed,
-    ImputeFile,
     UncertaintyFile,
-    styles_of,
     uncertainty_path,
     whole_or_nothing,
 )

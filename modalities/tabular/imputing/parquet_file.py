@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modalities.tabular.imputing.cell_style import CellStyle
+from modalities.tabular.imputing.cell_style import CellStyle, styles_of
 from modalities.tabular.imputing.columns import Reading, check_columns, find_table
 from modalities.tabular.imputing.draws import FilledCell, fill_gaps, table_modality
-from modalities.tabular.imputing.files import (
+from modalities.tabular.imputing.job import Imputed, ImputeFile
+from modalities.tabular.imputing.outputs import (
     BATCH_ROWS,
-    Imputed,
-    ImputeFile,
     UncertaintyFile,
-    styles_of,
     uncertainty_path,
     whole_or_nothing,
 )
