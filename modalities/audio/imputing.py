@@ -14,14 +14,14 @@ from omnimask.complete.completer import Completed, Hide, Request
 from omnimask.complete.restore import Restored, random_hidden, restore_hidden
 from omnimask.complete.stream_files import files_of, one_file
 from omnimask.errors import DataError
-from omnimask.modality import Draw, Modality
+from omnimask.modality import Draw
 from omnimask.model import MaskedModel
 from omnimask.raw import integers_of, tensor_of
 from omnimask.report.pictures import figure_png
 from omnimask.tokens import Raw
 
 
-class SoundCompleter:
+class SoundImputer:
     """Writes a WAV of the window that the model sees, mono at its rate, and a picture of the
     spectrograms. Hidden by seconds or by a ratio of the spectrogram's patches.
 
@@ -30,9 +30,6 @@ class SoundCompleter:
     """
 
     suffixes = tuple(sorted(SOUND_SUFFIXES))
-
-    def completes(self, modality: Modality, /) -> bool:
-        return isinstance(modality, AudioSpectrogram)
 
     def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Completed:
         modality = model.modalities[name]
@@ -178,4 +175,4 @@ def _about(modality: AudioSpectrogram, raw: Raw, start_s: float) -> str:
     )
 
 
-COMPLETER = SoundCompleter()
+IMPUTERS = {AudioSpectrogram: SoundImputer()}

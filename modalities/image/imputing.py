@@ -11,19 +11,15 @@ from omnimask.complete.completer import Completed, Request
 from omnimask.complete.frames import FrameView, complete_frames, hidden_pixels
 from omnimask.complete.stream_files import files_of
 from omnimask.errors import DataError
-from omnimask.modality import Modality
 from omnimask.model import MaskedModel
 from omnimask.pixels import Box
 from omnimask.raw import tensor_of
 
 
-class PictureCompleter:
+class PictureImputer:
     """Writes a PNG of the picture's own size. Hidden by a mask, a box or a ratio of the patches."""
 
     suffixes = SUFFIXES
-
-    def completes(self, modality: Modality, /) -> bool:
-        return isinstance(modality, ImagePatches)
 
     def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Completed:
         modality = model.modalities[name]
@@ -75,4 +71,4 @@ def _write(pixels: Tensor, request: Request) -> None:
     Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array).save(request.out)
 
 
-COMPLETER = PictureCompleter()
+IMPUTERS = {ImagePatches: PictureImputer()}

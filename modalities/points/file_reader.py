@@ -2,15 +2,14 @@
 
 from modalities.points.files import PointFiles, PointSource
 from modalities.points.modality import PointGroups
-from omnimask.embedding.file_reader import FileReader
+from omnimask.modality_hooks import FileReader
 
-FILE_READERS = (
-    FileReader(
-        modality=PointGroups,
+FILE_READERS = {
+    PointGroups: FileReader(
         files=PointFiles,
         suffixes=lambda files: files.suffixes,
         open=lambda found, files, modality: PointSource(
             files=files, modality=modality, found=found
         ),
     ),
-)
+}

@@ -16,13 +16,13 @@ from omnimask.complete.clouds import check_box, check_ply, in_box, write_ply
 from omnimask.complete.completer import Completed, Hide, Request
 from omnimask.complete.restore import random_hidden, restore_hidden
 from omnimask.complete.stream_files import files_of, one_file
-from omnimask.modality import Draw, Modality
+from omnimask.modality import Draw
 from omnimask.model import MaskedModel
 from omnimask.raw import tensor_of
 from omnimask.tokens import Raw
 
 
-class CloudCompleter:
+class CloudImputer:
     """Writes a PLY in the file's own units: the points that the model read and that stay visible,
     and the predicted ones. Hidden by a box or by a ratio of the groups of points.
 
@@ -30,9 +30,6 @@ class CloudCompleter:
     """
 
     suffixes = SUFFIXES
-
-    def completes(self, modality: Modality, /) -> bool:
-        return isinstance(modality, PointGroups)
 
     def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Completed:
         modality = model.modalities[name]
@@ -132,4 +129,4 @@ def _about(
     )
 
 
-COMPLETER = CloudCompleter()
+IMPUTERS = {PointGroups: CloudImputer()}

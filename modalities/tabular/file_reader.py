@@ -10,10 +10,10 @@ from modalities.tabular.modality import TableCells
 from modalities.tabular.readers.loading import DELIMITERS, PARQUET_SUFFIXES, SUFFIXES
 from modalities.tabular.readers.rows import TableSource
 from modalities.tabular.schema import Table
-from omnimask.embedding.file_reader import FileReader
 from omnimask.errors import DataError
 from omnimask.folders import FolderFiles
 from omnimask.modality import Draw, Sample, Source
+from omnimask.modality_hooks import FileReader
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,12 +99,11 @@ def _column_names(path: Path, delimiter: str | None) -> list[str]:
         raise DataError(f"{path} cannot be read as a table: {error}") from error
 
 
-FILE_READERS = (
-    FileReader(
-        modality=TableCells,
+FILE_READERS = {
+    TableCells: FileReader(
         files=TableFiles,
         suffixes=lambda _: SUFFIXES,
         open=open_table,
         in_rows=True,
     ),
-)
+}

@@ -2,13 +2,12 @@
 
 from modalities.video.files import SUFFIXES, VideoFiles, VideoSource
 from modalities.video.modality import VideoTubelets
-from omnimask.embedding.file_reader import FileReader
+from omnimask.modality_hooks import FileReader
 
-FILE_READERS = (
-    FileReader(
-        modality=VideoTubelets,
+FILE_READERS = {
+    VideoTubelets: FileReader(
         files=VideoFiles,
         suffixes=lambda _: SUFFIXES,
         open=VideoSource,
     ),
-)
+}

@@ -18,21 +18,17 @@ from omnimask.complete.completer import Completed, Hide, Request
 from omnimask.complete.frames import FrameView, complete_frames, hidden_pixels
 from omnimask.complete.stream_files import files_of
 from omnimask.errors import DataError
-from omnimask.modality import Modality
 from omnimask.model import MaskedModel
 from omnimask.raw import tensor_of
 
 
-class ClipCompleter:
+class ClipImputer:
     """Writes the clip that the model sees, at the video's own size: as many frames as in training,
     around what is hidden. MP4 is lossless, so that visible pixels stay exact; GIF has 256 colours.
     Hidden by a mask or box for all frames, by seconds, by a box for some seconds, or by a ratio.
     """
 
     suffixes = SUFFIXES
-
-    def completes(self, modality: Modality, /) -> bool:
-        return isinstance(modality, VideoTubelets)
 
     def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Completed:
         modality = model.modalities[name]
@@ -144,4 +140,4 @@ _WRITERS: dict[str, Callable[[Tensor, Path, float], None]] = {
     ".gif": write_gif,
 }
 
-COMPLETER = ClipCompleter()
+IMPUTERS = {VideoTubelets: ClipImputer()}

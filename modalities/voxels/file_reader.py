@@ -2,15 +2,14 @@
 
 from modalities.voxels.files import SUFFIXES, SweepFiles, SweepSource
 from modalities.voxels.modality import VoxelGrid
-from omnimask.embedding.file_reader import FileReader
+from omnimask.modality_hooks import FileReader
 
-FILE_READERS = (
-    FileReader(
-        modality=VoxelGrid,
+FILE_READERS = {
+    VoxelGrid: FileReader(
         files=SweepFiles,
         suffixes=lambda _: SUFFIXES,
         open=lambda found, files, modality: SweepSource(
             files=files, modality=modality, found=found
         ),
     ),
-)
+}

@@ -13,14 +13,14 @@ from omnimask.complete.clouds import check_box, check_ply, in_box, write_ply
 from omnimask.complete.completer import Completed, Request
 from omnimask.complete.restore import Restored, random_hidden, restore_hidden
 from omnimask.complete.stream_files import files_of, one_file
-from omnimask.modality import Draw, Modality
+from omnimask.modality import Draw
 from omnimask.model import MaskedModel
 from omnimask.point_files import PLACE, stack
 from omnimask.raw import tensor_of
 from omnimask.tokens import Raw
 
 
-class SweepCompleter:
+class SweepImputer:
     """Writes a PLY: all points of the sweep outside of what is hidden, and the predicted ones.
     Hidden by a box in metres or by a ratio of the occupied voxels.
 
@@ -28,9 +28,6 @@ class SweepCompleter:
     """
 
     suffixes = SUFFIXES
-
-    def completes(self, modality: Modality, /) -> bool:
-        return isinstance(modality, VoxelGrid)
 
     def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Completed:
         modality = model.modalities[name]
@@ -90,4 +87,4 @@ def _predicted(
     return points[0][hidden[:, None] & ok[0]].numpy()
 
 
-COMPLETER = SweepCompleter()
+IMPUTERS = {VoxelGrid: SweepImputer()}

@@ -1,15 +1,12 @@
 """What is hidden or missing of one file, from a trained model: `omnimask impute`."""
 
-from omnimask.complete.completer import Completed, Completer, Hide, Request
-from omnimask.complete.file import complete_file
+from omnimask.complete.completer import Completed, Hide, Request
 from omnimask.complete.restore import Restored, restore_hidden
 
 __all__ = [
     "Completed",
-    "Completer",
     "Hide",
     "Request",
     "Restored",
-    "complete_file",
     "restore_hidden",
 ]

@@ -1,12 +1,9 @@
-"""What a modality provides so that `omnimask impute` can complete its files."""
+"""What `omnimask impute` is asked for, and what it did."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from omnimask.errors import RecipeError
-from omnimask.modality import Modality
-from omnimask.model import MaskedModel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,21 +85,3 @@ class Completed:
 
     files: tuple[Path, ...]
     notes: tuple[str, ...] = ()
-
-
-@runtime_checkable
-class Completer(Protocol):
-    """One modality's part, found as `COMPLETER` in the module `imputing` beside its record."""
-
-    @property
-    def suffixes(self) -> tuple[str, ...]:
-        """Of the files it completes, in lower case with the dot."""
-        ...
-
-    def completes(self, modality: Modality, /) -> bool:
-        """Whether this record of the package is one whose files it completes."""
-        ...
-
-    def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Completed:
-        """Completes a file with the model's modality `name`."""
-        ...

@@ -1,9 +1,9 @@
 """Vectors of any mix of files: `omnimask embed`."""
 
 from omnimask.embedding.embed import Embedded, embed, iter_embeddings
-from omnimask.embedding.file_reader import FileReader
 from omnimask.embedding.listing import NotEmbedded
 from omnimask.embedding.vectors import Embedding, EmbedOptions
+from omnimask.modality_hooks import FileReader
 
 __all__ = [
     "EmbedOptions",

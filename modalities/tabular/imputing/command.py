@@ -6,19 +6,15 @@ from modalities.tabular.modality import TableCells
 from modalities.tabular.readers.loading import SUFFIXES
 from omnimask.complete.completer import Completed, Request
 from omnimask.errors import RecipeError
-from omnimask.modality import Modality
 from omnimask.model import MaskedModel
 
 _SHOWN_PROBLEMS = 10
 
 
-class TableCompleter:
+class TableImputer:
     """Fills what is missing; nothing of a table is hidden from the model but for the draws."""
 
     suffixes = SUFFIXES
-
-    def completes(self, modality: Modality, /) -> bool:
-        return isinstance(modality, TableCells)
 
     def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Completed:
         if request.hide is not None:
@@ -47,4 +43,4 @@ def _notes(done: Imputed) -> tuple[str, ...]:
     return tuple(notes)
 
 
-COMPLETER = TableCompleter()
+IMPUTERS = {TableCells: TableImputer()}
