@@ -7,78 +7,80 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from omnimask.adapting import adapt
+    from omnimask.commands.finetune import finetune
+    from omnimask.commands.pretrain import pretrain
     from omnimask.decoders import CrossAttentionDecoder, NoDecoder, SelfAttentionDecoder
-    from omnimask.embedding.embed import embed, iter_embeddings
-    from omnimask.embedding.vectors import EmbedOptions
-    from omnimask.encoder import Encoder, vit
-    from omnimask.encoder_file import load_encoder, load_model, save_encoder
-    from omnimask.errors import DataError, OmnimaskError, RecipeError
-    from omnimask.exporting.write import export
-    from omnimask.finetuning.classifier import load_classifier
-    from omnimask.finetuning.recipe import FinetuneRecipe
-    from omnimask.finetuning.run import finetune
-    from omnimask.importing.run import import_encoder
-    from omnimask.losses import bce, cross_entropy, l1, mse, smooth_l1
+    from omnimask.foundation.errors import DataError, OmnimaskError, RecipeError
     from omnimask.masking import JointBudget, PerModality, RandomMask, TubeMask
-    from omnimask.objective import Objective
-    from omnimask.pretraining import pretrain
-    from omnimask.probing.attentive import Attentive
-    from omnimask.probing.results import ProbeResults
-    from omnimask.probing.run import probe
-    from omnimask.probing.settings import Probes
-    from omnimask.recipe import Data, Optim, Recipe, Run, Stream
-    from omnimask.searching.features import open_features
-    from omnimask.start import Start
-    from omnimask.targets import Content, TeacherFeatures
-    from omnimask.teacher import Teacher
+    from omnimask.network.encoder import Encoder, vit
+    from omnimask.objectives.losses import bce, cross_entropy, l1, mse, smooth_l1
+    from omnimask.objectives.objective import Objective
+    from omnimask.objectives.targets import Content, TeacherFeatures
+    from omnimask.recipe.recipe import Recipe
+    from omnimask.recipe.settings import Data, Optim, Run, Stream
+    from omnimask.recipe.start import Start
+    from omnimask.recipe.teacher import Teacher
+    from omnimask.transfer.adapting import adapt
+    from omnimask.transfer.embedding.embed import embed, iter_embeddings
+    from omnimask.transfer.embedding.vectors import EmbedOptions
+    from omnimask.transfer.encoder_folder import save_encoder
+    from omnimask.transfer.exporting.write import export
+    from omnimask.transfer.finetuning.classifier import load_classifier
+    from omnimask.transfer.finetuning.recipe import FinetuneRecipe
+    from omnimask.transfer.importing.run import import_encoder
+    from omnimask.transfer.loading import load_encoder, load_model
+    from omnimask.transfer.probing.attentive import Attentive
+    from omnimask.transfer.probing.results import ProbeResults
+    from omnimask.transfer.probing.run import probe
+    from omnimask.transfer.probing.settings import Probes
+    from omnimask.transfer.searching.features import open_features
 
 _PLACES = {
     "CrossAttentionDecoder": "decoders",
     "NoDecoder": "decoders",
     "SelfAttentionDecoder": "decoders",
-    "EmbedOptions": "embedding.vectors",
-    "Encoder": "encoder",
-    "embed": "embedding.embed",
-    "iter_embeddings": "embedding.embed",
-    "open_features": "searching.features",
-    "vit": "encoder",
-    "load_encoder": "encoder_file",
-    "load_model": "encoder_file",
-    "save_encoder": "encoder_file",
-    "DataError": "errors",
-    "OmnimaskError": "errors",
-    "RecipeError": "errors",
-    "export": "exporting.write",
-    "import_encoder": "importing.run",
-    "bce": "losses",
-    "cross_entropy": "losses",
-    "l1": "losses",
-    "mse": "losses",
-    "smooth_l1": "losses",
+    "EmbedOptions": "transfer.embedding.vectors",
+    "Encoder": "network.encoder",
+    "embed": "transfer.embedding.embed",
+    "iter_embeddings": "transfer.embedding.embed",
+    "open_features": "transfer.searching.features",
+    "vit": "network.encoder",
+    "load_encoder": "transfer.loading",
+    "load_model": "transfer.loading",
+    "save_encoder": "transfer.encoder_folder",
+    "DataError": "foundation.errors",
+    "OmnimaskError": "foundation.errors",
+    "RecipeError": "foundation.errors",
+    "export": "transfer.exporting.write",
+    "import_encoder": "transfer.importing.run",
+    "bce": "objectives.losses",
+    "cross_entropy": "objectives.losses",
+    "l1": "objectives.losses",
+    "mse": "objectives.losses",
+    "smooth_l1": "objectives.losses",
     "JointBudget": "masking",
     "PerModality": "masking",
     "RandomMask": "masking",
     "TubeMask": "masking",
-    "Objective": "objective",
-    "Data": "recipe",
-    "Optim": "recipe",
-    "Recipe": "recipe",
-    "Run": "recipe",
-    "Stream": "recipe",
-    "Content": "targets",
-    "TeacherFeatures": "targets",
-    "Teacher": "teacher",
-    "pretrain": "pretraining",
-    "Attentive": "probing.attentive",
-    "ProbeResults": "probing.results",
-    "Probes": "probing.settings",
-    "probe": "probing.run",
-    "Start": "start",
-    "FinetuneRecipe": "finetuning.recipe",
-    "finetune": "finetuning.run",
-    "load_classifier": "finetuning.classifier",
-    "adapt": "adapting",
+    "Objective": "objectives.objective",
+    "Data": "recipe.settings",
+    "Optim": "recipe.settings",
+    "Recipe": "recipe.recipe",
+    "Run": "recipe.settings",
+    "Stream": "recipe.settings",
+    "Content": "objectives.targets",
+    "TeacherFeatures": "objectives.targets",
+    "Teacher": "recipe.teacher",
+    "pretrain": "commands.pretrain",
+    "Attentive": "transfer.probing.attentive",
+    "ProbeResults": "transfer.probing.results",
+    "Probes": "transfer.probing.settings",
+    "probe": "transfer.probing.run",
+    "Start": "recipe.start",
+    "FinetuneRecipe": "transfer.finetuning.recipe",
+    "finetune": "commands.finetune",
+    "load_classifier": "transfer.finetuning.classifier",
+    "adapt": "transfer.adapting",
 }
 
 __all__ = [

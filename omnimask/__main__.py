@@ -2,6 +2,6 @@
 
 import sys
 
-from omnimask.cli import main
+from omnimask.commands.main import main
 
 sys.exit(main())

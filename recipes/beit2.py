@@ -24,16 +24,17 @@ import sys
 from dataclasses import replace
 
 from modalities.image import ImagePatches
-from omnimask.blocks import BlockStyle
-from omnimask.cli import main
+from omnimask.commands.main import main
 from omnimask.decoders import EarlyContextDecoder, NoDecoder
-from omnimask.encoder import vit
-from omnimask.losses import cross_entropy
 from omnimask.masking import BlockMask
-from omnimask.objective import Objective
-from omnimask.recipe import Optim, Recipe, Run
-from omnimask.targets import TeacherCodes
-from omnimask.teacher import FrozenTeacher
+from omnimask.network.blocks import BlockStyle
+from omnimask.network.encoder import vit
+from omnimask.objectives.losses import cross_entropy
+from omnimask.objectives.objective import Objective
+from omnimask.objectives.targets import TeacherCodes
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Optim, Run
+from omnimask.recipe.teacher import FrozenTeacher
 from recipes import small
 from recipes.published import IMAGENET_1K, IMAGENET_MEAN, IMAGENET_STD, imagenet, steps_of
 from recipes.small import Parts, debug_size, small_recipe

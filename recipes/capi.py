@@ -25,15 +25,16 @@ import sys
 from dataclasses import replace
 
 from modalities.image import ImagePatches
-from omnimask.blocks import BlockStyle
-from omnimask.cli import main
-from omnimask.clusters import OnlineClusters
+from omnimask.commands.main import main
 from omnimask.decoders import CrossAttentionDecoder
-from omnimask.encoder import vit
-from omnimask.losses import TemperedCrossEntropy
 from omnimask.masking import InverseBlockMask, PredictShare, RandomMask
-from omnimask.recipe import Optim, Recipe, Run, TargetOptim
-from omnimask.teacher import Teacher
+from omnimask.network.blocks import BlockStyle
+from omnimask.network.encoder import vit
+from omnimask.objectives.clusters import OnlineClusters
+from omnimask.objectives.losses import TemperedCrossEntropy
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Optim, Run, TargetOptim
+from omnimask.recipe.teacher import Teacher
 from recipes import small
 from recipes.published import IMAGENET_MEAN, IMAGENET_STD, imagenet
 from recipes.small import Parts, debug_size, latent, small_recipe

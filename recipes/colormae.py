@@ -17,9 +17,9 @@ Works where tokens stand on a grid: on video the noise has three axes, on sound 
 import sys
 from dataclasses import replace
 
-from omnimask.cli import main
+from omnimask.commands.main import main
 from omnimask.masking import NoiseMask
-from omnimask.recipe import Recipe
+from omnimask.recipe.recipe import Recipe
 from recipes import mae, small
 from recipes.published import IMAGENET_1K, steps_of
 from recipes.small import Parts, content, debug_size, small_recipe

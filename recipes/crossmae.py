@@ -16,11 +16,11 @@ are tested in tests/unit/test_decoders_contract.py.
 import sys
 from dataclasses import replace
 
-from omnimask.cli import main
+from omnimask.commands.main import main
 from omnimask.decoders import CrossAttentionDecoder
-from omnimask.encoder import vit
 from omnimask.masking import PredictShare, RandomMask, TubeMask
-from omnimask.recipe import Recipe
+from omnimask.network.encoder import vit
+from omnimask.recipe.recipe import Recipe
 from recipes import mae, small
 from recipes.published import IMAGENET_1K, steps_of
 from recipes.small import Parts, content, debug_size, small_recipe

@@ -25,15 +25,16 @@ from dataclasses import replace
 
 from modalities.audio import AudioSpectrogram
 from modalities.image import ImagePatches
-from omnimask.cli import main
+from omnimask.commands.main import main
 from omnimask.decoders import ClassTokenDecoder, ConvDecoder, Decoder
-from omnimask.encoder import vit
-from omnimask.losses import mse
 from omnimask.masking import Copies, InverseBlockMask, RandomMask
-from omnimask.objective import Objective
-from omnimask.recipe import Optim, Recipe, Run
-from omnimask.targets import Pooled, TeacherFeatures
-from omnimask.teacher import Teacher
+from omnimask.network.encoder import vit
+from omnimask.objectives.losses import mse
+from omnimask.objectives.objective import Objective
+from omnimask.objectives.targets import Pooled, TeacherFeatures
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Optim, Run
+from omnimask.recipe.teacher import Teacher
 from recipes import small
 from recipes.published import IMAGENET_MEAN, IMAGENET_STD, audioset, imagenet
 from recipes.small import Parts, debug_size, latent, small_recipe

@@ -7,13 +7,13 @@
 import sys
 from dataclasses import replace
 
-from omnimask.cli import main
-from omnimask.encoder import Encoder
-from omnimask.errors import RecipeError
-from omnimask.finetuning.classification import Classification
-from omnimask.finetuning.recipe import FinetuneRecipe, Validation
+from omnimask.commands.main import main
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking import AxisMask
-from omnimask.recipe import Data, Optim, Run
+from omnimask.network.encoder import Encoder
+from omnimask.recipe.settings import Data, Optim, Run
+from omnimask.transfer.finetuning.classification import Classification
+from omnimask.transfer.finetuning.recipe import FinetuneRecipe, Validation
 from recipes.small import MODALITIES, ROOT, modality, stream
 
 # Without --encoder: that of recipes.omni:quickstart, from scratch.

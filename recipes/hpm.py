@@ -24,15 +24,15 @@ with a plain mean over pairs.
 import sys
 from dataclasses import replace
 
-from omnimask.cli import main
+from omnimask.commands.main import main
 from omnimask.decoders import SelfAttentionDecoder
-from omnimask.late_targets import LossOf
-from omnimask.losses import mse, ranking
 from omnimask.masking import GuidedMask
-from omnimask.objective import Objective
-from omnimask.recipe import Recipe
-from omnimask.targets import Content
-from omnimask.teacher import Teacher
+from omnimask.objectives.late_targets import LossOf
+from omnimask.objectives.losses import mse, ranking
+from omnimask.objectives.objective import Objective
+from omnimask.objectives.targets import Content
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.teacher import Teacher
 from recipes import mae, small
 from recipes.published import IMAGENET_1K, steps_of
 from recipes.small import Parts, content, debug_size, small_recipe

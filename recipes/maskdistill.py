@@ -25,16 +25,17 @@ from dataclasses import replace
 from typing import Literal
 
 from modalities.image import ImagePatches
-from omnimask.blocks import BlockStyle
-from omnimask.cli import main
+from omnimask.commands.main import main
 from omnimask.decoders import NoDecoder, SelfAttentionDecoder
-from omnimask.encoder import vit
-from omnimask.losses import smooth_l1
 from omnimask.masking import BlockMask, RandomMask
-from omnimask.objective import Objective
-from omnimask.recipe import Optim, Recipe, Run
-from omnimask.targets import TeacherFeatures
-from omnimask.teacher import FrozenTeacher
+from omnimask.network.blocks import BlockStyle
+from omnimask.network.encoder import vit
+from omnimask.objectives.losses import smooth_l1
+from omnimask.objectives.objective import Objective
+from omnimask.objectives.targets import TeacherFeatures
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Optim, Run
+from omnimask.recipe.teacher import FrozenTeacher
 from recipes import beit2, mae, small
 from recipes.published import IMAGENET_1K, IMAGENET_MEAN, IMAGENET_STD, imagenet, steps_of
 from recipes.small import Parts, debug_size, latent, small_recipe

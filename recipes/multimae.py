@@ -29,15 +29,16 @@ from modalities.image import (
     LabelPatches,
     class_map_cross_entropy,
 )
-from omnimask.cli import main
+from omnimask.commands.main import main
 from omnimask.decoders import SpanDecoder
-from omnimask.encoder import vit
-from omnimask.losses import l1, mse
 from omnimask.masking import JointBudget
-from omnimask.modality import Files
-from omnimask.objective import Objective
-from omnimask.recipe import Data, Optim, Recipe, Run, Stream
-from omnimask.targets import Content
+from omnimask.network.encoder import vit
+from omnimask.objectives.losses import l1, mse
+from omnimask.objectives.objective import Objective
+from omnimask.objectives.targets import Content
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Data, Optim, Run, Stream
+from omnimask.tokens.modality import Files
 from recipes import small
 from recipes.published import IMAGENET_1K, IMAGENET_MEAN, IMAGENET_STD, steps_of
 from recipes.small import Parts, debug_size

@@ -24,14 +24,15 @@ import sys
 from dataclasses import replace
 
 from modalities.audio import AudioSpectrogram
-from omnimask.cli import main
+from omnimask.commands.main import main
 from omnimask.decoders import WindowDecoder
-from omnimask.encoder import vit
-from omnimask.losses import mse
 from omnimask.masking import RandomMask
-from omnimask.objective import Objective
-from omnimask.recipe import Optim, Recipe, Run
-from omnimask.targets import Content
+from omnimask.network.encoder import vit
+from omnimask.objectives.losses import mse
+from omnimask.objectives.objective import Objective
+from omnimask.objectives.targets import Content
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Optim, Run
 from recipes import small
 from recipes.published import audioset, steps_of
 from recipes.small import Parts, content, debug_size, small_recipe

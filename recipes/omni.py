@@ -17,12 +17,13 @@ from modalities.points import PointGroups
 from modalities.tabular import TableCells
 from modalities.video import VideoTubelets
 from modalities.voxels import VoxelGrid
-from omnimask.cli import main
+from omnimask.commands.main import main
 from omnimask.decoders import SelfAttentionDecoder
-from omnimask.encoder import Encoder, vit
 from omnimask.masking import PerModality, RandomMask, TubeMask
-from omnimask.objective import Objective
-from omnimask.recipe import Data, Optim, Recipe, Run, Stream
+from omnimask.network.encoder import Encoder, vit
+from omnimask.objectives.objective import Objective
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Data, Optim, Run, Stream
 from recipes.small import (
     MODALITIES,
     RATIOS,

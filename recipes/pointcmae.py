@@ -21,12 +21,12 @@ Deviations from the official code, beside those of recipes/pointmae.py:
 import sys
 from dataclasses import replace
 
-from omnimask.cli import main
-from omnimask.late_targets import OtherCopy
-from omnimask.losses import cosine
+from omnimask.commands.main import main
 from omnimask.masking import Copies, RandomMask, TubeMask
-from omnimask.objective import Objective
-from omnimask.recipe import Recipe
+from omnimask.objectives.late_targets import OtherCopy
+from omnimask.objectives.losses import cosine
+from omnimask.objectives.objective import Objective
+from omnimask.recipe.recipe import Recipe
 from recipes import pointmae, small
 from recipes.small import Parts, content, debug_size, small_recipe
 

@@ -27,13 +27,14 @@ import sys
 from dataclasses import replace
 
 from modalities.points import PointGroups, chamfer_l2
-from omnimask.cli import main
+from omnimask.commands.main import main
 from omnimask.decoders import SelfAttentionDecoder
-from omnimask.encoder import vit
 from omnimask.masking import RandomMask
-from omnimask.objective import Objective
-from omnimask.recipe import Optim, Recipe, Run
-from omnimask.targets import Content
+from omnimask.network.encoder import vit
+from omnimask.objectives.objective import Objective
+from omnimask.objectives.targets import Content
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Optim, Run
 from recipes import small
 from recipes.published import shapenet, steps_of
 from recipes.small import Parts, content, debug_size, small_recipe

@@ -5,8 +5,8 @@ from modalities.image import ImageFiles
 from modalities.points import PointFiles
 from modalities.video import VideoFiles
 from modalities.voxels import SweepFiles
-from omnimask.pixels import Interpolation
-from omnimask.recipe import Data, Stream
+from omnimask.data.pixels import Interpolation
+from omnimask.recipe.settings import Data, Stream
 
 IMAGENET_1K = 1_281_167  # https://arxiv.org/abs/1409.0575
 # ImageNet's channel statistics, as torchvision's reference training has them.

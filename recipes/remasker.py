@@ -23,12 +23,13 @@ last batches of an epoch are dropped here.
 import sys
 
 from modalities.tabular import ScaledCells, TableCells, TableFiles, scaled_cell_loss
-from omnimask.cli import main
+from omnimask.commands.main import main
 from omnimask.decoders import SelfAttentionDecoder
-from omnimask.encoder import Encoder
 from omnimask.masking import PredictVisible, RandomMask
-from omnimask.objective import Objective
-from omnimask.recipe import Data, Optim, Recipe, Stream
+from omnimask.network.encoder import Encoder
+from omnimask.objectives.objective import Objective
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Data, Optim, Stream
 from recipes import small
 from recipes.published import steps_of
 from recipes.small import Parts, debug_size, small_recipe

@@ -11,10 +11,10 @@ https://arxiv.org/abs/2203.06604, section 4.2. Minutes on two CPU cores.
 
 from modalities.image import ImageFiles, ImagePatches, LabelFiles, LabelPatches
 from modalities.points import PartFiles, PointFiles, PointGroups, PointParts
-from omnimask.finetuning.place_head import SegmentationHead
-from omnimask.finetuning.recipe import FinetuneRecipe, Validation
-from omnimask.finetuning.segmentation import Segmentation
-from omnimask.recipe import Data, Optim, Run, Stream
+from omnimask.recipe.settings import Data, Optim, Run, Stream
+from omnimask.transfer.finetuning.place_head import SegmentationHead
+from omnimask.transfer.finetuning.recipe import FinetuneRecipe, Validation
+from omnimask.transfer.finetuning.segmentation import Segmentation
 from recipes.finetune import ENCODER
 
 ROOT = "data/sample"

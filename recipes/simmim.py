@@ -24,15 +24,16 @@ import sys
 from dataclasses import replace
 
 from modalities.image import ImagePatches
-from omnimask.blocks import BlockStyle
-from omnimask.cli import main
+from omnimask.commands.main import main
 from omnimask.decoders import NoDecoder
-from omnimask.encoder import vit
-from omnimask.losses import l1
 from omnimask.masking import CellMask, RandomMask
-from omnimask.objective import Objective
-from omnimask.recipe import Optim, Recipe, Run
-from omnimask.targets import Content
+from omnimask.network.blocks import BlockStyle
+from omnimask.network.encoder import vit
+from omnimask.objectives.losses import l1
+from omnimask.objectives.objective import Objective
+from omnimask.objectives.targets import Content
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Optim, Run
 from recipes import small
 from recipes.published import IMAGENET_1K, IMAGENET_MEAN, IMAGENET_STD, imagenet, steps_of
 from recipes.small import Parts, content, debug_size, small_recipe

@@ -21,14 +21,15 @@ from modalities.voxels import (
     masked_chamfer,
 )
 from omnimask.decoders import Decoder, SelfAttentionDecoder
-from omnimask.encoder import Encoder
-from omnimask.losses import bce, mse, smooth_l1
 from omnimask.masking import Masker, PerModality
-from omnimask.modality import Files, Modality
-from omnimask.objective import Loss, Objective
-from omnimask.recipe import Data, Optim, Recipe, Run, Stream
-from omnimask.targets import Content, Target, TrainedTarget
-from omnimask.teacher import FrozenTeacher, Teacher
+from omnimask.network.encoder import Encoder
+from omnimask.objectives.losses import bce, mse, smooth_l1
+from omnimask.objectives.objective import Loss, Objective
+from omnimask.objectives.targets import Content, Target, TrainedTarget
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Data, Optim, Run, Stream
+from omnimask.recipe.teacher import FrozenTeacher, Teacher
+from omnimask.tokens.modality import Files, Modality
 
 ROOT = "data/sample"
 MODALITIES = ("image", "video", "audio", "points", "voxels", "table")

@@ -25,14 +25,15 @@ import sys
 from dataclasses import replace
 
 from modalities.video import VideoTubelets
-from omnimask.cli import main
+from omnimask.commands.main import main
 from omnimask.decoders import SelfAttentionDecoder
-from omnimask.encoder import vit
-from omnimask.losses import mse
 from omnimask.masking import TubeMask
-from omnimask.objective import Objective
-from omnimask.recipe import Data, Optim, Recipe, Run
-from omnimask.targets import Content
+from omnimask.network.encoder import vit
+from omnimask.objectives.losses import mse
+from omnimask.objectives.objective import Objective
+from omnimask.objectives.targets import Content
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Data, Optim, Run
 from recipes.published import IMAGENET_MEAN, IMAGENET_STD, steps_of, videos
 from recipes.small import DECODER, RATIOS, Parts, content, debug_size, small_recipe
 

@@ -20,14 +20,15 @@ import sys
 from dataclasses import replace
 
 from modalities.video import VideoTubelets
-from omnimask.cli import main
+from omnimask.commands.main import main
 from omnimask.decoders import SelfAttentionDecoder
-from omnimask.encoder import vit
-from omnimask.losses import l1
 from omnimask.masking import Masker, MultiBlockMask, RandomMask, SeveralMasks
-from omnimask.recipe import Optim, Recipe, Run
-from omnimask.targets import TeacherFeatures
-from omnimask.teacher import Teacher
+from omnimask.network.encoder import vit
+from omnimask.objectives.losses import l1
+from omnimask.objectives.targets import TeacherFeatures
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Optim, Run
+from omnimask.recipe.teacher import Teacher
 from recipes import small
 from recipes.published import IMAGENET_MEAN, IMAGENET_STD, videos
 from recipes.small import Parts, debug_size, latent, small_recipe

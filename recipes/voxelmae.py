@@ -28,12 +28,13 @@ import sys
 from dataclasses import replace
 
 from modalities.voxels import VoxelCount, VoxelGrid, VoxelPoints
-from omnimask.blocks import BlockStyle
-from omnimask.cli import main
+from omnimask.commands.main import main
 from omnimask.decoders import SelfAttentionDecoder
-from omnimask.encoder import Encoder
 from omnimask.masking import RandomMask
-from omnimask.recipe import Optim, Recipe, Run
+from omnimask.network.blocks import BlockStyle
+from omnimask.network.encoder import Encoder
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Optim, Run
 from recipes import small
 from recipes.published import nuscenes_sweeps, steps_of
 from recipes.small import Parts, content, debug_size, small_recipe

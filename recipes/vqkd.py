@@ -13,7 +13,7 @@ in turn, with `decoder="main"`, which holds the codebook.
 Deviations. The codebook of the published size starts from k-means on the first batch, as the
 official one (with quantize_kmeans_init), but on the batch of all processes, there each on its own.
 The official code forgets its counts at every epoch and leaves unused codes; here these are replaced
-by the tokens served worst (omnimask/codebook.py). The official target is CLIP's output after its
+by the tokens served worst (objectives/codebook.py). The official target is CLIP's output after its
 projection to 512 numbers; here it is the teacher's normalised output, as wide as it is. Positions
 are fixed sines, there learned from zero, and the per-modality vector has no counterpart. Weights
 start as Xavier-uniform, there normal with deviation 0.02 and divided by sqrt(2 l) in block l;
@@ -31,15 +31,16 @@ import sys
 from dataclasses import replace
 
 from modalities.image import ImagePatches
-from omnimask.cli import main
+from omnimask.commands.main import main
 from omnimask.decoders import Decoder, QuantisedDecoder
-from omnimask.encoder import vit
-from omnimask.losses import cosine
 from omnimask.masking import ShowAll
-from omnimask.objective import Objective
-from omnimask.recipe import Optim, Recipe, Run
-from omnimask.targets import TeacherFeatures
-from omnimask.teacher import FrozenTeacher
+from omnimask.network.encoder import vit
+from omnimask.objectives.losses import cosine
+from omnimask.objectives.objective import Objective
+from omnimask.objectives.targets import TeacherFeatures
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Optim, Run
+from omnimask.recipe.teacher import FrozenTeacher
 from recipes import small
 from recipes.published import IMAGENET_1K, imagenet, steps_of
 from recipes.small import Parts, debug_size, latent, small_recipe

@@ -19,11 +19,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from omnimask.embedding.embed import open_embedder
-from omnimask.embedding.listing import NotEmbedded
-from omnimask.embedding.vectors import Embedder, EmbedOptions, Part
-from omnimask.errors import DataError, OmnimaskError
-from omnimask.modality import Draw, Source
+from omnimask.foundation.errors import DataError, OmnimaskError
+from omnimask.tokens.modality import Draw, Source
+from omnimask.transfer.embedding.embed import open_embedder
+from omnimask.transfer.embedding.listing import NotEmbedded
+from omnimask.transfer.embedding.vectors import Embedder, EmbedOptions, Part
 
 SAMPLES = Path("data/sample")
 FOLDERS = {
@@ -130,8 +130,8 @@ def _read(embedder: Embedder, parts: Sequence[Part]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    from omnimask.hardware import hardware
-    from omnimask.packages import check_our_packages
+    from omnimask.foundation.hardware import hardware
+    from omnimask.foundation.packages import check_our_packages
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -98,8 +98,8 @@ def fill_by_remasker(gaps: np.ndarray, seed: int) -> np.ndarray:
     """Trains the recipe of ReMasker on the table with gaps, at most `MOST_STEPS` steps."""
     import pandas as pd
 
-    from omnimask.recipe import Run
-    from omnimask.trainer import train
+    from omnimask.commands.pretrain import train
+    from omnimask.recipe.settings import Run
     from recipes.remasker import published
 
     with TemporaryDirectory() as folder:
@@ -125,9 +125,9 @@ def fill_by_remasker(gaps: np.ndarray, seed: int) -> np.ndarray:
 def _fill(run: Path) -> np.ndarray:
     """All cells of the run's training table, gaps filled; numbers are not rounded."""
     from modalities.tabular import TableCells, impute_cells
-    from omnimask.checkpoint import last_checkpoint, load_checkpoint
-    from omnimask.data import open_streams
-    from omnimask.model import build_model
+    from omnimask.data.streams import open_streams
+    from omnimask.training.checkpoint import last_checkpoint, load_checkpoint
+    from omnimask.training.step import build_model
 
     trained = load_checkpoint(last_checkpoint(run))
     model = build_model(trained.recipe)
@@ -210,8 +210,8 @@ def write_table(out: Path, page: Path) -> None:
     """Puts the table and where it was measured between the page's marks."""
     from sklearn import __version__ as sklearn_version
 
-    from omnimask.hardware import hardware
-    from omnimask.versions import versions
+    from omnimask.foundation.hardware import hardware
+    from omnimask.foundation.versions import versions
 
     results = [json.loads(path.read_text()) for path in sorted(out.glob("*/*/*/result.json"))]
     where = ", ".join(f"{name} {text}" for name, text in versions().items())

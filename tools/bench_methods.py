@@ -32,7 +32,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from omnimask.checkpoint import last_checkpoint, load_checkpoint, write_json
+from omnimask.training.checkpoint import last_checkpoint, load_checkpoint, write_json
 from tools.results_table import write_table
 
 TEACHERS = ("mae", "vqkd")  # others take the runs of their first seed as teachers, in this order
@@ -91,10 +91,11 @@ def jobs(methods: Sequence[str], modalities: Sequence[str], num_seeds: int) -> I
 
 def recipe_of(job: Job, out: Path, budget: int):
     """The method's cpu recipe at the benchmark's encoder, seed and number of steps."""
-    from omnimask.data import Shard, Steps, fit, open_streams
-    from omnimask.model import build_model
-    from omnimask.recipe import Run
-    from omnimask.teacher import FrozenTeacher
+    from omnimask.data.streams import Shard, Steps, open_streams
+    from omnimask.recipe.settings import Run
+    from omnimask.recipe.teacher import FrozenTeacher
+    from omnimask.training.fitting import fit
+    from omnimask.training.step import build_model
     from recipes.small import ENCODER
 
     recipe = _cpu_recipe(job.method, job.modality)
@@ -149,7 +150,7 @@ def run_job(job: Job, out: Path, budget: int) -> str:
 def _run(job: Job, out: Path, budget: int) -> dict:
     import torch
 
-    from omnimask.model import build_model
+    from omnimask.training.step import build_model
 
     torch.set_num_threads(1)
     if job.method in ("untrained", "raw"):
@@ -169,7 +170,7 @@ _NOTHING = {"steps": 0, "tokens_per_step": 0, "wall_s": 0.0, "extra_mb": 0}
 
 def _train(job: Job, out: Path, budget: int) -> dict:
     """Trains and says what it cost: wall time, and memory beyond what the imports take."""
-    from omnimask.trainer import train
+    from omnimask.commands.pretrain import train
 
     recipe, per_step = recipe_of(job, out, budget)
     started, before = time.perf_counter(), _peak_mb()
@@ -190,7 +191,8 @@ def _peak_mb() -> float:
 @lru_cache(maxsize=8)
 def samples(modality: str) -> tuple[tuple, tuple]:
     """All training and held-out groups of a modality's stream, with their labels; read once."""
-    from omnimask.data import StreamReader, fit
+    from omnimask.data.streams import StreamReader
+    from omnimask.training.fitting import fit
 
     recipe = fit(_cpu_recipe("untrained", modality))
     stream = recipe.data.streams[0]
@@ -205,8 +207,8 @@ def samples(modality: str) -> tuple[tuple, tuple]:
 
 def _probe(model, job: Job) -> dict:
     """kNN and linear accuracy on all held-out files, from all training files."""
-    from omnimask.knn_probe import knn_accuracy, whiten
-    from omnimask.linear_probe import linear_accuracy
+    from omnimask.transfer.probing.knn import knn_accuracy, whiten
+    from omnimask.transfer.probing.linear import linear_accuracy
 
     features = [_features(model.eval(), part, job) for part in samples(job.modality)]
     train, test = whiten(*(part.with_classes() for part in features))
@@ -218,8 +220,8 @@ def _features(model, groups: Sequence[tuple], job: Job):
     import numpy as np
     import torch
 
-    from omnimask.group_view import split_group
-    from omnimask.knn_probe import Features, mean_features
+    from omnimask.objectives.group_view import split_group
+    from omnimask.transfer.probing.knn import Features, mean_features
 
     parts, labels = [], []
     for group, group_labels in groups:
@@ -260,7 +262,7 @@ def _run_all(arguments: argparse.Namespace) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch
 
-    import omnimask.trainer  # noqa: F401  (loaded before the fork, for all children)
+    import omnimask.training.loop  # noqa: F401  (loaded before the fork, for all children)
 
     torch.set_num_threads(1)
     for modality in arguments.modalities:

@@ -21,13 +21,14 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from omnimask.attention import attend_plainly
-from omnimask.batch import Group
-from omnimask.data import Shard, Steps, fit, open_streams
-from omnimask.model import MaskedModel, build_model
-from omnimask.objective import total_loss
-from omnimask.optim import build_optimizer
-from omnimask.versions import versions
+from omnimask.data.streams import Shard, Steps, open_streams
+from omnimask.foundation.versions import versions
+from omnimask.network.attention import attend_plainly
+from omnimask.objectives.objective import total_loss
+from omnimask.tokens.group import Group
+from omnimask.training.fitting import fit
+from omnimask.training.optimizer import build_optimizer
+from omnimask.training.step import MaskedModel, build_model
 from recipes.omni import quickstart
 
 

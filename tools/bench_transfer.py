@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from omnimask.checkpoint import write_json
+from omnimask.training.checkpoint import write_json
 from tools.results_table import write_between
 
 MODALITIES = ("image", "video", "audio", "points", "voxels", "table")
@@ -78,8 +78,9 @@ def run_cell(cell: Cell, encoder: Path, out: Path) -> str:
 def _run(cell: Cell, encoder: Path, out: Path) -> dict[str, float]:
     """The held-out accuracy after fine-tuning; the run itself is not kept."""
     import recipes.finetune
-    from omnimask.finetuning.run import finetune, read_results
-    from omnimask.recipe import Run
+    from omnimask.commands.finetune import finetune
+    from omnimask.recipe.settings import Run
+    from omnimask.transfer.finetuning.results import read_results
 
     recipe = vars(recipes.finetune)[cell.modality]()
     recipe = replace(
@@ -101,8 +102,8 @@ def _run(cell: Cell, encoder: Path, out: Path) -> dict[str, float]:
 
 def _probes(cell: Cell, encoder: Path) -> dict[str, float]:
     import recipes.finetune
-    from omnimask.probing.run import probe
-    from omnimask.probing.settings import Probes
+    from omnimask.transfer.probing.run import probe
+    from omnimask.transfer.probing.settings import Probes
 
     settings = Probes(
         label_share=cell.share,

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from omnimask.checkpoint import list_checkpoints
-from omnimask.errors import OmnimaskError, RecipeError, nearest_names
-from omnimask.recipe import Recipe
+from omnimask.foundation.errors import OmnimaskError, RecipeError, nearest_names
+from omnimask.recipe.recipe import Recipe
+from omnimask.training.checkpoint import list_checkpoints
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from omnimask.draw.sheet import Sheet
+    from omnimask.report.drawing.sheet import Sheet
 
 START, END = "<!-- gallery -->", "<!-- /gallery -->"
 MOST_BYTES = 60_000  # of a picture in a repository
@@ -36,7 +36,7 @@ WIDTH = 700
 
 def methods() -> dict[str, str]:
     """By method, its `cpu` recipe as the command line names it; from the recipes' sources."""
-    from omnimask.catalogue import find_recipes
+    from omnimask.recipe.catalogue import find_recipes
 
     names = [entry.reference for entry in find_recipes()]
     return {
@@ -48,10 +48,10 @@ def methods() -> dict[str, str]:
 
 def draw_method(method: str, recipe: Recipe, out: Path, *, runs: Path | None = None) -> None:
     """Writes the method's pictures; none of its masks where it hides nothing."""
-    from omnimask.draw.masks import draw_masks, hint_note, mask_model
-    from omnimask.draw.reconstructions import draw_reconstructions
-    from omnimask.encoder_file import load_model
     from omnimask.masking import ShowAll
+    from omnimask.report.drawing.masks import draw_masks, hint_note, mask_model
+    from omnimask.report.drawing.reconstructions import draw_reconstructions
+    from omnimask.transfer.loading import load_model
 
     out.mkdir(parents=True, exist_ok=True)
     if isinstance(recipe.masker, ShowAll):
@@ -85,7 +85,7 @@ def find_run(runs: Path, method: str, recipe: Recipe) -> Path | None:
 
 def _painted(sheet: "Sheet") -> "Image":
     """Without what the table says: the title, and the heading of a single stream."""
-    from omnimask.draw.sheet import paint
+    from omnimask.report.drawing.sheet import paint
 
     sections = sheet.sections
     if len(sections) == 1:
@@ -158,7 +158,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _make(options: argparse.Namespace) -> None:
-    from omnimask.cli import load_named_recipe
+    from omnimask.recipe.loading import load_named_recipe
 
     known = methods()
     for method in known if options.methods is None else options.methods:

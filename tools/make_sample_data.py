@@ -82,7 +82,7 @@ def make_sample_data(
 
 
 def _check_request(root: Path, parts: Sequence[str], scale: float) -> None:
-    from omnimask.errors import DataError, RecipeError, nearest_names
+    from omnimask.foundation.errors import DataError, RecipeError, nearest_names
 
     for part in parts:
         if part not in PARTS:
@@ -208,7 +208,7 @@ def _put_in_place(fresh: Path, root: Path, *, kept: Iterable[str]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    from omnimask.errors import OmnimaskError
+    from omnimask.foundation.errors import OmnimaskError
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("root", type=Path, help="the folder to make, such as data/sample")

@@ -26,17 +26,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from omnimask.draw.grid import Line, Section
-from omnimask.draw.sheet import Sheet, paint
-from omnimask.errors import DataError, OmnimaskError
+from omnimask.foundation.errors import DataError, OmnimaskError
+from omnimask.report.drawing.grid import Line, Section
+from omnimask.report.drawing.sheet import Sheet, paint
 from tools.make_gallery import small_png
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from omnimask.draw.panels import Pixels
-    from omnimask.model import MaskedModel
+    from omnimask.report.drawing.panels import Pixels
+    from omnimask.training.step import MaskedModel
 
 MOST_BYTES = 290_000  # of a picture in a repository
 SAMPLES = Path("data/sample")
@@ -66,7 +66,7 @@ HIDDEN = {
 
 def embedded(run: Path, out: Path) -> Path:
     """Vectors of all held-out sample files, each folder read as its modality."""
-    from omnimask.embedding import EmbedOptions, embed
+    from omnimask.transfer.embedding import EmbedOptions, embed
 
     for modality, folder in FOLDERS.items():
         options = EmbedOptions(modality=(modality,))
@@ -76,9 +76,9 @@ def embedded(run: Path, out: Path) -> Path:
 
 def search_picture(run: Path, features: Path) -> Sheet:
     """The first file of each query's folder and its nearest neighbours of the same modality."""
-    from omnimask.searching.features import open_features
-    from omnimask.searching.neighbours import SearchOptions, Seeker, nearest
-    from omnimask.searching.pictures import search_sheet
+    from omnimask.report.search_sheet import search_sheet
+    from omnimask.transfer.searching.features import open_features
+    from omnimask.transfer.searching.neighbours import SearchOptions, Seeker, nearest
 
     seeker = Seeker(open_features(features), run, modality=(".npy=points",))
     queries = [seeker.seek(str(_first(pattern))) for pattern in QUERIES]
@@ -106,16 +106,16 @@ def _first(pattern: str) -> Path:
 
 def completions_picture(run: Path) -> Sheet:
     """What `omnimask impute` predicts of hidden parts, one sample of each modality."""
-    from omnimask.encoder_file import load_model
+    from omnimask.transfer.loading import load_model
 
     model = load_model(run).eval()
     return Sheet(title="", sections=tuple(_completion(model, name) for name in HIDDEN))
 
 
 def _completion(model: "MaskedModel", name: str) -> Section:
-    from omnimask.complete import restore_hidden
-    from omnimask.data import open_held_out
-    from omnimask.draw.panels import cut_panels, trim_margins
+    from omnimask.data.streams import open_held_out
+    from omnimask.report.drawing.panels import cut_panels, trim_margins
+    from omnimask.transfer.imputing import restore_hidden
 
     wanted, said, ranges = HIDDEN[name]
     readers = [r for r in open_held_out(model.recipe) if list(r.modalities) == [name]]
@@ -150,7 +150,7 @@ def finetune_picture(finetuned: Path) -> "Image":
     """The confusion matrix of a run's report, and beside it its worst mistakes, at most eight."""
     from PIL import Image
 
-    from omnimask.draw.panels import trim_margins
+    from omnimask.report.drawing.panels import trim_margins
 
     page = (finetuned / "report" / "index.html").read_text()
     (matrix,) = _pictures(page, r'<img src="([^"]*)" alt="confusion matrix">()')
@@ -206,7 +206,7 @@ def _pictures(page: str, pattern: str) -> list[tuple["Pixels", str]]:
 
 def _finetuned(run: Path, out: Path) -> Path:
     import recipes.finetune
-    from omnimask.finetuning.run import finetune
+    from omnimask.commands.finetune import finetune
 
     recipe = recipes.finetune.image()
     recipe = replace(recipe, run=replace(recipe.run, num_workers=0, tracker="none"))
@@ -216,9 +216,9 @@ def _finetuned(run: Path, out: Path) -> Path:
 def _make(options: argparse.Namespace, scratch: Path) -> None:
     from PIL import Image
 
-    from omnimask.packages import check_our_packages
-    from omnimask.searching.features import open_features
-    from omnimask.searching.map import write_map
+    from omnimask.foundation.packages import check_our_packages
+    from omnimask.report.vector_map import write_map
+    from omnimask.transfer.searching.features import open_features
 
     check_our_packages()
     options.out.mkdir(parents=True, exist_ok=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from omnimask.hardware import hardware
-from omnimask.versions import versions
+from omnimask.foundation.hardware import hardware
+from omnimask.foundation.versions import versions
 
 START, END = "<!-- results -->", "<!-- /results -->"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from modalities.audio.files import SOUND_SUFFIXES, VIDEO_SUFFIXES, AudioFiles, AudioSource
 from modalities.audio.modality import AudioSpectrogram
 from modalities.audio.readers.choice import choose_backend
-from omnimask.folders import FolderFiles
-from omnimask.modality_hooks import FileReader
+from omnimask.data.folders import FolderFiles
+from omnimask.transfer.modality_hooks import FileReader
 
 
 def _open(found: FolderFiles, files: AudioFiles, modality: AudioSpectrogram) -> AudioSource:

@@ -13,9 +13,9 @@ from modalities.audio.readers import with_soundfile
 from modalities.audio.readers.choice import BACKENDS, Backend, BackendName, choose_backend
 from modalities.audio.readers.sound_info import SoundInfo
 from modalities.audio.resampling import resample, resampling_ratio
-from omnimask.errors import DataError
-from omnimask.folders import FolderFiles, Labels, list_files
-from omnimask.modality import Draw, Sample
+from omnimask.data.folders import FolderFiles, Labels, list_files
+from omnimask.foundation.errors import DataError
+from omnimask.tokens.modality import Draw, Sample
 
 SOUND_SUFFIXES = with_soundfile.SUFFIXES | {".m4a", ".aac", ".wma"}
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from modalities.audio.logmel import log_mel
 from modalities.audio.modality import AudioSpectrogram
-from omnimask.errors import DataError
-from omnimask.modality import Modality, Sample
-from omnimask.modality_hooks import Triple
-from omnimask.tokens import Raw
+from omnimask.foundation.errors import DataError
+from omnimask.tokens.modality import Modality, Sample
+from omnimask.tokens.tokens import Raw
+from omnimask.transfer.modality_hooks import Triple
 
 _LOUDEST = 32767  # of 16-bit samples
 

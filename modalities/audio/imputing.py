@@ -10,15 +10,15 @@ from modalities.audio.files import SOUND_SUFFIXES, AudioFiles, AudioSource
 from modalities.audio.modality import AudioSpectrogram
 from modalities.audio.readers.choice import BACKENDS, choose_backend
 from modalities.audio.sound import pcm_of, sound_of
-from omnimask.complete.completer import Completed, Hide, Request
-from omnimask.complete.restore import Restored, random_hidden, restore_hidden
-from omnimask.complete.stream_files import files_of, one_file
-from omnimask.errors import DataError
-from omnimask.modality import Draw
-from omnimask.model import MaskedModel
-from omnimask.raw import integers_of, tensor_of
+from omnimask.foundation.errors import DataError
 from omnimask.report.pictures import figure_png
-from omnimask.tokens import Raw
+from omnimask.tokens.modality import Draw
+from omnimask.tokens.raw import integers_of, tensor_of
+from omnimask.tokens.tokens import Raw
+from omnimask.training.step import MaskedModel
+from omnimask.transfer.imputing.completer import Completed, Hide, Request
+from omnimask.transfer.imputing.restore import Restored, random_hidden, restore_hidden
+from omnimask.transfer.imputing.stream_files import files_of, one_file
 
 
 class SoundImputer:

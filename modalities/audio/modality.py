@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from modalities.audio.logmel import MelScale
 from modalities.audio.pictures import draw_sound
-from omnimask.errors import DataError, RecipeError
-from omnimask.grid_modality import (
+from omnimask.data.ragged_time import frame_counts, ragged_tokens, stacked_in_time, zero_after
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.network.grid_modality import (
     adapt_grid_position,
     continued_grid,
     grid_position,
@@ -20,12 +21,11 @@ from omnimask.grid_modality import (
     num_cells,
     patch_embedding,
 )
-from omnimask.modality import Draw, Drawing, Modality, Sample, Source
-from omnimask.ragged_time import frame_counts, ragged_tokens, stacked_in_time, zero_after
-from omnimask.raw import integers_of, tensor_of
-from omnimask.resampling import Resampled, State, resample_linear
-from omnimask.tokens import Grid, Raw, Tokens
-from omnimask.trained_axis import Axes, check_axes, extents
+from omnimask.network.resampling import Resampled, State, resample_linear
+from omnimask.network.trained_axis import Axes, check_axes, extents
+from omnimask.tokens.modality import Draw, Drawing, Modality, Sample, Source
+from omnimask.tokens.raw import integers_of, tensor_of
+from omnimask.tokens.tokens import Grid, Raw, Tokens
 
 _MOST_FITTED = 256
 

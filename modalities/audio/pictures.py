@@ -9,7 +9,7 @@ from torch import Tensor
 
 from modalities.audio.logmel import MelScale, mel_of_hz
 from modalities.audio.sound import pcm_of, player, sound_of
-from omnimask.modality import Drawing
+from omnimask.tokens.modality import Drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

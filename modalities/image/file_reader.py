@@ -3,7 +3,7 @@
 from modalities.image import files, label_files
 from modalities.image.labels import LabelPatches
 from modalities.image.modality import ImagePatches
-from omnimask.modality_hooks import FileReader
+from omnimask.transfer.modality_hooks import FileReader
 
 FILE_READERS = {
     ImagePatches: FileReader(

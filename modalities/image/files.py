@@ -6,10 +6,10 @@ from modalities.image.modality import ImagePatches
 from modalities.image.readers.channels import to_channels
 from modalities.image.readers.choice import read_picture
 from modalities.image.views import is_mirrored, view_box
-from omnimask.errors import DataError
-from omnimask.folders import FolderFiles, Labels, list_files
-from omnimask.modality import Draw, Sample
-from omnimask.pixels import Interpolation, check_crops, resize
+from omnimask.data.folders import FolderFiles, Labels, list_files
+from omnimask.data.pixels import Interpolation, check_crops, resize
+from omnimask.foundation.errors import DataError
+from omnimask.tokens.modality import Draw, Sample
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff")
 

@@ -7,13 +7,13 @@ from modalities.image.files import SUFFIXES, ImageFiles
 from modalities.image.modality import ImagePatches
 from modalities.image.readers.channels import to_channels
 from modalities.image.readers.choice import read_picture
-from omnimask.complete.completer import Completed, Request
-from omnimask.complete.frames import FrameView, complete_frames, hidden_pixels
-from omnimask.complete.stream_files import files_of
-from omnimask.errors import DataError
-from omnimask.model import MaskedModel
-from omnimask.pixels import Box
-from omnimask.raw import tensor_of
+from omnimask.data.pixels import Box
+from omnimask.foundation.errors import DataError
+from omnimask.tokens.raw import tensor_of
+from omnimask.training.step import MaskedModel
+from omnimask.transfer.imputing.completer import Completed, Request
+from omnimask.transfer.imputing.frames import FrameView, complete_frames, hidden_pixels
+from omnimask.transfer.imputing.stream_files import files_of
 
 
 class PictureImputer:

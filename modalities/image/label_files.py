@@ -14,10 +14,10 @@ from modalities.image.readers.header import read_header
 from modalities.image.readers.limits import check_size
 from modalities.image.readers.with_pillow import opened_with_pillow
 from modalities.image.views import is_mirrored, view_box
-from omnimask.errors import DataError
-from omnimask.folders import FolderFiles, Labels, list_files
-from omnimask.modality import Draw, Sample
-from omnimask.pixels import check_crops
+from omnimask.data.folders import FolderFiles, Labels, list_files
+from omnimask.data.pixels import check_crops
+from omnimask.foundation.errors import DataError
+from omnimask.tokens.modality import Draw, Sample
 
 if TYPE_CHECKING:
     from PIL.Image import Image

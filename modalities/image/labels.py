@@ -9,21 +9,21 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from modalities.image.pictures import Classes, draw_labels, show_classes, show_pixels
-from omnimask.errors import RecipeError
-from omnimask.finetuning.places import GridPlaces
-from omnimask.grid_modality import (
+from omnimask.data.pixels import grid_coords, patchify, unpatchify
+from omnimask.foundation.errors import RecipeError
+from omnimask.network.grid_modality import (
     adapt_grid_position,
     check_patches,
     continued_grid,
     grid_position,
     num_cells,
 )
-from omnimask.modality import Drawing, Modality, Sample, Source
-from omnimask.pixels import grid_coords, patchify, unpatchify
-from omnimask.raw import tensor_of
-from omnimask.resampling import Resampled, State, check_kept, resample_linear
-from omnimask.tokens import Grid, Raw, Tokens, dense_tokens
-from omnimask.trained_axis import Axes, check_axes, extents
+from omnimask.network.resampling import Resampled, State, check_kept, resample_linear
+from omnimask.network.trained_axis import Axes, check_axes, extents
+from omnimask.tokens.modality import Drawing, Modality, Sample, Source
+from omnimask.tokens.raw import tensor_of
+from omnimask.tokens.tokens import Grid, Raw, Tokens, dense_tokens
+from omnimask.transfer.finetuning.places import GridPlaces
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
@@ -159,7 +159,7 @@ class LabelPatches:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Part of `omnimask.finetuning.places.PlaceLabels`, like the next three."""
+        """Part of `omnimask.transfer.finetuning.places.PlaceLabels`, like the next three."""
         return self.names or tuple(f"class {number}" for number in range(self.num_classes))
 
     def classes(self, raw: Raw, /) -> Int64[Tensor, "b p"]:

@@ -9,18 +9,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from modalities.image.pictures import draw_image
-from omnimask.errors import RecipeError
-from omnimask.grid_modality import (
-    adapt_grid_position,
-    check_patches,
-    continued_grid,
-    grid_position,
-    kept_mean_std,
-    num_cells,
-    patch_embedding,
-)
-from omnimask.modality import Drawing, Modality, Sample, Source
-from omnimask.pixels import (
+from omnimask.data.pixels import (
     as_dtype,
     as_unit,
     check_channels,
@@ -30,10 +19,21 @@ from omnimask.pixels import (
     patchify,
     unpatchify,
 )
-from omnimask.raw import tensor_of
-from omnimask.resampling import Resampled, State, resample_linear
-from omnimask.tokens import Grid, Raw, Tokens, dense_tokens
-from omnimask.trained_axis import Axes, check_axes, extents
+from omnimask.foundation.errors import RecipeError
+from omnimask.network.grid_modality import (
+    adapt_grid_position,
+    check_patches,
+    continued_grid,
+    grid_position,
+    kept_mean_std,
+    num_cells,
+    patch_embedding,
+)
+from omnimask.network.resampling import Resampled, State, resample_linear
+from omnimask.network.trained_axis import Axes, check_axes, extents
+from omnimask.tokens.modality import Drawing, Modality, Sample, Source
+from omnimask.tokens.raw import tensor_of
+from omnimask.tokens.tokens import Grid, Raw, Tokens, dense_tokens
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,8 +10,8 @@ from einops import repeat
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from omnimask.modality import Drawing
-from omnimask.pixels import as_unit
+from omnimask.data.pixels import as_unit
+from omnimask.tokens.modality import Drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from modalities.image.labels import LabelPatches
 from modalities.image.losses import per_pixel
-from omnimask.errors import RecipeError
-from omnimask.modality import Modality
-from omnimask.targets import Truth, View
-from omnimask.tokens import Tokens
+from omnimask.foundation.errors import RecipeError
+from omnimask.objectives.targets import Truth, View
+from omnimask.tokens.modality import Modality
+from omnimask.tokens.tokens import Tokens
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,8 +6,8 @@ are cut and mirrored alike.
 
 from typing import Protocol, runtime_checkable
 
-from omnimask.modality import Draw
-from omnimask.pixels import Box, center_box, random_box
+from omnimask.data.pixels import Box, center_box, random_box
+from omnimask.tokens.modality import Draw
 
 
 @runtime_checkable

@@ -2,7 +2,7 @@
 
 from modalities.points.files import PointFiles, PointSource
 from modalities.points.modality import PointGroups
-from omnimask.modality_hooks import FileReader
+from omnimask.transfer.modality_hooks import FileReader
 
 FILE_READERS = {
     PointGroups: FileReader(

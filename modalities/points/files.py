@@ -13,11 +13,11 @@ from modalities.points.modality import PointGroups
 from modalities.points.readers.choice import SUFFIXES, Mesh, read_points
 from modalities.points.readers.meshes import sample_surface
 from modalities.points.readers.open3d_part import estimated_normals
-from omnimask.errors import DataError, RecipeError
-from omnimask.folders import FolderFiles, Labels, list_files
-from omnimask.modality import Draw, Sample
-from omnimask.point_files import COLOR, NORMAL, PLACE, Table, finite_rows, stack
-from omnimask.rng import numpy_generator
+from omnimask.data.folders import FolderFiles, Labels, list_files
+from omnimask.data.point_files import COLOR, NORMAL, PLACE, Table, finite_rows, stack
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.foundation.rng import numpy_generator
+from omnimask.tokens.modality import Draw, Sample
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

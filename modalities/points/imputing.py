@@ -12,14 +12,14 @@ from modalities.points.files import PointFiles, PointSource
 from modalities.points.grouping import group_points
 from modalities.points.modality import PointGroups
 from modalities.points.readers.choice import SUFFIXES
-from omnimask.complete.clouds import check_box, check_ply, in_box, write_ply
-from omnimask.complete.completer import Completed, Hide, Request
-from omnimask.complete.restore import random_hidden, restore_hidden
-from omnimask.complete.stream_files import files_of, one_file
-from omnimask.modality import Draw
-from omnimask.model import MaskedModel
-from omnimask.raw import tensor_of
-from omnimask.tokens import Raw
+from omnimask.tokens.modality import Draw
+from omnimask.tokens.raw import tensor_of
+from omnimask.tokens.tokens import Raw
+from omnimask.training.step import MaskedModel
+from omnimask.transfer.imputing.clouds import check_box, check_ply, in_box, write_ply
+from omnimask.transfer.imputing.completer import Completed, Hide, Request
+from omnimask.transfer.imputing.restore import random_hidden, restore_hidden
+from omnimask.transfer.imputing.stream_files import files_of, one_file
 
 
 class CloudImputer:

@@ -8,7 +8,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from omnimask.geometry import nearest_offsets
+from omnimask.data.geometry import nearest_offsets
 
 
 def chamfer_l2(

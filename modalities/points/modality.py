@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from modalities.points.embedding import MiniPointNet
 from modalities.points.grouping import group_points
-from omnimask.errors import RecipeError
-from omnimask.modality import Drawing, Modality, Sample, Source
-from omnimask.positions import CoordinateMLP
-from omnimask.raw import integers_of, tensor_of
-from omnimask.resampling import Resampled, State, check_kept
-from omnimask.tokens import Grid, Raw, Tokens
+from omnimask.foundation.errors import RecipeError
+from omnimask.network.positions import CoordinateMLP
+from omnimask.network.resampling import Resampled, State, check_kept
+from omnimask.tokens.modality import Drawing, Modality, Sample, Source
+from omnimask.tokens.raw import integers_of, tensor_of
+from omnimask.tokens.tokens import Grid, Raw, Tokens
 
 FEATURES = ("colors", "normals")  # three channels each, in [-1, 1]
 

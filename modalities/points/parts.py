@@ -12,11 +12,11 @@ from torch import Tensor
 
 from modalities.points.files import PointFiles, PointSource
 from modalities.points.modality import PointGroups
-from omnimask.errors import DataError, RecipeError
-from omnimask.finetuning.places import FreePlaces
-from omnimask.modality import Draw, Sample
-from omnimask.raw import tensor_of
-from omnimask.tokens import Raw
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.tokens.modality import Draw, Sample
+from omnimask.tokens.raw import tensor_of
+from omnimask.tokens.tokens import Raw
+from omnimask.transfer.finetuning.places import FreePlaces
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d import Axes3D
 from torch import Tensor
 
-from omnimask.modality import Drawing
+from omnimask.tokens.modality import Drawing
 
 _COLORS = "viridis"
 _HIDDEN = "#c8c8c8"

@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from modalities.points.modality import PointGroups
-from omnimask.errors import RecipeError
-from omnimask.modality import Modality
-from omnimask.targets import Truth, View
-from omnimask.tokens import Tokens
+from omnimask.foundation.errors import RecipeError
+from omnimask.objectives.targets import Truth, View
+from omnimask.tokens.modality import Modality
+from omnimask.tokens.tokens import Tokens
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,8 +6,8 @@ from itertools import accumulate
 from torch import Tensor
 
 from modalities.tabular.schema import Column, Table
-from omnimask.errors import RecipeError
-from omnimask.resampling import State
+from omnimask.foundation.errors import RecipeError
+from omnimask.network.resampling import State
 
 
 def known_columns(old: Sequence[Table], new: Sequence[Table]) -> dict[int, int]:

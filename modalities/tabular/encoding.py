@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float64, Int64
 
 from modalities.tabular.schema import RARE, Cell, Column, Table
-from omnimask.errors import DataError, nearest_names
-from omnimask.modality import Sample
-from omnimask.tokens import Raw
+from omnimask.foundation.errors import DataError, nearest_names
+from omnimask.tokens.modality import Sample
+from omnimask.tokens.tokens import Raw
 
 # A held-out number may lie arbitrarily far out; this bound keeps it finite in half precision too.
 MOST_DEVIATIONS = 1e4

@@ -10,10 +10,10 @@ from modalities.tabular.modality import TableCells
 from modalities.tabular.readers.loading import DELIMITERS, PARQUET_SUFFIXES, SUFFIXES
 from modalities.tabular.readers.rows import TableSource
 from modalities.tabular.schema import Table
-from omnimask.errors import DataError
-from omnimask.folders import FolderFiles
-from omnimask.modality import Draw, Sample, Source
-from omnimask.modality_hooks import FileReader
+from omnimask.data.folders import FolderFiles
+from omnimask.foundation.errors import DataError
+from omnimask.tokens.modality import Draw, Sample, Source
+from omnimask.transfer.modality_hooks import FileReader
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

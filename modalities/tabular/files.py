@@ -11,7 +11,7 @@ from modalities.tabular.readers.assembling import assemble
 from modalities.tabular.readers.loading import SUFFIXES, LoadedColumn, load_columns
 from modalities.tabular.readers.rows import FileRows, TableSource
 from modalities.tabular.schema import KINDS, Column, Kind
-from omnimask.errors import DataError, RecipeError, nearest_names
+from omnimask.foundation.errors import DataError, RecipeError, nearest_names
 
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "?")
 

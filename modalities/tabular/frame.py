@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float64
 
 from modalities.tabular.encoding import MOST_DEVIATIONS
 from modalities.tabular.schema import Column, Kind, Table
-from omnimask.tokens import Raw
+from omnimask.tokens.tokens import Raw
 
 if TYPE_CHECKING:
     import pandas

@@ -9,9 +9,9 @@ from torch import Tensor
 from modalities.tabular.encoding import MOST_DEVIATIONS
 from modalities.tabular.modality import TableCells
 from modalities.tabular.schema import Column
-from omnimask.modality import Modality, Sample
-from omnimask.modality_hooks import Triple
-from omnimask.tokens import Raw
+from omnimask.tokens.modality import Modality, Sample
+from omnimask.tokens.tokens import Raw
+from omnimask.transfer.modality_hooks import Triple
 
 
 class TableFront:

@@ -13,12 +13,12 @@ from modalities.tabular.encoding import encode_rows
 from modalities.tabular.schema import Column, Table
 from modalities.tabular.statistics import measure_tables
 from modalities.tabular.values import CODE, COLUMN, NUM_VALUES, NUMBER
-from omnimask.errors import RecipeError
-from omnimask.modality import Drawing, Modality, Sample, Source
-from omnimask.positions import LearnedPosition
-from omnimask.raw import integers_of, tensor_of
-from omnimask.resampling import Resampled, State
-from omnimask.tokens import Grid, Raw, Tokens
+from omnimask.foundation.errors import RecipeError
+from omnimask.network.positions import LearnedPosition
+from omnimask.network.resampling import Resampled, State
+from omnimask.tokens.modality import Drawing, Modality, Sample, Source
+from omnimask.tokens.raw import integers_of, tensor_of
+from omnimask.tokens.tokens import Grid, Raw, Tokens
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from modalities.tabular.readable import Readable, readable_cell
 from modalities.tabular.schema import UNSEEN, Column, Table
 from modalities.tabular.values import CODE, NUMBER
-from omnimask.modality import Drawing
+from omnimask.tokens.modality import Drawing
 
 MOST_COLUMNS = 12  # of the figure; a row of more has them all in an HTML table
 WORST_DEVIATIONS = 2.0  # an error of this many deviations, or a wrong category, is fully red

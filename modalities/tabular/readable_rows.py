@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from modalities.tabular.modality import TableCells
 from modalities.tabular.readable import Readable, readable_cell
-from omnimask.raw import integers_of, tensor_of
-from omnimask.tokens import Raw
+from omnimask.tokens.raw import integers_of, tensor_of
+from omnimask.tokens.tokens import Raw
 
 if TYPE_CHECKING:
     import pandas

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
 
 Kind = Literal["numeric", "boolean", "category", "date"]
 KINDS: tuple[str, ...] = get_args(Kind)

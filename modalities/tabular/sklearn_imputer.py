@@ -27,16 +27,17 @@ from modalities.tabular.losses import scaled_cell_loss
 from modalities.tabular.modality import TableCells
 from modalities.tabular.schema import Table
 from modalities.tabular.targets import ScaledCells
-from omnimask.batch import Group
 from omnimask.decoders import SelfAttentionDecoder
-from omnimask.encoder import Encoder
+from omnimask.foundation.rng import fold_key, permutation
 from omnimask.masking import PredictVisible, RandomMask
-from omnimask.model import MaskedModel, build_model
-from omnimask.objective import Objective, total_loss
-from omnimask.optim import build_optimizer, set_schedules
-from omnimask.recipe import Data, Optim, Recipe, Stream
-from omnimask.rng import fold_key, permutation
-from omnimask.tokens import Raw
+from omnimask.network.encoder import Encoder
+from omnimask.objectives.objective import Objective, total_loss
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Data, Optim, Stream
+from omnimask.tokens.group import Group
+from omnimask.tokens.tokens import Raw
+from omnimask.training.optimizer import build_optimizer, set_schedules
+from omnimask.training.step import MaskedModel, build_model
 
 if TYPE_CHECKING:
     import pandas

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from modalities.tabular.schema import RARE, Cell, Column, Kind, Table
-from omnimask.errors import DataError
-from omnimask.modality import Draw, Sample, Source
+from omnimask.foundation.errors import DataError
+from omnimask.tokens.modality import Draw, Sample, Source
 
 # Rows are held in memory, so that many can be read; what rarely occurs is then in the vocabulary.
 MOST_ROWS = 10_000

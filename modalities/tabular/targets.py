@@ -9,10 +9,10 @@ from torch import Tensor
 from modalities.tabular.losses import own_logits, with_first
 from modalities.tabular.modality import TableCells
 from modalities.tabular.values import CODE, HIGH, LOW, NUM_CATEGORIES, NUMBER
-from omnimask.errors import RecipeError
-from omnimask.modality import Modality
-from omnimask.targets import Truth, View
-from omnimask.tokens import Tokens
+from omnimask.foundation.errors import RecipeError
+from omnimask.objectives.targets import Truth, View
+from omnimask.tokens.modality import Modality
+from omnimask.tokens.tokens import Tokens
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +36,7 @@ class Cells:
         if not isinstance(modality, TableCells):
             raise RecipeError(
                 f"Cells is a target for TableCells, got {modality.name!r}, a "
-                f"{type(modality).__name__}; use omnimask.targets.Content for it"
+                f"{type(modality).__name__}; use omnimask.objectives.targets.Content for it"
             )
         return 1 + max((len(column.categories) for column in modality.columns), default=0)
 

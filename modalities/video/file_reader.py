@@ -2,7 +2,7 @@
 
 from modalities.video.files import SUFFIXES, VideoFiles, VideoSource
 from modalities.video.modality import VideoTubelets
-from omnimask.modality_hooks import FileReader
+from omnimask.transfer.modality_hooks import FileReader
 
 FILE_READERS = {
     VideoTubelets: FileReader(

@@ -12,10 +12,10 @@ from modalities.video.modality import VideoTubelets
 from modalities.video.readers.choice import BackendName, decode, usable_backends
 from modalities.video.readers.frame_index import FrameIndex, index_frames
 from modalities.video.sampling import ClipFrames, at_rate, every_nth
-from omnimask.errors import RecipeError
-from omnimask.folders import FolderFiles, Labels, list_files
-from omnimask.modality import Draw, Sample
-from omnimask.pixels import Box, Interpolation, center_box, check_crops, random_box, resize
+from omnimask.data.folders import FolderFiles, Labels, list_files
+from omnimask.data.pixels import Box, Interpolation, center_box, check_crops, random_box, resize
+from omnimask.foundation.errors import RecipeError
+from omnimask.tokens.modality import Draw, Sample
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi")
 

@@ -14,12 +14,12 @@ from modalities.video.modality import VideoTubelets
 from modalities.video.readers.choice import decode, usable_backends
 from modalities.video.readers.frame_index import index_frames
 from modalities.video.sampling import at_rate, every_nth
-from omnimask.complete.completer import Completed, Hide, Request
-from omnimask.complete.frames import FrameView, complete_frames, hidden_pixels
-from omnimask.complete.stream_files import files_of
-from omnimask.errors import DataError
-from omnimask.model import MaskedModel
-from omnimask.raw import tensor_of
+from omnimask.foundation.errors import DataError
+from omnimask.tokens.raw import tensor_of
+from omnimask.training.step import MaskedModel
+from omnimask.transfer.imputing.completer import Completed, Hide, Request
+from omnimask.transfer.imputing.frames import FrameView, complete_frames, hidden_pixels
+from omnimask.transfer.imputing.stream_files import files_of
 
 
 class ClipImputer:

@@ -8,17 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from modalities.video.pictures import draw_clip
-from omnimask.errors import RecipeError
-from omnimask.grid_modality import (
-    adapt_grid_position,
-    continued_grid,
-    grid_position,
-    kept_mean_std,
-    num_cells,
-    patch_embedding,
-)
-from omnimask.modality import Drawing, Modality, Sample, Source
-from omnimask.pixels import (
+from omnimask.data.pixels import (
     as_dtype,
     as_unit,
     check_channels,
@@ -27,11 +17,21 @@ from omnimask.pixels import (
     patchify,
     unpatchify,
 )
-from omnimask.ragged_time import frame_counts, ragged_tokens, stacked_in_time, zero_after
-from omnimask.raw import integers_of, tensor_of
-from omnimask.resampling import Resampled, State, resample_linear
-from omnimask.tokens import Grid, Raw, Tokens
-from omnimask.trained_axis import Axes, check_axes, extents
+from omnimask.data.ragged_time import frame_counts, ragged_tokens, stacked_in_time, zero_after
+from omnimask.foundation.errors import RecipeError
+from omnimask.network.grid_modality import (
+    adapt_grid_position,
+    continued_grid,
+    grid_position,
+    kept_mean_std,
+    num_cells,
+    patch_embedding,
+)
+from omnimask.network.resampling import Resampled, State, resample_linear
+from omnimask.network.trained_axis import Axes, check_axes, extents
+from omnimask.tokens.modality import Drawing, Modality, Sample, Source
+from omnimask.tokens.raw import integers_of, tensor_of
+from omnimask.tokens.tokens import Grid, Raw, Tokens
 
 _NUM_CHANNELS = 3
 

@@ -8,7 +8,7 @@ from einops import rearrange, repeat
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from omnimask.modality import Drawing
+from omnimask.tokens.modality import Drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

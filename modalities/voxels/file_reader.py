@@ -2,7 +2,7 @@
 
 from modalities.voxels.files import SUFFIXES, SweepFiles, SweepSource
 from modalities.voxels.modality import VoxelGrid
-from omnimask.modality_hooks import FileReader
+from omnimask.transfer.modality_hooks import FileReader
 
 FILE_READERS = {
     VoxelGrid: FileReader(

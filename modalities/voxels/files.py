@@ -10,10 +10,8 @@ import torch
 
 from modalities.voxels.modality import VoxelGrid
 from modalities.voxels.voxelise import voxelise
-from omnimask.errors import DataError, RecipeError
-from omnimask.folders import FolderFiles, Labels, list_files
-from omnimask.modality import Draw, Sample
-from omnimask.point_files import (
+from omnimask.data.folders import FolderFiles, Labels, list_files
+from omnimask.data.point_files import (
     PLACE,
     Table,
     finite_rows,
@@ -25,7 +23,9 @@ from omnimask.point_files import (
     read_text,
     stack,
 )
-from omnimask.rng import numpy_generator
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.foundation.rng import numpy_generator
+from omnimask.tokens.modality import Draw, Sample
 
 SUFFIXES = (".bin", ".pcd", ".ply", ".npy", ".npz", ".xyz")
 

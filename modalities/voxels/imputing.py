@@ -9,15 +9,15 @@ from torch import Tensor
 
 from modalities.voxels.files import SUFFIXES, SweepFiles, SweepSource
 from modalities.voxels.modality import VoxelGrid
-from omnimask.complete.clouds import check_box, check_ply, in_box, write_ply
-from omnimask.complete.completer import Completed, Request
-from omnimask.complete.restore import Restored, random_hidden, restore_hidden
-from omnimask.complete.stream_files import files_of, one_file
-from omnimask.modality import Draw
-from omnimask.model import MaskedModel
-from omnimask.point_files import PLACE, stack
-from omnimask.raw import tensor_of
-from omnimask.tokens import Raw
+from omnimask.data.point_files import PLACE, stack
+from omnimask.tokens.modality import Draw
+from omnimask.tokens.raw import tensor_of
+from omnimask.tokens.tokens import Raw
+from omnimask.training.step import MaskedModel
+from omnimask.transfer.imputing.clouds import check_box, check_ply, in_box, write_ply
+from omnimask.transfer.imputing.completer import Completed, Request
+from omnimask.transfer.imputing.restore import Restored, random_hidden, restore_hidden
+from omnimask.transfer.imputing.stream_files import files_of, one_file
 
 
 class SweepImputer:

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from modalities.voxels.embedding import VoxelEmbedding
 from modalities.voxels.values import VoxelValues, num_values
-from omnimask.errors import RecipeError
-from omnimask.modality import Drawing, Modality, Sample, Source
-from omnimask.positions import SinCosPosition
-from omnimask.raw import integers_of, tensor_of
-from omnimask.resampling import Resampled, State
-from omnimask.tokens import Grid, Raw, Tokens
+from omnimask.foundation.errors import RecipeError
+from omnimask.network.positions import SinCosPosition
+from omnimask.network.resampling import Resampled, State
+from omnimask.tokens.modality import Drawing, Modality, Sample, Source
+from omnimask.tokens.raw import integers_of, tensor_of
+from omnimask.tokens.tokens import Grid, Raw, Tokens
 
 Range = tuple[float, float]
 _TENSORS = ("points", "intensity", "point_ok", "count", "cell")

@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from omnimask.modality import Drawing
+from omnimask.tokens.modality import Drawing
 
 _COLORS = "viridis"
 _HIDDEN = "#c8c8c8"

@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from omnimask.backbone import Encoded
 from omnimask.decoders.decoder import place_visible, predicted_rows, present_tokens
-from omnimask.encoder import Encoder
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking.plan import MaskPlan
-from omnimask.modality import Modality
-from omnimask.tokens import Grid, Layout, Span
+from omnimask.network.backbone import Encoded
+from omnimask.network.encoder import Encoder
+from omnimask.tokens.modality import Modality
+from omnimask.tokens.tokens import Grid, Layout, Span
 
 _CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 

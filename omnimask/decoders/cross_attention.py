@@ -7,14 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnimask.backbone import Encoded, Places
-from omnimask.blocks import BlockStyle, CrossBlock, check_heads, initialise
 from omnimask.decoders.decoder import selections
-from omnimask.encoder import Encoder
 from omnimask.masking.plan import MaskPlan
-from omnimask.modality import Modality
-from omnimask.packing import interleave, unpack
-from omnimask.tokens import Layout
+from omnimask.network.backbone import Encoded, Places
+from omnimask.network.blocks import BlockStyle, CrossBlock, check_heads, initialise
+from omnimask.network.encoder import Encoder
+from omnimask.tokens.modality import Modality
+from omnimask.tokens.packing import interleave, unpack
+from omnimask.tokens.tokens import Layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,13 +13,13 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from omnimask.backbone import Selection, select
-from omnimask.encoder import Encoder
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking.plan import MaskPlan
-from omnimask.modality import Modality
-from omnimask.packing import unpack
-from omnimask.tokens import Layout
+from omnimask.network.backbone import Selection, select
+from omnimask.network.encoder import Encoder
+from omnimask.tokens.modality import Modality
+from omnimask.tokens.packing import unpack
+from omnimask.tokens.tokens import Layout
 
 
 @runtime_checkable

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnimask.backbone import Encoded
-from omnimask.encoder import Encoder
 from omnimask.masking.plan import MaskPlan
-from omnimask.modality import Modality
-from omnimask.packing import unpack
-from omnimask.tokens import Layout
+from omnimask.network.backbone import Encoded
+from omnimask.network.encoder import Encoder
+from omnimask.tokens.modality import Modality
+from omnimask.tokens.packing import unpack
+from omnimask.tokens.tokens import Layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

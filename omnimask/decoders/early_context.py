@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnimask.backbone import Encoded, Places
-from omnimask.blocks import Block, Rows, initialise
 from omnimask.decoders.class_token import check_class_token, class_tokens
 from omnimask.decoders.decoder import selections
-from omnimask.encoder import Encoder
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking.plan import MaskPlan
-from omnimask.modality import Modality
-from omnimask.packing import interleave, separate, unpack
-from omnimask.tokens import Layout
+from omnimask.network.backbone import Encoded, Places
+from omnimask.network.blocks import Block, Rows, initialise
+from omnimask.network.encoder import Encoder
+from omnimask.tokens.modality import Modality
+from omnimask.tokens.packing import interleave, separate, unpack
+from omnimask.tokens.tokens import Layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

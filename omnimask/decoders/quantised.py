@@ -7,15 +7,15 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from omnimask.backbone import Encoded, Places
-from omnimask.blocks import Block, BlockStyle, Rows, check_heads, initialise
-from omnimask.codebook import Codebook
 from omnimask.decoders.decoder import place_visible, predicted_rows, selections
-from omnimask.encoder import Encoder
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking.plan import MaskPlan
-from omnimask.modality import Modality
-from omnimask.tokens import Layout
+from omnimask.network.backbone import Encoded, Places
+from omnimask.network.blocks import Block, BlockStyle, Rows, check_heads, initialise
+from omnimask.network.encoder import Encoder
+from omnimask.objectives.codebook import Codebook
+from omnimask.tokens.modality import Modality
+from omnimask.tokens.tokens import Layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,16 +7,16 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from omnimask.attention import Attention
-from omnimask.backbone import Encoded, Places, select
-from omnimask.blocks import Block, BlockStyle, Rows, check_heads, initialise
 from omnimask.decoders.decoder import place_visible, present_tokens, selections
-from omnimask.encoder import Encoder
-from omnimask.errors import RecipeError, nearest_names
+from omnimask.foundation.errors import RecipeError, nearest_names
 from omnimask.masking.plan import MaskPlan, pick
-from omnimask.modality import Modality
-from omnimask.packing import Lengths, interleave, unpack
-from omnimask.tokens import Layout, Span
+from omnimask.network.attention import Attention
+from omnimask.network.backbone import Encoded, Places, select
+from omnimask.network.blocks import Block, BlockStyle, Rows, check_heads, initialise
+from omnimask.network.encoder import Encoder
+from omnimask.tokens.modality import Modality
+from omnimask.tokens.packing import Lengths, interleave, unpack
+from omnimask.tokens.tokens import Layout, Span
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,15 +8,15 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from omnimask.backbone import Encoded, Places
-from omnimask.blocks import Block, BlockStyle, Rows, check_heads, initialise
 from omnimask.decoders.decoder import selections
-from omnimask.encoder import Encoder
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking.plan import MaskPlan
-from omnimask.modality import Modality
-from omnimask.packing import interleave, pack, separate, unpack
-from omnimask.tokens import Layout, Span
+from omnimask.network.backbone import Encoded, Places
+from omnimask.network.blocks import Block, BlockStyle, Rows, check_heads, initialise
+from omnimask.network.encoder import Encoder
+from omnimask.tokens.modality import Modality
+from omnimask.tokens.packing import interleave, pack, separate, unpack
+from omnimask.tokens.tokens import Layout, Span
 
 Window = tuple[int, ...] | int | None
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.rng import Rng
 from omnimask.masking.columns import describe, need_grid
 from omnimask.masking.counts import check_ratio, visible_counts
 from omnimask.masking.plan import MaskPlan, SpanChoice, plan_by_span
-from omnimask.rng import Rng
-from omnimask.tokens import Grid, Layout, Span
+from omnimask.tokens.tokens import Grid, Layout, Span
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from omnimask.errors import RecipeError, nearest_names
+from omnimask.foundation.errors import RecipeError, nearest_names
 from omnimask.masking.counts import visible_count
 from omnimask.masking.plan import Counts
-from omnimask.tokens import Grid, Span
+from omnimask.tokens.tokens import Grid, Span
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 import math
 
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking.plan import Counts
 
 # A product such as 0.9 * 15 may miss the half that it means by a rounding error.

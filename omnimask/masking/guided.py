@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.rng import Rng
 from omnimask.masking.counts import check_ratio, visible_counts
 from omnimask.masking.plan import Counts, MaskPlan, SpanChoice, lowest, plan_by_span
-from omnimask.rng import Rng
-from omnimask.tokens import Grid, Layout
+from omnimask.tokens.tokens import Grid, Layout
 
 # A product such as 0.3 * 10 may miss the integer that it means by a rounding error.
 _SLACK = 1e-9

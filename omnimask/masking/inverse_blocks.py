@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.rng import Rng
 from omnimask.masking.blocks import check_two_axes
 from omnimask.masking.columns import Columns, columns_of, spread
 from omnimask.masking.counts import check_ratio
@@ -20,8 +21,7 @@ from omnimask.masking.rectangles import (
     draw_rectangles,
     roll,
 )
-from omnimask.rng import Rng
-from omnimask.tokens import Grid, Layout, Span
+from omnimask.tokens.tokens import Grid, Layout, Span
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from omnimask.errors import RecipeError, nearest_names
+from omnimask.foundation.errors import RecipeError, nearest_names
+from omnimask.foundation.rng import Rng
 from omnimask.masking.plan import MaskPlan, plan_jointly, ranks, sum_rows
-from omnimask.rng import Rng
-from omnimask.tokens import Grid, Layout
+from omnimask.tokens.tokens import Grid, Layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

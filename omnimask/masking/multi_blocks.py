@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.rng import Rng, fold_key
 from omnimask.masking.columns import columns_of, need_grid, spread
 from omnimask.masking.plan import MaskPlan, SpanChoice, per_row, plan_by_span
 from omnimask.masking.rectangles import Rectangles, below, check_aspect, covering_order, mirror
-from omnimask.rng import Rng, fold_key
-from omnimask.tokens import Grid, Layout, Span
+from omnimask.tokens.tokens import Grid, Layout, Span
 
 # Blocks that fill up what a sample's own ones miss of the fixed number; beyond them at random.
 _SPARE_BLOCKS = 2

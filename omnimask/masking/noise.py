@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from omnimask.errors import RecipeError, nearest_names
+from omnimask.foundation.errors import RecipeError, nearest_names
+from omnimask.foundation.rng import Rng
 from omnimask.masking.columns import need_grid
 from omnimask.masking.counts import check_ratio, visible_counts
 from omnimask.masking.plan import MaskPlan, SpanChoice, plan_by_span
-from omnimask.rng import Rng
-from omnimask.tokens import Grid, Layout, Span
+from omnimask.tokens.tokens import Grid, Layout, Span
 
 COLORS = ("red", "blue", "green", "purple")
 # Where a Gaussian is cut off, in standard deviations; scipy.ndimage cuts it at the same place.

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from omnimask.errors import RecipeError, nearest_names
+from omnimask.foundation.errors import RecipeError, nearest_names
+from omnimask.foundation.rng import Rng
 from omnimask.masking.plan import Masker, MaskPlan, merge_plans
-from omnimask.rng import Rng
-from omnimask.tokens import Grid, Layout, Span
+from omnimask.tokens.tokens import Grid, Layout, Span
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

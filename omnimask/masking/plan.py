@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from omnimask.packing import host_index
-from omnimask.rng import Rng
-from omnimask.tokens import Grid, Layout
+from omnimask.foundation.rng import Rng
+from omnimask.tokens.packing import host_index
+from omnimask.tokens.tokens import Grid, Layout
 
 Counts = tuple[int, ...]  # one host integer per row
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.rng import Rng
 from omnimask.masking.counts import share_count
 from omnimask.masking.plan import Masker, MaskPlan, lowest, pick, sum_rows
-from omnimask.rng import Rng
-from omnimask.tokens import Grid, Layout
+from omnimask.tokens.tokens import Grid, Layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

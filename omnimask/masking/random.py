@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from omnimask.foundation.rng import Rng
 from omnimask.masking.counts import check_ratio, visible_counts
 from omnimask.masking.plan import MaskPlan, SpanChoice, plan_by_span
-from omnimask.rng import Rng
-from omnimask.tokens import Grid, Layout
+from omnimask.tokens.tokens import Grid, Layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from omnimask.errors import RecipeError
-from omnimask.rng import Rng
+from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.rng import Rng
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.rng import Rng
 from omnimask.masking.plan import Masker, MaskPlan
-from omnimask.rng import Rng
-from omnimask.tokens import Grid, Layout
+from omnimask.tokens.tokens import Grid, Layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,3 +1,1 @@
-"""The report that a run ends with."""
-
-from omnimask.report.write import write_report as write_report
+"""Pages and pictures of what a run has learnt, for people."""

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from omnimask.objective import Loss
+from omnimask.objectives.objective import Loss
 
 _ITERATIONS = 100
 

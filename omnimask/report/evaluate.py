@@ -7,19 +7,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from omnimask.backbone import Backbone
-from omnimask.data import StreamReader
-from omnimask.group_view import GroupView
-from omnimask.knn_probe import Features, Label, mean_features
-from omnimask.late_targets import LateTarget
-from omnimask.model import Masked, MaskedModel, build_model
-from omnimask.objective import Objective, counted_truths, evaluate_objective
-from omnimask.recipe import Recipe
+from omnimask.data.samples import Batch, Unreadable, choose_samples, read_batches, spread
+from omnimask.data.streams import StreamReader
+from omnimask.foundation.rng import permutation
+from omnimask.network.backbone import Backbone
+from omnimask.objectives.group_view import GroupView
+from omnimask.objectives.late_targets import LateTarget
+from omnimask.objectives.objective import Objective, counted_truths, evaluate_objective
+from omnimask.objectives.targets import Target, Truth
+from omnimask.recipe.recipe import Recipe
 from omnimask.report.baselines import fit_constant
 from omnimask.report.map import HeldOutVectors
-from omnimask.report.samples import Batch, Unreadable, choose_samples, read_batches, spread
-from omnimask.rng import permutation
-from omnimask.targets import Target, Truth
+from omnimask.tokens.modality import Label
+from omnimask.training.step import Masked, MaskedModel, build_model
+from omnimask.transfer.probing.knn import Features, mean_features
 
 MAX_FIT_SAMPLES = 512
 MAX_FIT_TOKENS = 2048

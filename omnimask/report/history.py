@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omnimask.errors import DataError
+from omnimask.foundation.errors import DataError
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
-from omnimask.knn_probe import Label
+from omnimask.data.samples import spread
 from omnimask.report.html import Html, element, joined, paragraphs
-from omnimask.report.samples import spread
-from omnimask.report.scatter import Points, scene, tsne_places, whitened
+from omnimask.report.scatter import Points, scene, tsne_places
+from omnimask.tokens.modality import Label
+from omnimask.transfer.probing.knn import whitened
 
 FEWEST = 50  # samples; a map of fewer shows chance
 MOST = 200  # of one stream: t-SNE of a thousand samples takes about ten seconds

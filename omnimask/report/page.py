@@ -3,8 +3,8 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from omnimask.recipe import Recipe
-from omnimask.records import to_json
+from omnimask.foundation.records import to_json
+from omnimask.recipe.recipe import Recipe
 from omnimask.report.curves import loss_curves, run_curves
 from omnimask.report.html import Html, element, folded, joined, paragraphs, picture, styled, table
 from omnimask.report.map import HeldOutMap

@@ -8,14 +8,14 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from omnimask.batch import Group
-from omnimask.group_view import GroupView
 from omnimask.masking.plan import MaskPlan
-from omnimask.modality import Drawing
-from omnimask.model import MaskedModel
-from omnimask.objective import Objective
-from omnimask.targets import Restoring
-from omnimask.tokens import Raw, Span, Tokens
+from omnimask.objectives.group_view import GroupView
+from omnimask.objectives.objective import Objective
+from omnimask.objectives.targets import Restoring
+from omnimask.tokens.group import Group
+from omnimask.tokens.modality import Drawing
+from omnimask.tokens.tokens import Raw, Span, Tokens
+from omnimask.training.step import MaskedModel
 
 _DOTS_PER_INCH = 130
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from omnimask.recipe import Recipe
+from omnimask.recipe.recipe import Recipe
 from omnimask.report.evaluate import HeldOutLoss
 from omnimask.report.scores import StreamScore
 

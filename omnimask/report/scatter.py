@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float32
 
-from omnimask.knn_probe import Features, whiten
 from omnimask.report.html import Html, element, joined, styled
 
 if TYPE_CHECKING:
@@ -71,15 +70,6 @@ class Points:
             ranks[kind] += 1
         kept = {name for _, _, name in sorted(ranked)[:_MOST_GROUPS]}
         return [name if name in kept else _OTHER for name in names]
-
-
-def whitened(
-    known: Float32[np.ndarray, "n d"], vectors: Float32[np.ndarray, "m d"]
-) -> Float32[np.ndarray, "m w"]:
-    """`vectors` turned and scaled as `known` ones become uncorrelated, of deviation 1."""
-    train = Features(values=known, labels=(None,) * len(known))
-    _, turned = whiten(train, Features(values=vectors, labels=(None,) * len(vectors)))
-    return turned.values
 
 
 def tsne_places(

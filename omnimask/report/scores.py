@@ -5,8 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from omnimask.knn_probe import Features, Score, knn_accuracy, knn_r2, majority_share, whiten
 from omnimask.report.evaluate import StreamFeatures
+from omnimask.transfer.probing.knn import (
+    Features,
+    Score,
+    knn_accuracy,
+    knn_r2,
+    majority_share,
+    whiten,
+)
 
 NUM_NEIGHBOURS = 10
 

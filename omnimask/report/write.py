@@ -6,12 +6,10 @@ from pathlib import Path
 
 import torch
 
-from omnimask.batch import Group
-from omnimask.checkpoint import last_checkpoint, load_checkpoint, write_json
-from omnimask.data import StreamReader, open_held_out, open_streams
-from omnimask.hardware import hardware
-from omnimask.model import MaskedModel, build_model
-from omnimask.recipe import Recipe
+from omnimask.data.samples import Unreadable, read_batches, spread
+from omnimask.data.streams import StreamReader, open_held_out, open_streams
+from omnimask.foundation.hardware import hardware
+from omnimask.recipe.recipe import Recipe
 from omnimask.report.evaluate import Evaluated, evaluate_stream, untrained_backbones
 from omnimask.report.history import drop_repeated, read_lines, trained_seconds
 from omnimask.report.map import HeldOutMap, held_out_map
@@ -19,8 +17,10 @@ from omnimask.report.overview import overview_picture
 from omnimask.report.page import report_page
 from omnimask.report.pictures import Gallery, draw_group
 from omnimask.report.results import Results
-from omnimask.report.samples import Unreadable, read_batches, spread
 from omnimask.report.scores import StreamScore, score_stream
+from omnimask.tokens.group import Group
+from omnimask.training.checkpoint import last_checkpoint, load_checkpoint, write_json
+from omnimask.training.step import MaskedModel, build_model
 
 
 def write_report(run: Path) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omnimask.cli import main
+from omnimask.commands.main import main
 
 pytestmark = pytest.mark.slow
 

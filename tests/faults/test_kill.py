@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from omnimask.checkpoint import last_checkpoint, list_checkpoints
+from omnimask.training.checkpoint import last_checkpoint, list_checkpoints
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow

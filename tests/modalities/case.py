@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from omnimask.modality import Files, Modality
-from omnimask.objective import Objective
+from omnimask.objectives.objective import Objective
+from omnimask.tokens.modality import Files, Modality
 
 
 @dataclass(frozen=True, kw_only=True)

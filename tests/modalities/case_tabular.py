@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from modalities.tabular import Cells, TableCells, TableFiles, cell_loss
-from omnimask.objective import Objective
+from omnimask.objectives.objective import Objective
 from tests.modalities.case import Case
 
 PATIENTS = """age,weight_kg,ward,smoker,admitted,clinic,target

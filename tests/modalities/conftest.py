@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import modalities
-from omnimask.modality import Draw, Modality, Sample, Source
-from omnimask.tokens import Raw, Tokens
+from omnimask.tokens.modality import Draw, Modality, Sample, Source
+from omnimask.tokens.tokens import Raw, Tokens
 from tests.modalities.case import Case
 
 FOLDERS = sorted(found.name for found in pkgutil.iter_modules(modalities.__path__) if found.ispkg)

@@ -6,8 +6,8 @@ from modalities.tabular import (
     TableCells,
     TableFiles,
 )
-from omnimask.modality import Draw, Sample
-from omnimask.tokens import Raw
+from omnimask.tokens.modality import Draw, Sample
+from omnimask.tokens.tokens import Raw
 
 FILES = TableFiles(label_column="target")
 

@@ -14,11 +14,11 @@ from modalities.tabular import Column, Table, TableCells
 from modalities.video import VideoTubelets
 from modalities.voxels import VoxelGrid
 from omnimask import RecipeError, load_encoder, save_encoder
-from omnimask.adapting import adapt
-from omnimask.encoder import Encoder
-from omnimask.modality import Modality, Sample
-from omnimask.positions import LearnedPosition, SinCosPosition
-from omnimask.pretrained import EncoderInfo, PretrainedEncoder
+from omnimask.network.encoder import Encoder
+from omnimask.network.positions import LearnedPosition, SinCosPosition
+from omnimask.tokens.modality import Modality, Sample
+from omnimask.transfer.adapting import adapt
+from omnimask.transfer.pretrained_encoder import EncoderInfo, PretrainedEncoder
 
 GREY, EVEN = (0.5,) * 3, (0.25,) * 3
 IMAGE = ImagePatches(size=(16, 16), patch=(4, 4), mean=GREY, std=EVEN)

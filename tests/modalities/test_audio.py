@@ -16,9 +16,9 @@ from modalities.audio import AudioFiles, AudioSpectrogram
 from modalities.audio.logmel import MelScale, log_mel, mel_filters
 from modalities.audio.modality import tensor_of
 from modalities.audio.sound import sound_of
-from omnimask.errors import DataError, RecipeError
-from omnimask.modality import Draw
-from omnimask.tokens import Raw
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.tokens.modality import Draw
+from omnimask.tokens.tokens import Raw
 from tests.modalities.case_audio import chirp, write
 
 SMALL = AudioSpectrogram(window_s=1.28, num_mels=32, mean=-6.0, std=3.0)

@@ -11,8 +11,8 @@ from modalities.audio.files import AudioSource
 from modalities.audio.readers import choice as backends
 from modalities.audio.readers.choice import BACKENDS, choose_backend
 from modalities.audio.resampling import resample, resampling_ratio
-from omnimask.errors import DataError, RecipeError
-from omnimask.modality import Draw
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.tokens.modality import Draw
 from tests.modalities.case_audio import chirp, encode, write
 
 SMALL = AudioSpectrogram(window_s=1.28, num_mels=32, mean=-6.0, std=3.0)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 import modalities
-from omnimask.modality import Draw, Sample, Source
+from omnimask.tokens.modality import Draw, Sample, Source
 from tests.modalities.conftest import MISSING_CASE, Opened, has_case
 from tests.modalities.json_records import from_json, to_json
 from tests.sync_watch import SyncWatch
@@ -67,7 +67,8 @@ def test_importing_the_folder_imports_nothing_heavy(folder: str) -> None:
     )
     code = (
         # timm is allowed; what it imports by itself (torchvision) is not counted.
-        f"import sys, torch, omnimask.modality, omnimask.targets{', timm.layers' * uses_timm}\n"
+        "import sys, torch, omnimask.tokens.modality, omnimask.objectives.targets"
+        f"{', timm.layers' * uses_timm}\n"
         "before = set(sys.modules)\n"
         f"import modalities.{folder}\n"
         "tops = {name.partition('.')[0] for name in set(sys.modules) - before}\n"

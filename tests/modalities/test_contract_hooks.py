@@ -1,4 +1,4 @@
-"""What the optional hooks of `omnimask.modality_hooks` must keep to, for every modality.
+"""What the optional hooks of `omnimask.transfer.modality_hooks` must keep to, for every modality.
 
 Where a modality has no such hook, the error that a command gives must say how to write one.
 """
@@ -9,17 +9,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from omnimask.complete.completer import Hide, Request
-from omnimask.complete.file import complete_file
 from omnimask.decoders import SelfAttentionDecoder
-from omnimask.embedding.file_reader import readings_of
-from omnimask.encoder import Encoder
-from omnimask.errors import DataError, RecipeError
-from omnimask.exporting.front import front_of
-from omnimask.losses import mse
+from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.masking import RandomMask
-from omnimask.modality import Draw, Modality
-from omnimask.modality_hooks import (
+from omnimask.network.encoder import Encoder
+from omnimask.objectives.losses import mse
+from omnimask.objectives.objective import Objective
+from omnimask.objectives.targets import Content
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Data, Optim, Run, Stream
+from omnimask.tokens.modality import Draw, Modality
+from omnimask.training.step import MaskedModel, build_model
+from omnimask.transfer.embedding.file_reader import readings_of
+from omnimask.transfer.exporting.front import front_of
+from omnimask.transfer.imputing.completer import Hide, Request
+from omnimask.transfer.imputing.file import complete_file
+from omnimask.transfer.modality_hooks import (
     FILE_READERS,
     IMPUTERS,
     Adaptable,
@@ -28,10 +33,6 @@ from omnimask.modality_hooks import (
     find_hook,
     require_hook,
 )
-from omnimask.model import MaskedModel, build_model
-from omnimask.objective import Objective
-from omnimask.recipe import Data, Optim, Recipe, Run, Stream
-from omnimask.targets import Content
 from tests.modalities.conftest import Opened
 from tests.modalities.test_contract import same
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from omnimask.errors import DataError
-from omnimask.modality import Draw, Drawing
+from omnimask.foundation.errors import DataError
+from omnimask.tokens.modality import Draw, Drawing
 from tests.modalities.case import Case
 from tests.modalities.conftest import Opened
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from modalities.image import ImageFiles, ImagePatches, available_readers
 from modalities.image.readers import tiff
 from modalities.image.readers.channels import Picture, to_channels
-from omnimask.errors import DataError, RecipeError
-from omnimask.modality import Draw
-from omnimask.targets import Content, View
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.objectives.targets import Content, View
+from omnimask.tokens.modality import Draw
 from tests.modalities.case_image import bomb, encoded, scene, write, write_tiff
 
 

@@ -20,9 +20,9 @@ from modalities.image import (
 from modalities.image.label_files import at_centres
 from modalities.image.labels import ClassEmbedding
 from modalities.image.pictures import class_colour
-from omnimask.errors import DataError, RecipeError
-from omnimask.modality import Draw
-from omnimask.targets import View
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.objectives.targets import View
+from omnimask.tokens.modality import Draw
 from tests.modalities.case_image import encoded, scene, write
 from tests.modalities.case_image_labels import png, write_tiff
 

@@ -17,8 +17,8 @@ from modalities.points import (
 )
 from modalities.points.embedding import MiniPointNet
 from modalities.points.grouping import uses_pytorch3d
-from omnimask.errors import RecipeError
-from omnimask.targets import View
+from omnimask.foundation.errors import RecipeError
+from omnimask.objectives.targets import View
 
 
 def clouds(batch: int, num_points: int, seed: int = 0) -> Tensor:

@@ -16,9 +16,9 @@ from modalities.points import (
 )
 from modalities.points.augment import Cloud, in_unit_sphere, rotation, upright
 from modalities.points.readers.meshes import read_obj, sample_surface
-from omnimask.errors import DataError
-from omnimask.modality import Draw
-from omnimask.point_files import NORMAL, PLACE, stack
+from omnimask.data.point_files import NORMAL, PLACE, stack
+from omnimask.foundation.errors import DataError
+from omnimask.tokens.modality import Draw
 from tests.modalities.case_points import (
     CUBE,
     CUBE_QUADS,

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from modalities.points import PartFiles, PointFiles, PointGroups, PointParts
-from omnimask.errors import DataError, RecipeError
-from omnimask.modality import Draw
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.tokens.modality import Draw
 
 COLUMNS = ("x", "y", "z", "part")
 PARTS = PointParts(num_points=64, names=("left", "right"))

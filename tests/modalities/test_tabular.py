@@ -17,10 +17,10 @@ from modalities.tabular import (
     cells_to_frames,
     cells_to_rows,
 )
-from omnimask.errors import RecipeError
-from omnimask.modality import Draw
-from omnimask.targets import View
-from omnimask.tokens import Raw
+from omnimask.foundation.errors import RecipeError
+from omnimask.objectives.targets import View
+from omnimask.tokens.modality import Draw
+from omnimask.tokens.tokens import Raw
 from tests.modalities.case_tabular import PATIENTS, edit_patients, make_case
 from tests.modalities.tabular_tables import FILES, fit_text, read_all, write
 

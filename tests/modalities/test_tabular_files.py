@@ -11,8 +11,8 @@ from modalities.tabular import (
     available_readers,
     cells_to_rows,
 )
-from omnimask.errors import DataError, RecipeError
-from omnimask.modality import Draw
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.tokens.modality import Draw
 from tests.modalities.case_tabular import BAD_FILES, PATIENTS
 from tests.modalities.tabular_tables import FILES, fit_text, kinds_of, write
 

@@ -7,17 +7,19 @@ import pytest
 import torch
 
 from modalities.tabular import Cells, TableCells, cell_loss, impute_cells, impute_rows
-from omnimask.data import StreamReader, fit, open_streams
+from omnimask.data.streams import StreamReader, open_streams
 from omnimask.decoders import CrossAttentionDecoder, Decoder, SelfAttentionDecoder, SpanDecoder
-from omnimask.encoder import Encoder
-from omnimask.errors import RecipeError
-from omnimask.losses import smooth_l1
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking import RandomMask
-from omnimask.model import MaskedModel, build_model
-from omnimask.objective import Objective
-from omnimask.recipe import Data, Optim, Recipe, Stream
-from omnimask.targets import TeacherFeatures
-from omnimask.teacher import Teacher
+from omnimask.network.encoder import Encoder
+from omnimask.objectives.losses import smooth_l1
+from omnimask.objectives.objective import Objective
+from omnimask.objectives.targets import TeacherFeatures
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Data, Optim, Stream
+from omnimask.recipe.teacher import Teacher
+from omnimask.training.fitting import fit
+from omnimask.training.step import MaskedModel, build_model
 from recipes.remasker import parts
 from tests.modalities.case_tabular import PATIENTS, write_cities, write_patients
 from tests.modalities.tabular_tables import FILES

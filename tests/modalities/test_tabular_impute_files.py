@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from modalities.tabular import ImputeFile, MaskDraws, impute_file
-from omnimask.data import fit
-from omnimask.errors import DataError, RecipeError
-from omnimask.model import MaskedModel, build_model
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.training.fitting import fit
+from omnimask.training.step import MaskedModel, build_model
 from tests.modalities.case_tabular import PATIENTS, write_cities, write_patients
 from tests.modalities.test_tabular_impute import recipe_of
 

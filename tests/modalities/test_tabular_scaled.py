@@ -8,7 +8,7 @@ import torch
 
 from modalities.tabular import ScaledCells, scaled_cell_loss
 from modalities.tabular.modality import CODE, NUMBER
-from omnimask.targets import View
+from omnimask.objectives.targets import View
 from tests.modalities.case_tabular import PATIENTS
 from tests.modalities.tabular_tables import FILES, fit_text
 

@@ -16,8 +16,8 @@ from modalities.video import VideoFiles, VideoTubelets, available_readers
 from modalities.video.readers import with_decord
 from modalities.video.readers.choice import BACKENDS
 from modalities.video.readers.frame_index import index_frames
-from omnimask.errors import DataError
-from omnimask.modality import Draw
+from omnimask.foundation.errors import DataError
+from omnimask.tokens.modality import Draw
 from tests.modalities.case_video import bar_number, cut_in_half, moving_scene, write_video
 
 STATUS = available_readers()

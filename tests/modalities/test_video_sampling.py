@@ -5,7 +5,7 @@ import pytest
 
 from modalities.video import VideoFiles, VideoTubelets
 from modalities.video.sampling import at_rate, every_nth
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
 
 
 def clock(num_frames: int, rate_hz: float = 10.0) -> tuple[np.ndarray, np.ndarray]:

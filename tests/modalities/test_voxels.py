@@ -15,9 +15,9 @@ from modalities.voxels import (
 )
 from modalities.voxels.values import VoxelValues
 from modalities.voxels.voxelise import Voxels, voxelise
-from omnimask.errors import DataError, RecipeError
-from omnimask.modality import Draw
-from omnimask.tokens import Raw, Tokens
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.tokens.modality import Draw
+from omnimask.tokens.tokens import Raw, Tokens
 from tests.modalities.case_voxels import make_case, sweep
 
 GRID = VoxelGrid(

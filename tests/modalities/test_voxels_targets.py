@@ -14,8 +14,8 @@ from modalities.voxels import (
     masked_chamfer,
 )
 from modalities.voxels.values import VoxelValues
-from omnimask.errors import RecipeError
-from omnimask.targets import Content, View
+from omnimask.foundation.errors import RecipeError
+from omnimask.objectives.targets import Content, View
 from tests.modalities.case_voxels import sweep
 from tests.modalities.test_voxels import GRID, raw_of, tokens_of
 

@@ -5,16 +5,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from omnimask.batch import Group
 from omnimask.decoders import Decoder
-from omnimask.encoder import Encoder
-from omnimask.group_view import GroupView
 from omnimask.masking.plan import Masker, MaskPlan
-from omnimask.modality import Files, Modality
-from omnimask.model import MaskedModel
-from omnimask.objective import Loss, Objective, total_loss
-from omnimask.recipe import Data, Optim, Recipe, Stream
-from omnimask.targets import Content
+from omnimask.network.encoder import Encoder
+from omnimask.objectives.group_view import GroupView
+from omnimask.objectives.objective import Loss, Objective, total_loss
+from omnimask.objectives.targets import Content
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Data, Optim, Stream
+from omnimask.tokens.group import Group
+from omnimask.tokens.modality import Files, Modality
+from omnimask.training.step import MaskedModel
 
 WIDTH, DEPTH, NUM_HEADS = 32, 2, 4
 DECODER_WIDTH, DECODER_DEPTH, DECODER_NUM_HEADS = 24, 2, 2

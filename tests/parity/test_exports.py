@@ -17,17 +17,17 @@ from safetensors.torch import load_file
 from modalities.image import ImagePatches
 from modalities.video import VideoTubelets
 from omnimask import DataError, RecipeError, export, iter_embeddings, save_encoder
-from omnimask.blocks import BlockStyle
-from omnimask.data import fit
-from omnimask.embedding.vectors import Embedding
-from omnimask.encoder import Encoder
-from omnimask.exporting import graph_inputs
-from omnimask.exporting.features import collate_samples, own_features
-from omnimask.exporting.front import front_of
-from omnimask.exporting.pictures import normalise, pixels_in, statistics
-from omnimask.modality import Draw
-from omnimask.pretrained import PretrainedEncoder
-from omnimask.recipe import Recipe
+from omnimask.network.blocks import BlockStyle
+from omnimask.network.encoder import Encoder
+from omnimask.recipe.recipe import Recipe
+from omnimask.tokens.modality import Draw
+from omnimask.training.fitting import fit
+from omnimask.transfer.embedding.vectors import Embedding
+from omnimask.transfer.exporting import graph_inputs
+from omnimask.transfer.exporting.features import collate_samples, own_features
+from omnimask.transfer.exporting.front import front_of
+from omnimask.transfer.exporting.pictures import normalise, pixels_in, statistics
+from omnimask.transfer.pretrained_encoder import PretrainedEncoder
 from recipes.omni import debug
 from tests.unit.export_cases import read, scattered
 

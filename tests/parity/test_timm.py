@@ -5,8 +5,8 @@ import torch
 from timm.models.vision_transformer import Block as TimmBlock
 from timm.models.vision_transformer import VisionTransformer
 
-from omnimask.blocks import Block, BlockStyle, Rows
-from omnimask.encoder import Encoder, TransformerEncoder
+from omnimask.network.blocks import Block, BlockStyle, Rows
+from omnimask.network.encoder import Encoder, TransformerEncoder
 
 TO_TIMM = {"scale1.gamma": "ls1.gamma", "scale2.gamma": "ls2.gamma"}
 

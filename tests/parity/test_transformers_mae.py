@@ -12,10 +12,10 @@ from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
 from modalities.image import ImageFiles, ImagePatches
 from omnimask.decoders import SelfAttentionDecoder
-from omnimask.losses import mse
 from omnimask.masking import Copies, RandomMask
-from omnimask.model import MaskedModel, build_model
-from omnimask.targets import Content
+from omnimask.objectives.losses import mse
+from omnimask.objectives.targets import Content
+from omnimask.training.step import MaskedModel, build_model
 from tests.parity.step import (
     DECODER_DEPTH,
     DECODER_NUM_HEADS,

@@ -11,10 +11,10 @@ from transformers import ViTConfig, ViTForMaskedImageModeling
 
 from modalities.image import ImageFiles, ImagePatches
 from omnimask.decoders import NoDecoder
-from omnimask.losses import l1
 from omnimask.masking import RandomMask
-from omnimask.model import MaskedModel, build_model
-from omnimask.targets import Content
+from omnimask.objectives.losses import l1
+from omnimask.objectives.targets import Content
+from omnimask.training.step import MaskedModel, build_model
 from tests.parity.step import (
     DEPTH,
     MEAN,

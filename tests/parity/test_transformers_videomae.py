@@ -13,11 +13,11 @@ from transformers import VideoMAEConfig, VideoMAEForPreTraining
 
 from modalities.video import VideoFiles, VideoTubelets
 from omnimask.decoders import SelfAttentionDecoder
-from omnimask.losses import mse
 from omnimask.masking import RandomMask, TubeMask
 from omnimask.masking.plan import Masker
-from omnimask.model import MaskedModel, build_model
-from omnimask.targets import Content
+from omnimask.objectives.losses import mse
+from omnimask.objectives.targets import Content
+from omnimask.training.step import MaskedModel, build_model
 from tests.parity.step import (
     DECODER_DEPTH,
     DECODER_NUM_HEADS,

@@ -17,7 +17,7 @@ from einops import rearrange
 from torch import Tensor
 
 from modalities.video import VideoTubelets
-from omnimask.model import MaskedModel, build_model
+from omnimask.training.step import MaskedModel, build_model
 from recipes.vjepa import debug
 from tests.parity.step import MEAN, STD, batch_of, normalised, place_table, random_pixels
 from tests.parity.weights import TOLERANCE, randomise

@@ -7,15 +7,15 @@ from typing import Any
 
 import torch
 
-from omnimask.batch import Group
-from omnimask.catalogue import find_recipes
-from omnimask.cli import load_named_recipe
-from omnimask.data import Shard, Steps, open_streams
+from omnimask.data.streams import Shard, Steps, open_streams
+from omnimask.foundation.records import children
 from omnimask.masking.plan import MaskPlan
-from omnimask.model import MaskedModel
-from omnimask.objective import total_loss
-from omnimask.recipe import Recipe
-from omnimask.records import children
+from omnimask.objectives.objective import total_loss
+from omnimask.recipe.catalogue import find_recipes
+from omnimask.recipe.loading import load_named_recipe
+from omnimask.recipe.recipe import Recipe
+from omnimask.tokens.group import Group
+from omnimask.training.step import MaskedModel
 from recipes.small import debug_size
 
 REFERENCES = tuple(entry.reference for entry in find_recipes())

@@ -11,14 +11,14 @@ from accelerate import Accelerator
 
 import recipes.finetune
 import recipes.segmentation
-from omnimask.encoder import Encoder
-from omnimask.finetuning.classification import Classification
-from omnimask.finetuning.job import FineTuning
-from omnimask.finetuning.recipe import FinetuneRecipe, Mix, Validation
-from omnimask.finetuning.segmentation import Segmentation
-from omnimask.finetuning.tasks import Task
-from omnimask.recipe import Optim, Run
-from omnimask.trainer import carry_out
+from omnimask.network.encoder import Encoder
+from omnimask.recipe.settings import Optim, Run
+from omnimask.training.loop import carry_out
+from omnimask.transfer.finetuning.classification import Classification
+from omnimask.transfer.finetuning.job import FineTuning
+from omnimask.transfer.finetuning.recipe import FinetuneRecipe, Mix, Validation
+from omnimask.transfer.finetuning.segmentation import Segmentation
+from omnimask.transfer.finetuning.tasks import Task
 
 CASES = ("image", "probed", "voxels", "segmentation", "parts")
 

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from omnimask.batch import Group
-from omnimask.checkpoint import load_recipe
-from omnimask.data import fit
+from omnimask.commands.pretrain import train
+from omnimask.foundation.records import from_json, to_json
 from omnimask.masking import JointBudget
-from omnimask.model import MaskedModel, build_model
-from omnimask.optim import build_optimizer
-from omnimask.recipe import Recipe
-from omnimask.records import from_json, to_json
-from omnimask.report import write_report
-from omnimask.tokens import Layout
-from omnimask.trainer import train
+from omnimask.recipe.recipe import Recipe
+from omnimask.report.write import write_report
+from omnimask.tokens.group import Group
+from omnimask.tokens.tokens import Layout
+from omnimask.training.checkpoint import load_recipe
+from omnimask.training.fitting import fit
+from omnimask.training.optimizer import build_optimizer
+from omnimask.training.step import MaskedModel, build_model
 from tests.recipes.catalogue import (
     DEBUG,
     MIXED,

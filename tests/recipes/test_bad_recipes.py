@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from modalities.image import ImagePatches
-from omnimask.cli import load_named_recipe
-from omnimask.data import fit
+from omnimask.commands.pretrain import train
 from omnimask.decoders import ConvDecoder, NoDecoder, SpanDecoder
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking import BlockMask, Copies, GuidedMask
-from omnimask.model import build_model
-from omnimask.recipe import Recipe
-from omnimask.trainer import train
+from omnimask.recipe.loading import load_named_recipe
+from omnimask.recipe.recipe import Recipe
+from omnimask.training.fitting import fit
+from omnimask.training.step import build_model
 from recipes import hpm, mae, maskdistill, pointcmae
 from tests.recipes.catalogue import load
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from omnimask.checkpoint import last_checkpoint, load_checkpoint
-from omnimask.data import fit
+from omnimask.commands.pretrain import train
 from omnimask.masking import Masker
-from omnimask.model import build_model
-from omnimask.targets import TeacherCodes
-from omnimask.teacher import FrozenTeacher
-from omnimask.teacher_network import load_frozen
-from omnimask.trainer import train
+from omnimask.objectives.targets import TeacherCodes
+from omnimask.recipe.teacher import FrozenTeacher
+from omnimask.training.checkpoint import last_checkpoint, load_checkpoint
+from omnimask.training.fitting import fit
+from omnimask.training.step import build_model
+from omnimask.training.teacher_network import load_frozen
 from recipes.beit2 import base, base_300, cpu, large, parts
 from recipes.vqkd import CODEBOOK
 from tests.recipes.catalogue import first_batch, load, shown_of

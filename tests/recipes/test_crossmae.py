@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from omnimask.data import fit
 from omnimask.decoders import CrossAttentionDecoder
-from omnimask.model import build_model
+from omnimask.training.fitting import fit
+from omnimask.training.step import build_model
 from recipes.crossmae import base, base_all, small_all
 from tests.recipes.catalogue import first_batch, load, shown_of
 from tests.unit.masking_cases import keys, layout, part

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 import recipes.finetune
-from omnimask.cli import main
-from omnimask.finetuning.recipe import Validation
-from omnimask.finetuning.run import finetune, read_results
+from omnimask.commands.finetune import finetune
+from omnimask.commands.main import main
+from omnimask.transfer.finetuning.recipe import Validation
+from omnimask.transfer.finetuning.results import read_results
 from recipes.small import MODALITIES
 
 

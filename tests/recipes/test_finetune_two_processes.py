@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from omnimask.finetuning.job import FineTuning
-from omnimask.trainer import carry_out
+from omnimask.training.loop import carry_out
+from omnimask.transfer.finetuning.job import FineTuning
 from tests.recipes.finetune_all import CASES, case
 from tests.unit.test_trainer import losses, weights
 

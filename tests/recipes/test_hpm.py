@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from omnimask.data import fit
-from omnimask.model import build_model
-from omnimask.teacher import Teacher
+from omnimask.recipe.teacher import Teacher
+from omnimask.training.fitting import fit
+from omnimask.training.step import build_model
 from recipes.hpm import base, parts
 from tests.recipes.catalogue import first_batch, load, shown_of
 from tests.unit.masking_cases import keys, layout, part

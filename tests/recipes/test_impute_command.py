@@ -10,13 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from omnimask.checkpoint import Checkpoint, save_checkpoint
-from omnimask.cli import main
-from omnimask.data import fit
-from omnimask.encoder_file import load_encoder, save_encoder
-from omnimask.model import build_model
-from omnimask.point_files import read_ply
-from omnimask.recipe import Recipe
+from omnimask.commands.main import main
+from omnimask.data.point_files import read_ply
+from omnimask.recipe.recipe import Recipe
+from omnimask.training.checkpoint import Checkpoint, save_checkpoint
+from omnimask.training.fitting import fit
+from omnimask.training.step import build_model
+from omnimask.transfer.encoder_folder import save_encoder
+from omnimask.transfer.loading import load_encoder
 from tests.recipes.catalogue import load
 
 
@@ -101,8 +102,8 @@ def test_a_clip_keeps_visible_pixels_exactly(run: Path, sample_data: Path, tmp_p
     import av
 
     from modalities.video.imputing import _read_clip
-    from omnimask.complete import Hide
-    from omnimask.encoder_file import load_model
+    from omnimask.transfer.imputing import Hide
+    from omnimask.transfer.loading import load_model
 
     path = first(sample_data, "video", ".mp4")
     assert impute(run, path, tmp_path / "out.mp4", "--hide-seconds", "0.5-0.8") == 0

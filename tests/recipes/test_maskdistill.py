@@ -7,9 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from omnimask.data import fit
-from omnimask.model import build_model
-from omnimask.teacher import FrozenTeacher
+from omnimask.recipe.teacher import FrozenTeacher
+from omnimask.training.fitting import fit
+from omnimask.training.step import build_model
 from recipes.maskdistill import MODALITIES, base, base_drop, cpu, cpu_drop, huge
 from recipes.small import debug_size
 from tests.recipes.catalogue import first_batch, load, step_loss

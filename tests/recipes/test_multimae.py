@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from omnimask.data import fit
 from omnimask.decoders import SpanDecoder
-from omnimask.model import build_model
+from omnimask.training.fitting import fit
+from omnimask.training.step import build_model
 from recipes.multimae import base
 from tests.recipes.catalogue import first_batch, load
 from tests.unit.masking_cases import keys, layout, part

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from omnimask.batch import Group
-from omnimask.data import fit
-from omnimask.encoder import Encoder
-from omnimask.model import build_model
-from omnimask.recipe import Recipe, Stream
+from omnimask.network.encoder import Encoder
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Stream
+from omnimask.tokens.group import Group
+from omnimask.training.fitting import fit
+from omnimask.training.step import build_model
 from recipes.omni import debug, omni, quickstart
 from tests.recipes.catalogue import first_batch, step_loss
 

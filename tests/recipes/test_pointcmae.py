@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from modalities.points import chamfer_l2
-from omnimask.data import fit
-from omnimask.losses import cosine
-from omnimask.model import build_model
+from omnimask.objectives.losses import cosine
+from omnimask.training.fitting import fit
+from omnimask.training.step import build_model
 from recipes.pointcmae import base
 from tests.recipes.catalogue import first_batch, load, shown_of
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from omnimask.data import fit
-from omnimask.model import build_model
+from omnimask.training.fitting import fit
+from omnimask.training.step import build_model
 from recipes.remasker import base, large, tiny
 from tests.recipes.catalogue import first_batch, load, places, shown_of
 

@@ -10,18 +10,20 @@ import torch
 
 from modalities.image import ImagePatches
 from omnimask import RecipeError
-from omnimask.cli import main
-from omnimask.encoder import Encoder
-from omnimask.encoder_file import load_encoder, save_encoder
-from omnimask.finetuning.classifier import load_classifier
-from omnimask.finetuning.job import take_encoder
-from omnimask.finetuning.labels import fit_task, open_readers
-from omnimask.finetuning.model import build_finetuned
-from omnimask.finetuning.recipe import FinetuneRecipe, Freeze, Lora, Mix, Validation
-from omnimask.finetuning.run import finetune, read_results
-from omnimask.modality import Draw
-from omnimask.pretrained import EncoderInfo, PretrainedEncoder
-from omnimask.records import from_json, to_json
+from omnimask.commands.finetune import finetune
+from omnimask.commands.main import main
+from omnimask.foundation.records import from_json, to_json
+from omnimask.network.encoder import Encoder
+from omnimask.tokens.modality import Draw
+from omnimask.transfer.encoder_folder import save_encoder
+from omnimask.transfer.finetuning.classifier import load_classifier
+from omnimask.transfer.finetuning.job import take_encoder
+from omnimask.transfer.finetuning.labels import fit_task, open_readers
+from omnimask.transfer.finetuning.model import build_finetuned
+from omnimask.transfer.finetuning.recipe import FinetuneRecipe, Freeze, Lora, Mix, Validation
+from omnimask.transfer.finetuning.results import read_results
+from omnimask.transfer.loading import load_encoder
+from omnimask.transfer.pretrained_encoder import EncoderInfo, PretrainedEncoder
 from recipes import segmentation
 from tests.unit.test_finetuning_run import train_until
 from tests.unit.test_trainer import assert_same_weights, losses, weights

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from omnimask.data import fit
-from omnimask.encoder import Encoder
-from omnimask.model import build_model
+from omnimask.network.encoder import Encoder
+from omnimask.training.fitting import fit
+from omnimask.training.step import build_model
 from recipes.simmim import base, cpu, parts
 from tests.recipes.catalogue import first_batch, load, shown_of, step_loss
 from tests.unit.masking_cases import keys, layout, part

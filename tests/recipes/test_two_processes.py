@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from omnimask.trainer import train
+from omnimask.commands.pretrain import train
 from tests.recipes.catalogue import DEBUG, load
 from tests.unit.test_trainer import losses
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from modalities.video import VideoFiles
-from omnimask.recipe import Recipe
-from omnimask.targets import Content
+from omnimask.objectives.targets import Content
+from omnimask.recipe.recipe import Recipe
 from recipes.videomae import base, base_ssv2, huge, large, parts, small
 from tests.recipes.catalogue import shown_of
 from tests.unit.masking_cases import keys, layout, part

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from omnimask.data import fit
-from omnimask.model import build_model
-from omnimask.teacher import FrozenTeacher
+from omnimask.recipe.teacher import FrozenTeacher
+from omnimask.training.fitting import fit
+from omnimask.training.step import build_model
 from recipes.vqkd import MODALITIES, base, cpu
 from tests.recipes.catalogue import first_batch, load
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from omnimask.trainer import train
+from omnimask.commands.pretrain import train
 from tests.recipes.catalogue import DEBUG, load
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omnimask.encoder_file import save_encoder
+from omnimask.transfer.encoder_folder import save_encoder
 from tests.unit.test_embedding import image, tiny
 from tools import bench_embedding as bench
 

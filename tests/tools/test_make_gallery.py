@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omnimask.errors import RecipeError
+from omnimask.commands.pretrain import train
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking import ShowAll
-from omnimask.recipe import Recipe
-from omnimask.trainer import train
+from omnimask.recipe.recipe import Recipe
 from recipes import mae
 from tools.make_gallery import (
     MOST_BYTES,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omnimask.errors import DataError, RecipeError
+from omnimask.foundation.errors import DataError, RecipeError
 from tests.tools.independent_readers import decoded, decoded_clip, decoded_sweep
 from tools import make_sample_data as tool
 from tools.make_sample_data import PARTS, make_sample_data

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from omnimask.draw.sheet import paint
-from omnimask.trainer import train
+from omnimask.commands.pretrain import train
+from omnimask.report.drawing.sheet import paint
 from recipes import mae
 from tools import make_transfer_pictures as pictures
 

@@ -1,9 +1,9 @@
 import pytest
 
-from omnimask import records
+from omnimask.foundation import trust
 
 
 @pytest.fixture(autouse=True)
 def toys_may_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints of toy recipes name records of the tests."""
-    monkeypatch.setattr(records, "OUR_PACKAGES", (*records.OUR_PACKAGES, "tests"))
+    monkeypatch.setattr(trust, "_trusted", {"tests"})

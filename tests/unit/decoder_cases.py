@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from omnimask.backbone import Encoded
 from omnimask.decoders import Decoder
-from omnimask.encoder import Encoder
+from omnimask.foundation.rng import Rng
 from omnimask.masking import Copies, JointBudget, RandomMask
 from omnimask.masking.plan import MaskPlan
-from omnimask.positions import SinCosPosition
-from omnimask.rng import Rng
-from omnimask.tokens import Grid, Layout, Span
+from omnimask.network.backbone import Encoded
+from omnimask.network.encoder import Encoder
+from omnimask.network.positions import SinCosPosition
+from omnimask.tokens.tokens import Grid, Layout, Span
 from tests.unit.toy import Toy
 
 ENCODER = Encoder(width=8, depth=3, num_heads=2)

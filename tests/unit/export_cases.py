@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from omnimask.blocks import BlockStyle
-from omnimask.encoder import Encoder
-from omnimask.exporting.features import RealSamples, collate_samples, started
-from omnimask.exporting.front import Start
-from omnimask.modality import Draw, Modality, Sample
-from omnimask.positions import Rotary
-from omnimask.pretrained import EncoderInfo, PretrainedEncoder
-from omnimask.recipe import Recipe
-from omnimask.tokens import Grid, Raw, Tokens
+from omnimask.network.blocks import BlockStyle
+from omnimask.network.encoder import Encoder
+from omnimask.network.positions import Rotary
+from omnimask.recipe.recipe import Recipe
+from omnimask.tokens.modality import Draw, Modality, Sample
+from omnimask.tokens.tokens import Grid, Raw, Tokens
+from omnimask.transfer.exporting.features import RealSamples, collate_samples, started
+from omnimask.transfer.exporting.front import Start
+from omnimask.transfer.pretrained_encoder import EncoderInfo, PretrainedEncoder
 from tests.unit.toy import Toy, ToyFiles
 from tests.unit.toy_recipe import toy_recipe
 

@@ -1,11 +1,11 @@
-"""Fine-tuning recipes on toy waves, which tests of `omnimask.finetuning` share."""
+"""Fine-tuning recipes on toy waves, which tests of `omnimask.transfer.finetuning` share."""
 
 from pathlib import Path
 from typing import Any
 
-from omnimask.encoder import Encoder
-from omnimask.finetuning.recipe import FinetuneRecipe
-from omnimask.recipe import Data, Optim, Run, Stream
+from omnimask.network.encoder import Encoder
+from omnimask.recipe.settings import Data, Optim, Run, Stream
+from omnimask.transfer.finetuning.recipe import FinetuneRecipe
 from tests.unit.toy import Toy, ToyFiles
 
 

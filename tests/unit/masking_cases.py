@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from omnimask.foundation.rng import Rng, fold_key
 from omnimask.masking import (
     AxisMask,
     BlockMask,
@@ -27,8 +28,7 @@ from omnimask.masking import (
     ShowAll,
     TubeMask,
 )
-from omnimask.rng import Rng, fold_key
-from omnimask.tokens import Grid, Layout, Tokens, layout_of
+from omnimask.tokens.tokens import Grid, Layout, Tokens, layout_of
 
 
 def keys(rows: int, *labels: int | str) -> Rng:

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from omnimask import RecipeError
-from omnimask.adapting import adapt
-from omnimask.encoder import Encoder
-from omnimask.pretrained import EncoderInfo, PretrainedEncoder
+from omnimask.network.encoder import Encoder
+from omnimask.transfer.adapting import adapt
+from omnimask.transfer.pretrained_encoder import EncoderInfo, PretrainedEncoder
 from tests.unit.toy import Toy
 
 

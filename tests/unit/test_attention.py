@@ -2,8 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from omnimask.attention import Attention, attend, attend_plainly, rotate
-from omnimask.packing import unpack
+from omnimask.network.attention import Attention, attend, attend_plainly, rotate
+from omnimask.tokens.packing import unpack
 
 GROUPS = [(3, 3), (2, 5, 1)]
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from omnimask.catalogue import find_recipes, list_recipes, read_fields
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
+from omnimask.recipe.catalogue import find_recipes, list_recipes, read_fields
 
 GOOD = '''
 import a_package_that_does_not_exist

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from omnimask.clusters import OnlineClusters
-from omnimask.errors import RecipeError
-from omnimask.losses import TemperedCrossEntropy
-from omnimask.objective import Objective
-from omnimask.records import from_json, to_json
-from omnimask.targets import TrainedTarget, View
+from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.records import from_json, to_json
+from omnimask.objectives.clusters import OnlineClusters
+from omnimask.objectives.losses import TemperedCrossEntropy
+from omnimask.objectives.objective import Objective
+from omnimask.objectives.targets import TrainedTarget, View
 from tests.sync_watch import SyncWatch
 from tests.unit.masking_cases import part
 from tests.unit.toy import Toy

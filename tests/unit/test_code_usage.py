@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from omnimask.code_usage import count_codes, measure_usage
+from omnimask.objectives.code_usage import count_codes, measure_usage
 
 
 def test_counts_are_bincount():

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from sklearn.metrics import pairwise_distances_argmin
 
-from omnimask.codebook import Codebook
-from omnimask.rng import Rng
+from omnimask.foundation.rng import Rng
+from omnimask.objectives.codebook import Codebook
 from tests.sync_watch import SyncWatch
 
 GENERATOR = torch.Generator().manual_seed(0)

@@ -7,9 +7,9 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from omnimask.codebook import Codebook
-from omnimask.collective import cat_over_ranks, max_over_ranks, num_ranks, sum_over_ranks
-from omnimask.sinkhorn import sinkhorn
+from omnimask.foundation.collective import cat_over_ranks, max_over_ranks, num_ranks, sum_over_ranks
+from omnimask.objectives.codebook import Codebook
+from omnimask.objectives.sinkhorn import sinkhorn
 
 NUM_ROWS = (5, 3)  # of each process
 Results = dict[str, torch.Tensor]

@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from omnimask.complete import restore_hidden
-from omnimask.complete.restore import random_hidden
-from omnimask.data import fit, open_streams
-from omnimask.errors import RecipeError
-from omnimask.model import MaskedModel, build_model
-from omnimask.targets import Content
-from omnimask.tokens import Raw
+from omnimask.data.streams import open_streams
+from omnimask.foundation.errors import RecipeError
+from omnimask.objectives.targets import Content
+from omnimask.tokens.tokens import Raw
+from omnimask.training.fitting import fit
+from omnimask.training.step import MaskedModel, build_model
+from omnimask.transfer.imputing import restore_hidden
+from omnimask.transfer.imputing.restore import random_hidden
 from tests.unit.toy_recipe import toy_recipe, with_teacher
 
 HIDDEN = torch.tensor([False, False, True, True, False, False, False, True])

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from omnimask.cost import measure_cost
-from omnimask.model import build_model
+from omnimask.training.cost import measure_cost
+from omnimask.training.step import build_model
 from tests.unit.toy_recipe import first_batch, loss_of, toy_recipe, with_teacher
 
 

@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from omnimask.data import Shard, Steps, fit, load_steps, open_held_out, open_streams
-from omnimask.errors import DataError
-from omnimask.recipe import Data, Recipe, Stream
+from omnimask.data.streams import Shard, Steps, load_steps, open_held_out, open_streams
+from omnimask.foundation.errors import DataError
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Data, Stream
+from omnimask.training.fitting import fit
 from tests.unit.toy import Toy, ToyFiles
 from tests.unit.toy_recipe import TOYS, streams, toy_recipe
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from omnimask.decoders import ClassTokenDecoder
-from omnimask.encoder import Encoder
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
+from omnimask.network.encoder import Encoder
 from tests.unit.decoder_cases import make_case, run
 
 

@@ -7,8 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from omnimask.backbone import EncodeItem
-from omnimask.batch import Group
 from omnimask.decoders import (
     ClassTokenDecoder,
     ConvDecoder,
@@ -22,9 +20,11 @@ from omnimask.decoders import (
 )
 from omnimask.masking import Copies, JointBudget, RandomMask
 from omnimask.masking.plan import MaskPlan
-from omnimask.model import MaskedModel, build_model
-from omnimask.recipe import Recipe
-from omnimask.tokens import Tokens, layout_of
+from omnimask.network.backbone import EncodeItem
+from omnimask.recipe.recipe import Recipe
+from omnimask.tokens.group import Group
+from omnimask.tokens.tokens import Tokens, layout_of
+from omnimask.training.step import MaskedModel, build_model
 from tests.sync_watch import SyncWatch
 from tests.unit.toy_recipe import first_batch, loss_of, toy_recipe
 

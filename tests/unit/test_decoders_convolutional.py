@@ -3,8 +3,8 @@ import torch
 import torch.nn.functional as F
 
 from omnimask.decoders import ConvDecoder
-from omnimask.encoder import Encoder
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
+from omnimask.network.encoder import Encoder
 from tests.unit.decoder_cases import (
     LINE,
     MAP,

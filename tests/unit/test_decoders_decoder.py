@@ -3,7 +3,7 @@ import torch
 
 from omnimask.decoders import ClassTokenDecoder, NoDecoder, check_hidden
 from omnimask.decoders.decoder import place_visible, predicted_rows, present_tokens
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking.plan import MaskPlan
 from tests.unit.decoder_cases import MAP, layout_of
 

@@ -3,10 +3,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from omnimask.blocks import Rows
 from omnimask.decoders import EarlyContextDecoder
-from omnimask.encoder import Encoder
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
+from omnimask.network.blocks import Rows
+from omnimask.network.encoder import Encoder
 from tests.unit.decoder_cases import ENCODER, build, make_case, run, visible_row
 
 DECODER = EarlyContextDecoder(layer=-2, depth=2)

@@ -5,17 +5,17 @@ import torch
 import torch.nn.functional as F
 
 from omnimask.decoders import QuantisedDecoder
-from omnimask.errors import RecipeError
-from omnimask.losses import cosine
+from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.records import from_json, to_json
 from omnimask.masking import RandomMask, ShowAll
 from omnimask.masking.plan import Masker
 from omnimask.masking.predict import PredictVisible
-from omnimask.model import MaskedModel, build_model
-from omnimask.packing import unpack
-from omnimask.recipe import Recipe
-from omnimask.records import from_json, to_json
-from omnimask.targets import TeacherFeatures
-from omnimask.teacher import Teacher
+from omnimask.objectives.losses import cosine
+from omnimask.objectives.targets import TeacherFeatures
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.teacher import Teacher
+from omnimask.tokens.packing import unpack
+from omnimask.training.step import MaskedModel, build_model
 from tests.sync_watch import SyncWatch
 from tests.unit.toy_recipe import first_batch, loss_of, toy_recipe
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from omnimask.blocks import Rows
 from omnimask.decoders import SpanDecoder
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
+from omnimask.network.blocks import Rows
 from tests.unit.decoder_cases import (
     ENCODER,
     LINE,

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 
 from omnimask.decoders import WindowDecoder
 from omnimask.decoders.window import window_numbers
-from omnimask.encoder import Encoder
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
+from omnimask.network.encoder import Encoder
 from tests.unit.decoder_cases import (
     LINE,
     MAP,

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-import omnimask.trainer as trainer
-from omnimask.determinism import same_sums_on_cpu
+import omnimask.training.loop as trainer
+from omnimask.foundation.determinism import same_sums_on_cpu
 from tests.unit.toy_recipe import toy_recipe
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from omnimask import doctor, packages
-from omnimask.doctor import Package, diagnose, system_fix
-from omnimask.errors import RecipeError
-from omnimask.isolated import Answer, run_isolated
-from omnimask.packages import check_our_packages, is_ours, what_is_wrong
+from omnimask.commands import diagnosis as doctor
+from omnimask.commands.diagnosis import Package, diagnose, system_fix
+from omnimask.foundation import packages
+from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.isolated import Answer, run_isolated
+from omnimask.foundation.packages import check_our_packages, is_ours, what_is_wrong
 
 FINE = Answer(result=None, error=None)
 

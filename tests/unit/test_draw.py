@@ -13,27 +13,28 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from omnimask.cli import load_named_recipe, main
-from omnimask.data import StreamReader, fit
-from omnimask.draw.masks import draw_masks, draw_visits, hint_note, mask_model
-from omnimask.draw.panels import (
+from omnimask.commands.pretrain import train
+from omnimask.data.streams import StreamReader
+from omnimask.foundation.errors import DataError
+from omnimask.foundation.rng import Rng
+from omnimask.masking import Copies, PredictShare, RandomMask, SeveralMasks
+from omnimask.masking.plan import MaskPlan
+from omnimask.objectives.group_view import GroupView
+from omnimask.recipe.loading import load_named_recipe, main
+from omnimask.recipe.recipe import Recipe, override
+from omnimask.recipe.teacher import FrozenTeacher
+from omnimask.report.drawing.masks import draw_masks, draw_visits, hint_note, mask_model
+from omnimask.report.drawing.panels import (
     ASKED,
     HIDDEN,
 )
-from omnimask.draw.reconstructions import draw_reconstructions
-from omnimask.draw.sheet import Sheet, paint
-from omnimask.encoder_file import load_model
-from omnimask.errors import DataError
-from omnimask.group_view import GroupView
-from omnimask.masking import Copies, PredictShare, RandomMask, SeveralMasks
-from omnimask.masking.plan import MaskPlan
-from omnimask.modality import Drawing
-from omnimask.model import MaskedModel, build_model
-from omnimask.recipe import Recipe, override
-from omnimask.rng import Rng
-from omnimask.teacher import FrozenTeacher
-from omnimask.tokens import Grid, Layout, Raw
-from omnimask.trainer import train
+from omnimask.report.drawing.reconstructions import draw_reconstructions
+from omnimask.report.drawing.sheet import Sheet, paint
+from omnimask.tokens.modality import Drawing
+from omnimask.tokens.tokens import Grid, Layout, Raw
+from omnimask.training.fitting import fit
+from omnimask.training.step import MaskedModel, build_model
+from omnimask.transfer.loading import load_model
 from tests.unit.toy import Toy
 from tests.unit.toy_recipe import toy_recipe, with_teacher
 
@@ -256,6 +257,6 @@ def test_a_user_s_errors_are_answered(
 
 
 def test_the_command_line_imports_nothing_that_draws():
-    code = "import sys, omnimask.cli; print(*({'matplotlib', 'PIL'} & set(sys.modules)))"
+    code = "import sys, omnimask.commands.main; print(*({'matplotlib', 'PIL'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout.strip() == ""

@@ -8,8 +8,9 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from omnimask.draw.grid import Line, Section, grids
-from omnimask.draw.panels import (
+from omnimask.masking import Copies, PerModality, PredictShare, RandomMask, TubeMask
+from omnimask.report.drawing.grid import Line, Section, grids
+from omnimask.report.drawing.panels import (
     ASKED,
     HIDDEN,
     MISSING,
@@ -19,9 +20,8 @@ from omnimask.draw.panels import (
     token_squares,
     trim_margins,
 )
-from omnimask.draw.sheet import Sheet, paint, save
-from omnimask.draw.words import masker_words
-from omnimask.masking import Copies, PerModality, PredictShare, RandomMask, TubeMask
+from omnimask.report.drawing.sheet import Sheet, paint, save
+from omnimask.report.drawing.words import masker_words
 
 WHITE, RED, GREEN, BLUE = (255, 255, 255), (255, 0, 0), (0, 128, 0), (0, 0, 255)
 

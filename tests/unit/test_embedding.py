@@ -10,14 +10,14 @@ import pytest
 import torch
 
 import omnimask
-from omnimask.cli import main
-from omnimask.embedding import Embedding, EmbedOptions, NotEmbedded, iter_embeddings
-from omnimask.embedding.vectors import Embedder
-from omnimask.encoder import Encoder
-from omnimask.encoder_file import save_encoder
-from omnimask.errors import DataError, RecipeError
-from omnimask.modality import Draw, Modality
-from omnimask.pretrained import EncoderInfo, PretrainedEncoder
+from omnimask.commands.main import main
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.network.encoder import Encoder
+from omnimask.tokens.modality import Draw, Modality
+from omnimask.transfer.embedding import Embedding, EmbedOptions, NotEmbedded, iter_embeddings
+from omnimask.transfer.embedding.vectors import Embedder
+from omnimask.transfer.encoder_folder import save_encoder
+from omnimask.transfer.pretrained_encoder import EncoderInfo, PretrainedEncoder
 from recipes import small
 
 SUFFIX_CHOICES = (".mp4=video", ".ply=points", ".npy=points", ".npz=points", ".xyz=points")

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from omnimask import RecipeError, load_encoder, load_model, save_encoder
-from omnimask.checkpoint import last_checkpoint
-from omnimask.data import open_streams
-from omnimask.modality import Draw
-from omnimask.pooling import pool
-from omnimask.trainer import train
+from omnimask.commands.pretrain import train
+from omnimask.data.streams import open_streams
+from omnimask.network.pooling import pool
+from omnimask.tokens.modality import Draw
+from omnimask.training.checkpoint import last_checkpoint
 from tests.unit.toy_recipe import toy_recipe, with_teacher
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from omnimask import RecipeError
-from omnimask.encoder import Encoder
-from omnimask.exporting.dense import DenseEncoder
-from omnimask.exporting.features import largest_difference, own_features
+from omnimask.network.encoder import Encoder
+from omnimask.transfer.exporting.dense import DenseEncoder
+from omnimask.transfer.exporting.features import largest_difference, own_features
 from tests.unit.export_cases import ENCODERS, SMALL, scattered, toy_samples
 from tests.unit.toy_recipe import TOYS
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from omnimask import RecipeError
-from omnimask.exporting import graph_inputs
-from omnimask.exporting.features import own_features
-from omnimask.exporting.graphs import run_onnx, run_program, write_onnx, write_program
-from omnimask.pretrained import PretrainedEncoder
+from omnimask.transfer.exporting import graph_inputs
+from omnimask.transfer.exporting.features import own_features
+from omnimask.transfer.exporting.graphs import run_onnx, run_program, write_onnx, write_program
+from omnimask.transfer.pretrained_encoder import PretrainedEncoder
 from tests.unit.export_cases import ENCODERS, Traced, scattered, traced_samples
 
 SIZES = [(6, 8), (1, 8), (2, 5), (1, 2)]

@@ -8,11 +8,11 @@ import torch
 
 import omnimask
 from omnimask import RecipeError, load_encoder
-from omnimask.checkpoint import Checkpoint, last_checkpoint, save_checkpoint
-from omnimask.data import fit
-from omnimask.exporting import export, graphs, requirements
-from omnimask.modality import Draw
-from omnimask.model import build_model
+from omnimask.tokens.modality import Draw
+from omnimask.training.checkpoint import Checkpoint, last_checkpoint, save_checkpoint
+from omnimask.training.fitting import fit
+from omnimask.training.step import build_model
+from omnimask.transfer.exporting import export, graphs, requirements
 from tests.unit.export_cases import ENCODERS, SMALL, scattered
 from tests.unit.toy import ToyFiles
 from tests.unit.toy_recipe import TOYS, with_teacher

@@ -9,14 +9,15 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from omnimask.errors import DataError, RecipeError
-from omnimask.finetuning.head_start import start_head
-from omnimask.finetuning.heads import Head, Whitening
-from omnimask.finetuning.labels import fit_task, open_readers
-from omnimask.finetuning.model import FinetunedModel, build_finetuned
-from omnimask.finetuning.recipe import Freeze, Labels
-from omnimask.finetuning.regression import Regression
-from omnimask.finetuning.run import finetune, read_results
+from omnimask.commands.finetune import finetune
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.transfer.finetuning.head_start import start_head
+from omnimask.transfer.finetuning.heads import Head, Whitening
+from omnimask.transfer.finetuning.labels import fit_task, open_readers
+from omnimask.transfer.finetuning.model import FinetunedModel, build_finetuned
+from omnimask.transfer.finetuning.recipe import Freeze, Labels
+from omnimask.transfer.finetuning.regression import Regression
+from omnimask.transfer.finetuning.results import read_results
 from tests.unit.finetuning_cases import toy_finetune, write_targets
 from tests.unit.toy import ToyFiles
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from omnimask.errors import DataError, RecipeError
-from omnimask.finetuning.classification import Classification, MultiLabel
-from omnimask.finetuning.labels import choose, fit_task, open_readers
-from omnimask.finetuning.recipe import Labels, Validation
-from omnimask.finetuning.regression import Regression
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.transfer.finetuning.classification import Classification, MultiLabel
+from omnimask.transfer.finetuning.labels import choose, fit_task, open_readers
+from omnimask.transfer.finetuning.recipe import Labels, Validation
+from omnimask.transfer.finetuning.regression import Regression
 from tests.unit.finetuning_cases import toy_finetune, write_targets
 
 VECTORS = {f"{label}-{i}": (float(label),) for label in range(3) for i in range(30)}

@@ -4,10 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from omnimask.finetuning.labels import fit_task
-from omnimask.finetuning.layers import has_thawed, is_frozen, is_unread, layer_of, rate_scale
-from omnimask.finetuning.model import build_finetuned
-from omnimask.finetuning.recipe import Freeze
+from omnimask.transfer.finetuning.labels import fit_task
+from omnimask.transfer.finetuning.layers import (
+    has_thawed,
+    is_frozen,
+    is_unread,
+    layer_of,
+    rate_scale,
+)
+from omnimask.transfer.finetuning.model import build_finetuned
+from omnimask.transfer.finetuning.recipe import Freeze
 from tests.unit.finetuning_cases import toy_finetune
 
 NAMES = {

@@ -2,10 +2,10 @@
 
 import torch
 
-from omnimask.finetuning.mixing import mix_tokens
-from omnimask.finetuning.recipe import Mix
-from omnimask.rng import Rng
-from omnimask.tokens import dense_tokens
+from omnimask.foundation.rng import Rng
+from omnimask.tokens.tokens import dense_tokens
+from omnimask.transfer.finetuning.mixing import mix_tokens
+from omnimask.transfer.finetuning.recipe import Mix
 
 GRID = {"t": 2, "h": 4, "w": 5}
 

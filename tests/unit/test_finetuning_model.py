@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import torch
 
-from omnimask.finetuning.classification import Classification
-from omnimask.finetuning.heads import Head
-from omnimask.finetuning.labels import fit_task, open_readers
-from omnimask.finetuning.model import FinetunedModel, build_finetuned
-from omnimask.finetuning.recipe import FinetuneRecipe, Mix
 from omnimask.masking import RandomMask
+from omnimask.transfer.finetuning.classification import Classification
+from omnimask.transfer.finetuning.heads import Head
+from omnimask.transfer.finetuning.labels import fit_task, open_readers
+from omnimask.transfer.finetuning.model import FinetunedModel, build_finetuned
+from omnimask.transfer.finetuning.recipe import FinetuneRecipe, Mix
 from tests.unit.finetuning_cases import toy_finetune
 
 

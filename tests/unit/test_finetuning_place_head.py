@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from omnimask.finetuning.place_head import SegmentationHead
-from omnimask.finetuning.places import FreePlaces, GridPlaces, spread, spread_by_distance
-from omnimask.tokens import Tokens, dense_tokens
+from omnimask.tokens.tokens import Tokens, dense_tokens
+from omnimask.transfer.finetuning.place_head import SegmentationHead
+from omnimask.transfer.finetuning.places import FreePlaces, GridPlaces, spread, spread_by_distance
 
 
 def random(*shape: int) -> torch.Tensor:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix, jaccard_score
 
-from omnimask.finetuning.place_scores import (
+from omnimask.transfer.finetuning.place_scores import (
     categories,
     class_ious,
     confusion,

@@ -8,14 +8,20 @@ from typing import Any
 import pytest
 import torch
 
-from omnimask.checkpoint import last_checkpoint, list_checkpoints, load_checkpoint
-from omnimask.encoder_file import load_encoder, load_model
-from omnimask.errors import RecipeError
-from omnimask.finetuning.classification import MultiLabel
-from omnimask.finetuning.classifier import load_classifier
-from omnimask.finetuning.heads import Head
-from omnimask.finetuning.job import FineTuning
-from omnimask.finetuning.recipe import (
+from omnimask.commands.finetune import finetune
+from omnimask.commands.pretrain import train
+from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.records import from_json, to_json
+from omnimask.masking import RandomMask
+from omnimask.recipe.recipe import override
+from omnimask.tokens.modality import Draw
+from omnimask.training.checkpoint import last_checkpoint, list_checkpoints, load_checkpoint
+from omnimask.training.loop import carry_out
+from omnimask.transfer.finetuning.classification import MultiLabel
+from omnimask.transfer.finetuning.classifier import load_classifier
+from omnimask.transfer.finetuning.heads import Head
+from omnimask.transfer.finetuning.job import FineTuning
+from omnimask.transfer.finetuning.recipe import (
     FinetuneRecipe,
     Freeze,
     Labels,
@@ -23,13 +29,9 @@ from omnimask.finetuning.recipe import (
     Mix,
     Validation,
 )
-from omnimask.finetuning.regression import Regression
-from omnimask.finetuning.run import finetune, read_results
-from omnimask.masking import RandomMask
-from omnimask.modality import Draw
-from omnimask.recipe import override
-from omnimask.records import from_json, to_json
-from omnimask.trainer import carry_out, train
+from omnimask.transfer.finetuning.regression import Regression
+from omnimask.transfer.finetuning.results import read_results
+from omnimask.transfer.loading import load_encoder, load_model
 from tests.unit.finetuning_cases import toy_finetune, write_targets
 from tests.unit.test_trainer import KilledError, assert_same_weights, lines, losses, weights
 from tests.unit.toy import Toy, ToyFiles
@@ -50,7 +52,7 @@ def everything() -> FinetuneRecipe:
 
 def train_until(recipe: FinetuneRecipe, run: Path, step: int, patch: pytest.MonkeyPatch) -> None:
     """Trains and dies without a word when `step` begins."""
-    import omnimask.trainer as trainer
+    import omnimask.training.loop as trainer
 
     whole_step = trainer.step_once
 
@@ -163,7 +165,7 @@ def test_lora_trains_updates_and_head_alone(pretrained: Path, tmp_path: Path):
 
 
 def test_early_stop_keeps_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    import omnimask.finetuning.job as job
+    import omnimask.transfer.finetuning.job as job
 
     scores = iter([0.1, 0.5, 0.4, 0.3, 0.9])
     monkeypatch.setattr(job, "main_value", lambda task, predicted: next(scores))

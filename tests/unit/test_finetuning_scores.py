@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, mean_absolute_error, r2_score
 
-from omnimask.finetuning.classification import Classification, MultiLabel
-from omnimask.finetuning.regression import Regression
-from omnimask.finetuning.scores import Predicted, main_value, score
+from omnimask.transfer.finetuning.classification import Classification, MultiLabel
+from omnimask.transfer.finetuning.regression import Regression
+from omnimask.transfer.finetuning.scores import Predicted, main_value, score
 
 RNG = np.random.default_rng(3)
 

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from modalities.image import LabelPatches
-from omnimask.errors import RecipeError
-from omnimask.finetuning.segmentation import Segmentation
+from omnimask.foundation.errors import RecipeError
+from omnimask.transfer.finetuning.segmentation import Segmentation
 
 LABELS = LabelPatches(size=(4, 4), patch=(2, 2), stride=1, num_classes=3)
 

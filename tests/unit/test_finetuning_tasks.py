@@ -5,9 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from omnimask.errors import DataError, RecipeError
-from omnimask.finetuning.classification import Classification, MultiLabel
-from omnimask.finetuning.regression import Regression
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.transfer.finetuning.classification import Classification, MultiLabel
+from omnimask.transfer.finetuning.regression import Regression
 
 NAMES = [("cat",), ("dog",), ("cat",), ("cat",), ("dog",), ("emu",), ("emu",)]
 

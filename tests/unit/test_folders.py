@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from omnimask.errors import DataError
-from omnimask.folders import list_files
+from omnimask.data.folders import list_files
+from omnimask.foundation.errors import DataError
 
 
 @pytest.fixture

@@ -6,18 +6,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from omnimask.checkpoint import last_checkpoint, load_checkpoint
-from omnimask.data import fit
+from omnimask.commands.pretrain import train
 from omnimask.decoders import QuantisedDecoder, SelfAttentionDecoder
-from omnimask.errors import RecipeError
-from omnimask.frozen import check_grids
-from omnimask.losses import cross_entropy, mse
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking import ShowAll
-from omnimask.objective import Objective
-from omnimask.recipe import Data, Recipe
-from omnimask.targets import Target, TeacherCodes, TeacherFeatures
-from omnimask.teacher import FrozenTeacher
-from omnimask.trainer import train
+from omnimask.objectives.losses import cross_entropy, mse
+from omnimask.objectives.objective import Objective
+from omnimask.objectives.targets import Target, TeacherCodes, TeacherFeatures
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Data
+from omnimask.recipe.teacher import FrozenTeacher
+from omnimask.training.checkpoint import last_checkpoint, load_checkpoint
+from omnimask.training.fitting import fit
+from omnimask.training.frozen_teacher import check_grids
 from tests.unit.toy import Toy
 from tests.unit.toy_recipe import TOYS, toy_recipe
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from omnimask.geometry import nearest_offsets, squared_distances
+from omnimask.data.geometry import nearest_offsets, squared_distances
 
 
 def points(*shape: int, seed: int = 0) -> torch.Tensor:

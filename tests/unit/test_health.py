@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from omnimask.health import collapsed, measure_health
+from omnimask.foundation.rng import Rng
 from omnimask.masking import RandomMask
-from omnimask.rng import Rng
-from omnimask.tokens import layout_of
+from omnimask.tokens.tokens import layout_of
+from omnimask.training.health import collapsed, measure_health
 from tests.unit.masking_cases import part
 
 GENERATOR = torch.Generator().manual_seed(0)

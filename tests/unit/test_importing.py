@@ -9,11 +9,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from omnimask.adapting import adapt
-from omnimask.cli import main
-from omnimask.encoder_file import load_encoder
-from omnimask.errors import RecipeError
-from omnimask.importing.run import import_encoder
+from omnimask.commands.main import main
+from omnimask.foundation.errors import RecipeError
+from omnimask.transfer.adapting import adapt
+from omnimask.transfer.importing.run import import_encoder
+from omnimask.transfer.loading import load_encoder
 from tests.unit.importing_cases import (
     MEAN,
     SIZES,

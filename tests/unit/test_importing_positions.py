@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from omnimask.adapting import adapt
-from omnimask.errors import RecipeError
-from omnimask.importing.run import import_encoder
+from omnimask.foundation.errors import RecipeError
+from omnimask.transfer.adapting import adapt
+from omnimask.transfer.importing.run import import_encoder
 from tests.unit.importing_cases import (
     MEAN,
     SIZES,

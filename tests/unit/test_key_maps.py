@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from omnimask.errors import RecipeError
-from omnimask.importing.run import import_encoder
+from omnimask.foundation.errors import RecipeError
+from omnimask.transfer.importing.run import import_encoder
 from tests.unit.importing_cases import (
     MEAN,
     SIZES,

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from sklearn.cluster import KMeans
 from sklearn.metrics import normalized_mutual_info_score
 
-from omnimask.kmeans import draw_starts, spherical_kmeans, token_places
-from omnimask.rng import Rng
+from omnimask.foundation.rng import Rng
+from omnimask.objectives.kmeans import draw_starts, spherical_kmeans, token_places
 from tests.sync_watch import SyncWatch
 
 GENERATOR = torch.Generator().manual_seed(0)

@@ -6,9 +6,11 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.metrics import r2_score
 
-from omnimask.data import fit, open_held_out
-from omnimask.errors import DataError
-from omnimask.knn_probe import (
+from omnimask.data.streams import open_held_out
+from omnimask.foundation.errors import DataError
+from omnimask.training.fitting import fit
+from omnimask.training.step import build_model
+from omnimask.transfer.probing.knn import (
     Features,
     collect_features,
     knn_accuracy,
@@ -20,7 +22,6 @@ from omnimask.knn_probe import (
     whiten,
     wilson_interval,
 )
-from omnimask.model import build_model
 from tests.unit.toy_recipe import toy_recipe, with_teacher
 
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from omnimask.late_targets import Decoded, LateTarget, LossOf, OtherCopy
 from omnimask.masking.plan import MaskPlan
+from omnimask.objectives.late_targets import Decoded, LateTarget, LossOf, OtherCopy
 
 # Two copies of one sample of six tokens: the first asks for 1, 3, 5, the second for 3, 4.
 PLAN = MaskPlan(

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from omnimask.errors import DataError
-from omnimask.knn_probe import Features
-from omnimask.linear_probe import PENALTIES, STRENGTHS, linear_accuracy, ridge_r2
+from omnimask.foundation.errors import DataError
+from omnimask.transfer.probing.knn import Features
+from omnimask.transfer.probing.linear import PENALTIES, STRENGTHS, linear_accuracy, ridge_r2
 
 RNG = np.random.default_rng(0)
 

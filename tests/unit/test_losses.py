@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from sklearn.metrics.pairwise import paired_cosine_distances
 
-from omnimask import losses
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
+from omnimask.objectives import losses
 
 GENERATOR = torch.Generator().manual_seed(0)
 PREDICTED = torch.randn(2, 5, 7, generator=GENERATOR)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking import BlockMask, InverseBlockMask, RandomMask
 from tests.unit.masking_cases import keys, layout, part, shown
 

@@ -1,6 +1,6 @@
 import pytest
 
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking import CellMask
 from tests.unit.masking_cases import keys, layout, part, shown
 

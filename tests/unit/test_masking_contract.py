@@ -5,10 +5,10 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
+from omnimask.foundation.records import from_json, to_json
+from omnimask.foundation.rng import Rng
 from omnimask.masking import Masker, MaskPlan
-from omnimask.records import from_json, to_json
-from omnimask.rng import Rng
-from omnimask.tokens import Layout
+from omnimask.tokens.tokens import Layout
 from tests.sync_watch import SyncWatch
 from tests.unit.masking_cases import CASES, keys, one_row, predicted, visible
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking import Copies, NearestMask, RandomMask, TubeMask
 from tests.unit.masking_cases import keys, layout, part, visible
 

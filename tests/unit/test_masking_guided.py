@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking import (
     GuidedMask,
     PerModality,

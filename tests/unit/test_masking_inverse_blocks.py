@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking import InverseBlockMask, RandomMask
 from tests.unit.masking_cases import keys, layout, part, shown
 from tests.unit.test_masking_blocks import borders, hidden

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking import MultiBlockMask, RandomMask
 from omnimask.masking.multi_blocks import mean_coverage
 from tests.unit.masking_cases import keys, layout, part, shown

@@ -1,7 +1,7 @@
 import torch
 
 from omnimask.masking import NearestMask
-from omnimask.tokens import dense_tokens
+from omnimask.tokens.tokens import dense_tokens
 from tests.unit.masking_cases import keys, layout, predicted
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking import NoiseMask, RandomMask
 from omnimask.masking.noise import COLORS
 from tests.unit.masking_cases import keys, layout, part, shown

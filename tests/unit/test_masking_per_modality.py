@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.rng import Rng
 from omnimask.masking import Copies, MaskPlan, PerModality, RandomMask, TubeMask
 from omnimask.masking.plan import SpanChoice, plan_by_span
-from omnimask.rng import Rng
-from omnimask.tokens import Grid, Layout
+from omnimask.tokens.tokens import Grid, Layout
 from tests.unit.masking_cases import keys, layout, part, visible
 
 MASKS = PerModality(masks={"image": RandomMask(ratio=0.75), "sound": RandomMask(ratio=0.5)})

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from omnimask.errors import RecipeError
+from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.records import from_json, to_json
 from omnimask.masking import (
     Copies,
     GuidedMask,
@@ -10,7 +11,6 @@ from omnimask.masking import (
     SeveralMasks,
     TubeMask,
 )
-from omnimask.records import from_json, to_json
 from tests.unit.masking_cases import keys, layout, part, shown, visible
 
 JEPA = SeveralMasks(masks=(MultiBlockMask(), MultiBlockMask(num_blocks=2, share=0.7)))

@@ -15,25 +15,26 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from omnimask import records
-from omnimask.adapting import adapt
-from omnimask.cli import main
-from omnimask.encoder_file import load_encoder
-from omnimask.errors import RecipeError
-from omnimask.exporting.front import front_of
-from omnimask.losses import mse
-from omnimask.modality import Draw
-from omnimask.modality_hooks import (
+from omnimask.commands.main import main
+from omnimask.commands.pretrain import train
+from omnimask.foundation import trust
+from omnimask.foundation.errors import RecipeError
+from omnimask.objectives.losses import mse
+from omnimask.objectives.objective import Objective
+from omnimask.objectives.targets import Content
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Data, Stream
+from omnimask.tokens.modality import Draw
+from omnimask.transfer.adapting import adapt
+from omnimask.transfer.exporting.front import front_of
+from omnimask.transfer.loading import load_encoder
+from omnimask.transfer.modality_hooks import (
     FILE_READERS,
     IMPUTERS,
     FileReader,
     available_readers_in,
     find_hook,
 )
-from omnimask.objective import Objective
-from omnimask.recipe import Data, Recipe, Stream
-from omnimask.targets import Content
-from omnimask.trainer import train
 from tests.unit.toy_recipe import toy_recipe
 
 SOURCE = Path(__file__).parent / "own_modality" / "waves.py"
@@ -49,14 +50,14 @@ def waves() -> Iterator[ModuleType]:
     module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, NAME, module)
-        patch.setattr(records, "OUR_PACKAGES", (*records.OUR_PACKAGES, NAME))
+        patch.setattr(trust, "_trusted", {NAME})
         spec.loader.exec_module(module)
         yield module
 
 
 @pytest.fixture(autouse=True)
 def waves_may_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "OUR_PACKAGES", (*records.OUR_PACKAGES, NAME))
+    monkeypatch.setattr(trust, "_trusted", {NAME})
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +120,7 @@ def test_a_command_says_which_hook_it_misses(
     assert main([command, str(run), str(path), "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert f"write {hook}" in error
-    assert f"in {NAME}; omnimask.modality_hooks" in error
+    assert f"in {NAME}; omnimask.transfer.modality_hooks" in error
 
 
 def test_other_sizes_say_which_methods_are_missing(run: Path, waves: Any) -> None:
@@ -173,7 +174,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 HOOK = """
-from omnimask.modality_hooks import FileReader
+from omnimask.transfer.modality_hooks import FileReader
 from package_of_a_user.record import Waves, WaveFiles, WaveSource
 
 {name} = {{Waves: FileReader(files=WaveFiles, suffixes=lambda _: (".npy",), open=WaveSource)}}

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 import torch
 
-from omnimask.batch import Group
 from omnimask.decoders import CrossAttentionDecoder, NoDecoder, SelfAttentionDecoder
-from omnimask.encoder import Encoder
 from omnimask.masking.full import full_plan
-from omnimask.model import MaskedModel, build_model
-from omnimask.objective import LossSum
-from omnimask.recipe import Recipe
-from omnimask.teacher_network import update_teacher
-from omnimask.tokens import Layout
+from omnimask.network.encoder import Encoder
+from omnimask.objectives.objective import LossSum
+from omnimask.recipe.recipe import Recipe
+from omnimask.tokens.group import Group
+from omnimask.tokens.tokens import Layout
+from omnimask.training.step import MaskedModel, build_model
+from omnimask.training.teacher_network import update_teacher
 from tests.sync_watch import SyncWatch
 from tests.unit.toy_recipe import first_batch, loss_of, toy_recipe, with_teacher
 

@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from omnimask.errors import RecipeError
-from omnimask.optim import (
+from omnimask.foundation.errors import RecipeError
+from omnimask.recipe.settings import Optim
+from omnimask.training.optimizer import (
     build_optimizer,
     learning_rate,
     load_optimizer_tensors,
     optimizer_tensors,
 )
-from omnimask.recipe import Optim
 
 
 def test_the_rate_rises_linearly_and_falls_by_half_a_cosine():

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnimask.packing import interleave, pack, separate, unpack
+from omnimask.tokens.packing import interleave, pack, separate, unpack
 
 lengths = st.lists(st.integers(0, 4), min_size=1, max_size=5).map(tuple)
 

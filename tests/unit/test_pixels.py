@@ -9,9 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from omnimask.errors import DataError
-from omnimask.modality import Draw, Sample
-from omnimask.pixels import (
+from omnimask.data.pixels import (
     Box,
     as_dtype,
     as_unit,
@@ -24,6 +22,8 @@ from omnimask.pixels import (
     resize,
     unpatchify,
 )
+from omnimask.foundation.errors import DataError
+from omnimask.tokens.modality import Draw, Sample
 from tests.sync_watch import SyncWatch
 
 sides = st.integers(1, 400)

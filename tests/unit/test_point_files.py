@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omnimask.errors import DataError
-from omnimask.point_files import (
+from omnimask.data.point_files import (
     COLOR,
     NORMAL,
     PLACE,
@@ -20,6 +19,7 @@ from omnimask.point_files import (
     read_text,
     stack,
 )
+from omnimask.foundation.errors import DataError
 
 XYZ = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
 RGB = np.random.default_rng(1).integers(0, 256, size=(40, 3)).astype(np.uint8)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from omnimask.positions import (
+from omnimask.network.positions import (
     CoordinateMLP,
     LearnedPosition,
     Rotary,

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from omnimask.errors import RecipeError
-from omnimask.knn_probe import Features
-from omnimask.probing.attentive import Attentive, AttentiveHead, attend
-from omnimask.probing.few_shot import few_shot_accuracy
+from omnimask.foundation.errors import RecipeError
+from omnimask.transfer.probing.attentive import Attentive, AttentiveHead, attend
+from omnimask.transfer.probing.few_shot import few_shot_accuracy
+from omnimask.transfer.probing.knn import Features
 
 CPU = torch.device("cpu")
 

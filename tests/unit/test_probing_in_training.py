@@ -9,12 +9,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from omnimask.checkpoint import last_checkpoint
-from omnimask.errors import RecipeError
-from omnimask.probing.run import probe
-from omnimask.probing.settings import Probes
-from omnimask.recipe import Recipe, Run
-from omnimask.trainer import train
+from omnimask.commands.pretrain import train
+from omnimask.foundation.errors import RecipeError
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Run
+from omnimask.training.checkpoint import last_checkpoint
+from omnimask.transfer.probing.run import probe
+from omnimask.transfer.probing.settings import Probes
 from tests.unit.toy_recipe import toy_recipe, with_teacher
 
 
@@ -52,7 +53,7 @@ def test_the_last_numbers_are_those_of_the_finished_run(tmp_path: Path):
 
 
 def test_every_module_keeps_its_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    import omnimask.probing.in_training as module
+    import omnimask.transfer.probing.in_training as module
 
     seen = []
     measure = module.TrainingProbes.numbers

@@ -10,18 +10,20 @@ import pytest
 import torch
 
 import omnimask
-from omnimask.cli import main
-from omnimask.data import StreamReader, fit
-from omnimask.encoder_file import save_encoder
-from omnimask.errors import DataError, RecipeError
-from omnimask.knn_probe import wilson_interval
-from omnimask.pretrained import EncoderInfo, PretrainedEncoder
-from omnimask.probing.attentive import Attentive
-from omnimask.probing.features import Kept, encode_samples, encode_with
-from omnimask.probing.run import probe, untrained_encoder
-from omnimask.probing.settings import Probes
-from omnimask.recipe import Recipe, Stream
-from omnimask.report.samples import Unreadable
+from omnimask.commands.main import main
+from omnimask.data.samples import Unreadable
+from omnimask.data.streams import StreamReader
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Stream
+from omnimask.training.fitting import fit
+from omnimask.transfer.encoder_folder import save_encoder
+from omnimask.transfer.pretrained_encoder import EncoderInfo, PretrainedEncoder
+from omnimask.transfer.probing.attentive import Attentive
+from omnimask.transfer.probing.features import Kept, encode_samples, encode_with
+from omnimask.transfer.probing.knn import wilson_interval
+from omnimask.transfer.probing.run import probe, untrained_encoder
+from omnimask.transfer.probing.settings import Probes
 from tests.unit.toy import ToyFiles
 from tests.unit.toy_recipe import toy_recipe
 

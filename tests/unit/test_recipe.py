@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 
 from omnimask.decoders import NoDecoder
-from omnimask.encoder import Encoder, vit
-from omnimask.errors import RecipeError
-from omnimask.losses import mse
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking import PerModality, RandomMask, TubeMask
-from omnimask.objective import Objective
-from omnimask.recipe import Data, Stream
-from omnimask.targets import Content, TeacherFeatures
-from omnimask.teacher import Teacher
+from omnimask.network.encoder import Encoder, vit
+from omnimask.objectives.losses import mse
+from omnimask.objectives.objective import Objective
+from omnimask.objectives.targets import Content, TeacherFeatures
+from omnimask.recipe.settings import Data, Stream
+from omnimask.recipe.teacher import Teacher
 from tests.unit.toy import Toy, ToyFiles
 from tests.unit.toy_recipe import toy_recipe
 

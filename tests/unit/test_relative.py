@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from omnimask.encoder import Encoder
-from omnimask.errors import RecipeError
-from omnimask.model import MaskedModel, build_model
-from omnimask.relative import (
+from omnimask.foundation.errors import RecipeError
+from omnimask.network.encoder import Encoder
+from omnimask.network.relative import (
     APART,
     FROM_PREFIX,
     NUM_COMMON,
@@ -20,7 +19,8 @@ from omnimask.relative import (
     of_prefix,
     pair_entries,
 )
-from omnimask.tokens import dense_tokens, layout_of
+from omnimask.tokens.tokens import dense_tokens, layout_of
+from omnimask.training.step import MaskedModel, build_model
 from tests.unit.toy import Toy
 from tests.unit.toy_recipe import TOYS, first_batch, toy_recipe
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omnimask.errors import DataError, RecipeError
-from omnimask.recipe import Recipe
-from omnimask.report import write_report
+from omnimask.commands.pretrain import train
+from omnimask.data.samples import spread
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.recipe.recipe import Recipe
 from omnimask.report.curves import loss_curves, run_curves, thin_out
 from omnimask.report.history import drop_repeated, read_lines, trained_seconds
 from omnimask.report.html import Html, element, joined, table
-from omnimask.report.samples import spread
-from omnimask.trainer import train
+from omnimask.report.write import write_report
 from tests.unit.test_teacher_network import consistent, guided
 from tests.unit.toy import Toy, ToyFiles, ToySource
 from tests.unit.toy_recipe import streams, toy_recipe, with_teacher
@@ -82,10 +82,10 @@ def with_streams(recipe: Recipe, *changed: int, **fields) -> Recipe:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict, Path]:
-    from omnimask import records
+    from omnimask.foundation import trust
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(records, "OUR_PACKAGES", (*records.OUR_PACKAGES, "tests"))
+        patch.setattr(trust, "_trusted", {"tests"})
         run = tmp_path_factory.mktemp("report") / "run"
         page, results = report_of(toy_recipe(), run)
     return page, results, run

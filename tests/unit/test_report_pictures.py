@@ -6,15 +6,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from omnimask.data import fit, open_held_out
-from omnimask.losses import mse
+from omnimask.data.streams import open_held_out
 from omnimask.masking import Copies, RandomMask
-from omnimask.model import GroupView, MaskedModel, build_model
-from omnimask.objective import Objective
-from omnimask.recipe import Recipe
+from omnimask.objectives.losses import mse
+from omnimask.objectives.objective import Objective
+from omnimask.objectives.targets import Content
+from omnimask.recipe.recipe import Recipe
 from omnimask.report.pictures import draw_group, fill
-from omnimask.targets import Content
-from omnimask.tokens import Tokens
+from omnimask.tokens.tokens import Tokens
+from omnimask.training.fitting import fit
+from omnimask.training.step import GroupView, MaskedModel, build_model
 from tests.unit.toy_recipe import toy_recipe, with_teacher
 
 

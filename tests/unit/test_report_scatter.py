@@ -2,7 +2,8 @@ import re
 
 import numpy as np
 
-from omnimask.report.scatter import Points, scene, tsne_places, whitened
+from omnimask.report.scatter import Points, scene, tsne_places
+from omnimask.transfer.probing.knn import whitened
 
 _KINDS = ((1, "image"), (2, "audio"), (3, "image"))
 

@@ -7,8 +7,8 @@ from timm.layers.patch_embed import resample_patch_embed
 from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models._manipulate import adapt_input_conv
 
-from omnimask.positions import LearnedPosition
-from omnimask.resampling import (
+from omnimask.network.positions import LearnedPosition
+from omnimask.network.resampling import (
     kept_statistics,
     resample_channels,
     resample_kernel,
@@ -16,7 +16,7 @@ from omnimask.resampling import (
     resample_positions,
     resize_matrix,
 )
-from omnimask.trained_axis import TrainedAxis
+from omnimask.network.trained_axis import TrainedAxis
 
 
 def random(*shape: int) -> torch.Tensor:

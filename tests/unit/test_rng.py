@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from omnimask.rng import Rng, fold_key, numpy_generator, permutation
+from omnimask.foundation.rng import Rng, fold_key, numpy_generator, permutation
 
 WORD = 1 << 64
 GOLDEN = 0x9E3779B97F4A7C15

@@ -7,14 +7,14 @@ import pytest
 from PIL import Image
 
 import omnimask
-from omnimask.cli import main
-from omnimask.embedding.store import Made
-from omnimask.embedding.vectors import Key
-from omnimask.encoder_file import save_encoder
-from omnimask.errors import DataError, RecipeError
-from omnimask.searching.features import VectorTable
-from omnimask.searching.map import MapOptions, map_page, map_places, points_of, write_map
-from omnimask.searching.neighbours import SearchOptions, Seeker, nearest
+from omnimask.commands.main import main
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.report.vector_map import MapOptions, map_page, map_places, points_of, write_map
+from omnimask.transfer.embedding.store import Made
+from omnimask.transfer.embedding.vectors import Key
+from omnimask.transfer.encoder_folder import save_encoder
+from omnimask.transfer.searching.features import VectorTable
+from omnimask.transfer.searching.neighbours import SearchOptions, Seeker, nearest
 from tests.unit.test_embedding import image, tiny
 
 

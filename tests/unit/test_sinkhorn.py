@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from omnimask.sinkhorn import sinkhorn
+from omnimask.objectives.sinkhorn import sinkhorn
 from tests.sync_watch import SyncWatch
 
 GENERATOR = torch.Generator().manual_seed(0)

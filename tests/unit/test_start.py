@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from omnimask.cli import main
-from omnimask.errors import RecipeError
-from omnimask.start import Start, read_starts
+from omnimask.commands.main import main
+from omnimask.foundation.errors import RecipeError
+from omnimask.recipe.start import Start, read_starts
 from tests.unit.test_starting import encoder_folder
 from tests.unit.toy_recipe import TOYS
 

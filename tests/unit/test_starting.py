@@ -10,21 +10,21 @@ import torch
 
 from modalities.image import ImagePatches
 from omnimask import RecipeError, adapt, load_encoder, save_encoder
-from omnimask.backbone import EncodeItem
-from omnimask.batch import Group
-from omnimask.data import open_streams
-from omnimask.dry_run import describe
-from omnimask.encoder import Encoder
-from omnimask.group_view import split_group
-from omnimask.job import Pretraining
+from omnimask.commands.dry_run import describe
+from omnimask.commands.pretrain import train
+from omnimask.data.streams import open_streams
+from omnimask.foundation.records import from_json, to_json
 from omnimask.masking.full import full_plan
-from omnimask.model import MaskedModel, build_model
-from omnimask.pretrained import EncoderInfo, PretrainedEncoder
-from omnimask.recipe import Recipe, override
-from omnimask.records import from_json, to_json
-from omnimask.start import Start
-from omnimask.teacher import Teacher
-from omnimask.trainer import train
+from omnimask.network.backbone import EncodeItem
+from omnimask.network.encoder import Encoder
+from omnimask.objectives.group_view import split_group
+from omnimask.recipe.recipe import Recipe, override
+from omnimask.recipe.start import Start
+from omnimask.recipe.teacher import Teacher
+from omnimask.tokens.group import Group
+from omnimask.training.pretraining import Pretraining
+from omnimask.training.step import MaskedModel, build_model
+from omnimask.transfer.pretrained_encoder import EncoderInfo, PretrainedEncoder
 from recipes.mae import cpu
 from recipes.small import debug_size
 from tests.unit.toy import Toy

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from omnimask.errors import RecipeError
-from omnimask.targets import Content, Restoring, Target, TeacherFeatures, View
-from omnimask.tokens import Tokens
+from omnimask.foundation.errors import RecipeError
+from omnimask.objectives.targets import Content, Restoring, Target, TeacherFeatures, View
+from omnimask.tokens.tokens import Tokens
 from tests.unit.masking_cases import part
 from tests.unit.toy import Toy
 

@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from omnimask.checkpoint import last_checkpoint, load_checkpoint
+from omnimask.commands.pretrain import train
 from omnimask.decoders import SelfAttentionDecoder
-from omnimask.encoder import Encoder
-from omnimask.errors import RecipeError
-from omnimask.late_targets import LossOf, OtherCopy
-from omnimask.losses import mse, ranking
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking import Copies, GuidedMask, PerModality, RandomMask
-from omnimask.model import build_model
-from omnimask.objective import Objective
-from omnimask.recipe import Recipe
-from omnimask.targets import Pooled, TeacherFeatures
-from omnimask.teacher import FrozenTeacher, Teacher
-from omnimask.trainer import train
+from omnimask.network.encoder import Encoder
+from omnimask.objectives.late_targets import LossOf, OtherCopy
+from omnimask.objectives.losses import mse, ranking
+from omnimask.objectives.objective import Objective
+from omnimask.objectives.targets import Pooled, TeacherFeatures
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.teacher import FrozenTeacher, Teacher
+from omnimask.training.checkpoint import last_checkpoint, load_checkpoint
+from omnimask.training.step import build_model
 from tests.unit.test_trainer import assert_same_weights, train_until
 from tests.unit.toy_recipe import TOYS, first_batch, loss_of, toy_recipe
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import torch
 
-from omnimask.tokens import dense_tokens, layout_of
+from omnimask.tokens.tokens import dense_tokens, layout_of
 from tests.unit.masking_cases import part
 
 

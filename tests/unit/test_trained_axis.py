@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from omnimask import RecipeError
-from omnimask.positions import SinCosPosition
-from omnimask.trained_axis import TrainedAxis, check_axes, continued_axes, extents
+from omnimask.network.positions import SinCosPosition
+from omnimask.network.trained_axis import TrainedAxis, check_axes, continued_axes, extents
 
 
 def test_a_resized_axis_covers_what_the_old_one_covered():

@@ -11,14 +11,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from omnimask.checkpoint import last_checkpoint, list_checkpoints
-from omnimask.errors import DataError, OmnimaskError, RecipeError
-from omnimask.losses import mse
-from omnimask.objective import Objective
-from omnimask.recipe import Recipe
-from omnimask.targets import TeacherFeatures
-from omnimask.teacher import Teacher
-from omnimask.trainer import train
+from omnimask.commands.pretrain import train
+from omnimask.foundation.errors import DataError, OmnimaskError, RecipeError
+from omnimask.objectives.losses import mse
+from omnimask.objectives.objective import Objective
+from omnimask.objectives.targets import TeacherFeatures
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.teacher import Teacher
+from omnimask.training.checkpoint import last_checkpoint, list_checkpoints
 from tests.unit.toy import Toy, ToyFiles
 from tests.unit.toy_recipe import streams, toy_recipe, with_teacher
 
@@ -49,7 +49,7 @@ class KilledError(Exception):
 
 def train_until(recipe: Recipe, run: Path, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trains and dies without a word when `step` begins."""
-    import omnimask.trainer as trainer
+    import omnimask.training.loop as trainer
 
     whole_step = trainer.step_once
 

@@ -12,10 +12,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from omnimask.errors import DataError
-from omnimask.modality import Draw, Drawing, Sample, Source
-from omnimask.positions import SinCosPosition
-from omnimask.tokens import Grid, Raw, Tokens
+from omnimask.foundation.errors import DataError
+from omnimask.network.positions import SinCosPosition
+from omnimask.tokens.modality import Draw, Drawing, Sample, Source
+from omnimask.tokens.tokens import Grid, Raw, Tokens
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

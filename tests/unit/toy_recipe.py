@@ -4,17 +4,19 @@ from dataclasses import replace
 
 import torch
 
-from omnimask.batch import Group
-from omnimask.data import Shard, Steps, fit, open_streams
+from omnimask.data.streams import Shard, Steps, open_streams
 from omnimask.decoders import CrossAttentionDecoder, SelfAttentionDecoder
-from omnimask.encoder import Encoder
-from omnimask.losses import mse
 from omnimask.masking import RandomMask
-from omnimask.model import MaskedModel
-from omnimask.objective import LossSum, Objective, total_loss
-from omnimask.recipe import Data, Optim, Recipe, Run, Stream
-from omnimask.targets import Content, TeacherFeatures
-from omnimask.teacher import Teacher
+from omnimask.network.encoder import Encoder
+from omnimask.objectives.losses import mse
+from omnimask.objectives.objective import LossSum, Objective, total_loss
+from omnimask.objectives.targets import Content, TeacherFeatures
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Data, Optim, Run, Stream
+from omnimask.recipe.teacher import Teacher
+from omnimask.tokens.group import Group
+from omnimask.training.fitting import fit
+from omnimask.training.step import MaskedModel
 from tests.unit.toy import Toy, ToyFiles
 
 TOYS = (Toy(), Toy(name="other", num_tokens=6, num_values=3))

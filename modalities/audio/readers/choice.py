@@ -13,7 +13,7 @@ import numpy as np
 
 from modalities.audio.readers import with_pyav, with_soundfile, with_torchcodec
 from modalities.audio.readers.sound_info import SoundInfo
-from omnimask.errors import RecipeError, nearest_names
+from omnimask.foundation.errors import RecipeError, nearest_names
 
 BackendName = Literal["auto", "soundfile", "torchcodec", "pyav"]
 

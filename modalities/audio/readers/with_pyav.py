@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from modalities.audio.readers.sound_info import SoundInfo
-from omnimask.errors import DataError
+from omnimask.foundation.errors import DataError
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioStream

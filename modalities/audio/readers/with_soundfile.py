@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from modalities.audio.readers.sound_info import SoundInfo
-from omnimask.errors import DataError
+from omnimask.foundation.errors import DataError
 
 SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au"})
 

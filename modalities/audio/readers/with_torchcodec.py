@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from modalities.audio.readers.sound_info import SoundInfo
-from omnimask.errors import DataError
+from omnimask.foundation.errors import DataError
 
 if TYPE_CHECKING:
     # The documented place of this class; torchcodec has no `__all__` that says so.

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from omnimask.errors import DataError
-from omnimask.pixels import Box
+from omnimask.data.pixels import Box
+from omnimask.foundation.errors import DataError
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
 _LARGEST = {

@@ -11,7 +11,7 @@ from modalities.image.readers.header import Header, read_header
 from modalities.image.readers.limits import check_size
 from modalities.image.readers.tiff import read_tiff
 from modalities.image.readers.with_pillow import read_with_pillow
-from omnimask.errors import DataError
+from omnimask.foundation.errors import DataError
 
 _READERS = {
     "JPEG, PNG, WebP": "torchvision",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from omnimask.errors import DataError
+from omnimask.foundation.errors import DataError
 
 
 def check_size(height: int, width: int, path: Path, *, max_pixels: int) -> None:

@@ -13,7 +13,7 @@ import torch
 from modalities.image.readers.channels import Picture
 from modalities.image.readers.limits import check_size
 from modalities.image.readers.with_pillow import read_with_pillow
-from omnimask.errors import DataError
+from omnimask.foundation.errors import DataError
 
 if TYPE_CHECKING:
     from tifffile import TiffPage, TiffPageSeries

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from modalities.image.readers.channels import Picture
-from omnimask.errors import DataError
+from omnimask.foundation.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -7,8 +7,8 @@ import numpy as np
 
 from modalities.points.readers.meshes import Mesh, read_obj, read_off, read_stl
 from modalities.points.readers.open3d_part import open3d_state
-from omnimask.errors import DataError
-from omnimask.point_files import Table, read_npy, read_npz, read_pcd, read_ply, read_text
+from omnimask.data.point_files import Table, read_npy, read_npz, read_pcd, read_ply, read_text
+from omnimask.foundation.errors import DataError
 
 _MESHES: dict[str, Callable[[Path], Mesh]] = {".off": read_off, ".obj": read_obj, ".stl": read_stl}
 _NAMELESS: dict[str, Callable[[Path, Sequence[str]], Table]] = {

@@ -6,8 +6,17 @@ from pathlib import Path
 import numpy as np
 
 from modalities.points.readers.open3d_part import load_open3d, quiet
-from omnimask.errors import DataError
-from omnimask.point_files import COLOR, NORMAL, PLACE, Table, finite_rows, named, read_bytes, stack
+from omnimask.data.point_files import (
+    COLOR,
+    NORMAL,
+    PLACE,
+    Table,
+    finite_rows,
+    named,
+    read_bytes,
+    stack,
+)
+from omnimask.foundation.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from omnimask.errors import DataError
+from omnimask.foundation.errors import DataError
 
 _FIX = (
     "pip install 'omnimask[points]', and on a bare Linux: "

@@ -12,16 +12,16 @@ from modalities.tabular.readable import Readable, readable_number
 from modalities.tabular.readable_rows import cells_to_rows
 from modalities.tabular.schema import Cell, Column
 from modalities.tabular.values import CODE, NUMBER
-from omnimask.batch import Group
-from omnimask.data import StreamReader
-from omnimask.errors import RecipeError
-from omnimask.group_view import GroupView, split_group
+from omnimask.data.streams import StreamReader
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking.plan import MaskPlan, plan_from_flags, sum_rows
-from omnimask.modality import Draw, Modality
-from omnimask.model import MaskedModel
-from omnimask.objective import find_span
-from omnimask.targets import Restoring
-from omnimask.tokens import Raw, layout_of
+from omnimask.objectives.group_view import GroupView, split_group
+from omnimask.objectives.objective import find_span
+from omnimask.objectives.targets import Restoring
+from omnimask.tokens.group import Group
+from omnimask.tokens.modality import Draw, Modality
+from omnimask.tokens.tokens import Raw, layout_of
+from omnimask.training.step import MaskedModel
 
 
 def impute_rows(

@@ -7,8 +7,8 @@ from pathlib import Path
 from modalities.tabular.files import MISSING, TableFiles
 from modalities.tabular.modality import TableCells
 from modalities.tabular.schema import Table
-from omnimask.errors import DataError, nearest_names
-from omnimask.recipe import Recipe
+from omnimask.foundation.errors import DataError, nearest_names
+from omnimask.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,9 +4,9 @@ from modalities.tabular.imputing.draws import MaskDraws
 from modalities.tabular.imputing.files import Imputed, ImputeFile, impute_file
 from modalities.tabular.modality import TableCells
 from modalities.tabular.readers.loading import SUFFIXES
-from omnimask.complete.completer import Completed, Request
-from omnimask.errors import RecipeError
-from omnimask.model import MaskedModel
+from omnimask.foundation.errors import RecipeError
+from omnimask.training.step import MaskedModel
+from omnimask.transfer.imputing.completer import Completed, Request
 
 _SHOWN_PROBLEMS = 10
 

@@ -21,8 +21,8 @@ from modalities.tabular.modality import TableCells
 from modalities.tabular.readers.kinds import parse_words
 from modalities.tabular.readers.loading import DELIMITERS
 from modalities.tabular.schema import Cell, Column, Table
-from omnimask.errors import DataError
-from omnimask.model import MaskedModel
+from omnimask.foundation.errors import DataError
+from omnimask.training.step import MaskedModel
 
 _BOM = "\ufeff"
 

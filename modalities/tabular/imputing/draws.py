@@ -10,11 +10,11 @@ from torch import Tensor
 from modalities.tabular.imputing.cells import impute_cells
 from modalities.tabular.modality import TableCells
 from modalities.tabular.schema import RARE, Cell, Column, Table
-from omnimask.batch import Group
-from omnimask.errors import RecipeError
-from omnimask.model import MaskedModel
-from omnimask.rng import fold_key
-from omnimask.tokens import Raw
+from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.rng import fold_key
+from omnimask.tokens.group import Group
+from omnimask.tokens.tokens import Raw
+from omnimask.training.step import MaskedModel
 
 Row = Mapping[str, Cell | None]  # a date is in days since 1970-01-01
 

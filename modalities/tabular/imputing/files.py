@@ -6,8 +6,8 @@ from modalities.tabular.imputing.draws import table_modality
 from modalities.tabular.imputing.job import Imputed, ImputeFile
 from modalities.tabular.imputing.parquet_file import impute_parquet
 from modalities.tabular.readers.loading import DELIMITERS, PARQUET_SUFFIXES, SUFFIXES
-from omnimask.errors import DataError
-from omnimask.model import MaskedModel
+from omnimask.foundation.errors import DataError
+from omnimask.training.step import MaskedModel
 
 
 def impute_file(model: MaskedModel, job: ImputeFile) -> Imputed:

@@ -19,8 +19,8 @@ from modalities.tabular.imputing.outputs import (
 from modalities.tabular.readers.kinds import convert, parse_words
 from modalities.tabular.readers.loading import LoadedColumn, load_column
 from modalities.tabular.schema import Cell, Column, Table
-from omnimask.errors import DataError
-from omnimask.model import MaskedModel
+from omnimask.foundation.errors import DataError
+from omnimask.training.step import MaskedModel
 
 if TYPE_CHECKING:
     import pyarrow

@@ -10,7 +10,7 @@ from modalities.tabular.readers.kinds import convert, infer_kind
 from modalities.tabular.readers.loading import LoadedColumn
 from modalities.tabular.readers.rows import FileRows
 from modalities.tabular.schema import Column, Kind
-from omnimask.errors import DataError, nearest_names
+from omnimask.foundation.errors import DataError, nearest_names
 
 MOST_CLASSES = 20  # a whole-numbered label with more distinct values is a number, not a class
 

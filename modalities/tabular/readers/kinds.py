@@ -8,7 +8,7 @@ from jaxtyping import Float64
 
 from modalities.tabular.readers.loading import LoadedColumn
 from modalities.tabular.schema import Kind
-from omnimask.errors import DataError
+from omnimask.foundation.errors import DataError
 
 INFERRED_BOOLEANS = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 DECLARED_BOOLEANS = {**INFERRED_BOOLEANS, "1": 1.0, "0": 0.0, "t": 1.0, "f": 0.0} | {

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from modalities.tabular.schema import Kind
-from omnimask.errors import DataError
+from omnimask.foundation.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow

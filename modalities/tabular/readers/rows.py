@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from modalities.tabular.schema import Cell, Kind
-from omnimask.modality import Draw, Sample
+from omnimask.tokens.modality import Draw, Sample
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ from jaxtyping import Int64, UInt8
 
 from modalities.video.readers import with_decord, with_pyav, with_torchcodec
 from modalities.video.readers.frame_index import FrameIndex
-from omnimask.errors import DataError, RecipeError
+from omnimask.foundation.errors import DataError, RecipeError
 
 BackendName = Literal["auto", "decord", "torchcodec", "pyav"]
 

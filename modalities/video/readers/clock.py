@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from modalities.video.readers.frame_index import FrameIndex
-from omnimask.errors import DataError
+from omnimask.foundation.errors import DataError
 
 # decord gives times in fp32, which is good to a millisecond for three hours.
 _SLACK_S = 2e-3

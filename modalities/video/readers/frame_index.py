@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from modalities.video.readers.scan import Scan, scan_file
-from omnimask.errors import DataError
+from omnimask.foundation.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omnimask.errors import DataError
+from omnimask.foundation.errors import DataError
 
 if TYPE_CHECKING:
     from av import VideoFrame, VideoStream

@@ -21,7 +21,7 @@ from jaxtyping import Int64, UInt8
 
 from modalities.video.readers.clock import check_times
 from modalities.video.readers.frame_index import FrameIndex
-from omnimask.errors import DataError
+from omnimask.foundation.errors import DataError
 
 _CHILD = Path(__file__).with_name("decord_child.py")
 _PATIENCE_S = 120.0

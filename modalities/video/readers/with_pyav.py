@@ -9,7 +9,7 @@ from jaxtyping import Int64, UInt8
 
 from modalities.video.readers.frame_index import FrameIndex
 from modalities.video.readers.scan import picture_track
-from omnimask.errors import DataError
+from omnimask.foundation.errors import DataError
 
 if TYPE_CHECKING:
     from av import VideoFrame, VideoStream

@@ -12,14 +12,14 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from omnimask.errors import DataError
-from omnimask.folders import FolderFiles, list_files
-from omnimask.grid_modality import grid_position, patch_embedding
-from omnimask.modality import Draw, Drawing, Sample, Source
-from omnimask.ragged_time import frame_counts, ragged_tokens, stacked_in_time, zero_after
-from omnimask.raw import integers_of, tensor_of
-from omnimask.tokens import Grid, Raw, Tokens
-from omnimask.trained_axis import Axes
+from omnimask.data.folders import FolderFiles, list_files
+from omnimask.data.ragged_time import frame_counts, ragged_tokens, stacked_in_time, zero_after
+from omnimask.foundation.errors import DataError
+from omnimask.network.grid_modality import grid_position, patch_embedding
+from omnimask.network.trained_axis import Axes
+from omnimask.tokens.modality import Draw, Drawing, Sample, Source
+from omnimask.tokens.raw import integers_of, tensor_of
+from omnimask.tokens.tokens import Grid, Raw, Tokens
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,1 @@
+"""The `omnimask` command: one file a command; nothing heavy is imported until one runs."""

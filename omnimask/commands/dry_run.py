@@ -1,0 +1,45 @@
+"""`omnimask pretrain --dry-run`: the resolved recipe and what a step of it costs."""
+
+import json
+
+from omnimask.data.streams import Shard, Steps, open_streams
+from omnimask.foundation.records import to_json
+from omnimask.recipe.recipe import Recipe
+from omnimask.training.cost import StepCost, measure_cost
+from omnimask.training.fitting import fit
+from omnimask.training.step import build_model
+from omnimask.transfer.warm_start import open_starts
+
+
+def describe(recipe: Recipe) -> str:
+    """Fits the statistics, reads the first step's samples, and counts; trains nothing."""
+    recipe = fit(open_starts(recipe).fill(recipe))
+    readers = open_streams(recipe)
+    batch = Steps(recipe, readers, Shard())[0]
+    cost = measure_cost(build_model(recipe), batch.micro[0])
+    sizes = {reader.stream.name: len(reader) for reader in readers}
+    return f"{json.dumps(to_json(recipe), indent=1)}\n\n{_table(cost, sizes, recipe)}"
+
+
+def _table(cost: StepCost, sizes: dict[str, int], recipe: Recipe) -> str:
+    head = f"{'stream':16}{'files':>8}{'samples':>9}{'tokens':>9}{'visible':>9}{'predicted':>11}"
+    rows = [
+        f"{part.stream:16}{sizes[part.stream]:8}{part.samples:9}{part.valid:9}{part.visible:9}"
+        f"{part.predicted:11}"
+        for part in cost.tokens
+    ]
+    accumulate = recipe.optim.accumulate
+    return "\n".join(
+        [
+            f"One step of one process ({accumulate} micro-batch{'es' * (accumulate > 1)}):",
+            head,
+            *rows,
+            f"parameters   {cost.trained_parameters / 1e6:.2f} M trained, "
+            f"{cost.teacher_parameters / 1e6:.2f} M in the teacher",
+            f"FLOPs        {accumulate * cost.flops / 1e9:.2f} G per step, "
+            f"{recipe.optim.steps * accumulate * cost.flops / 1e12:.2f} T for "
+            f"{recipe.optim.steps} steps",
+            f"memory       {cost.state_bytes / 2**20:.0f} MiB for weights, gradients and moments + "
+            f"{cost.activation_bytes / 2**20:.0f} MiB for activations (fp32)",
+        ]
+    )

@@ -1,0 +1,52 @@
+"""The `omnimask` command."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from omnimask.commands.doctor import add_doctor_command
+from omnimask.commands.draw import add_draw_command
+from omnimask.commands.embed import add_embed_command
+from omnimask.commands.export import add_export_command
+from omnimask.commands.finetune import add_finetune_command
+from omnimask.commands.import_encoder import add_import_command
+from omnimask.commands.impute import add_impute_command
+from omnimask.commands.pretrain import add_pretrain_command
+from omnimask.commands.probe import add_probe_command
+from omnimask.commands.recipes import add_recipes_command
+from omnimask.commands.report import add_report_command
+from omnimask.commands.search import add_search_commands
+from omnimask.foundation.errors import OmnimaskError
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="omnimask", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_pretrain_command(commands)
+    add_report_command(commands)
+    add_draw_command(commands)
+    add_finetune_command(commands)
+    add_export_command(commands)
+    add_import_command(commands)
+    add_impute_command(commands)
+    add_embed_command(commands)
+    add_search_commands(commands)
+    add_probe_command(commands)
+    add_doctor_command(commands)
+    add_recipes_command(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; an `OmnimaskError` is printed without a traceback and gives exit status 2."""
+    parsed = _parser().parse_args(arguments)
+    # Before torch is loaded: OpenMP threads that wait should spin briefly and then sleep. Loader
+    # workers share their cores, and long spinning can make a step many times slower.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    try:
+        parsed.run_command(parsed)
+    except OmnimaskError as error:
+        print(f"omnimask: {error}", file=sys.stderr)
+        return 2
+    return 0

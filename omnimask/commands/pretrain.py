@@ -1,0 +1,78 @@
+"""`omnimask pretrain`: training and what follows it. Imports nothing heavy until it runs."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from omnimask.recipe.recipe import Recipe
+
+
+def pretrain(recipe: "Recipe", out: Path | str | None = None) -> Path:
+    """Trains into `out` (runs/<recipe name> by default), then writes the report; returns `out`."""
+    from omnimask.report.write import write_report
+    from omnimask.training.progress import is_main_process
+
+    out = Path("runs") / recipe.name if out is None else Path(out)
+    train(recipe, out)
+    if recipe.run.report and is_main_process():
+        print(f"report: {write_report(out)}")
+    return out
+
+
+def train(recipe: "Recipe", out: Path) -> Path:
+    """Pretrains by `recipe` in the run folder `out`, from the encoders that `recipe.start` names,
+    with probes every `recipe.run.probe_every` steps; the rest is as `training.loop.carry_out` says.
+    """
+    from omnimask.training.loop import carry_out
+    from omnimask.training.pretraining import Pretraining
+    from omnimask.transfer.probing.in_training import TrainingProbes
+    from omnimask.transfer.warm_start import open_starts
+
+    return carry_out(Pretraining(recipe=recipe, starts=open_starts), out, TrainingProbes)
+
+
+def add_pretrain_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds `pretrain` to the parser of `omnimask`."""
+    pretrain = commands.add_parser("pretrain", help="train a recipe, or go on with a run")
+    pretrain.add_argument("recipe", help="module:function, such as recipes.omni:quickstart")
+    pretrain.add_argument("--out", type=Path, default=None, help="run folder (runs/<recipe name>)")
+    pretrain.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="change a field, such as --set optim.lr=1e-4; may be repeated",
+    )
+    pretrain.add_argument(
+        "--start",
+        action="append",
+        default=[],
+        metavar="[NAMES=]FOLDER",
+        help="begin with the weights of a run, checkpoint or encoder; image=FOLDER takes only that "
+        "tokenizer; blocks come from the first; may be repeated",
+    )
+    pretrain.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the resolved recipe, tokens, parameters, FLOPs and memory; train nothing",
+    )
+    pretrain.set_defaults(run_command=_pretrain)
+
+
+def _pretrain(arguments: argparse.Namespace) -> None:
+    from omnimask.recipe.loading import load_named_recipe
+    from omnimask.recipe.recipe import override
+    from omnimask.recipe.start import read_starts
+
+    recipe = load_named_recipe(arguments.recipe)
+    if arguments.start:
+        recipe = replace(recipe, start=read_starts(arguments.start))
+    recipe = override(recipe, arguments.set)
+    if arguments.dry_run:
+        from omnimask.commands.dry_run import describe
+
+        print(describe(recipe))
+        return
+    pretrain(recipe, arguments.out)

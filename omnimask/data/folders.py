@@ -1,0 +1,52 @@
+"""The files of one kind below a folder: what every reader lists, names and labels alike."""
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from omnimask.foundation.errors import DataError
+
+Labels = Literal["folder", "none"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FolderFiles:
+    """Paths below `folder`, sorted; a file's label is the name of the folder that it lies in."""
+
+    folder: str
+    names: tuple[str, ...] = field(repr=False)
+    labels: Labels = "folder"
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def path(self, index: int) -> Path:
+        return Path(self.folder, self.names[index])
+
+    def label(self, index: int) -> str | None:
+        """None at the top of the folder, and where labels were not asked for."""
+        return (Path(self.names[index]).parent.name or None) if self.labels == "folder" else None
+
+
+def list_files(
+    root: str, path: str, suffixes: Collection[str], *, what: str, labels: Labels
+) -> FolderFiles:
+    """Lists files by suffix (lower case, with the dot) below `root/path`, linked folders too.
+
+    `what` names their kind in errors. DataError where there is no such folder or no such file.
+    """
+    folder = Path(root, path)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder of {what}; check data.root and `path`")
+    found = sorted(
+        Path(place, name).relative_to(folder).as_posix()
+        for place, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if Path(name).suffix.lower() in suffixes and not name.startswith(".")
+    )
+    if not found:
+        expected = ", ".join(sorted(suffixes))
+        raise DataError(f"{folder}: holds no {what}; expected files ending in {expected}")
+    return FolderFiles(folder=str(folder), names=tuple(found), labels=labels)

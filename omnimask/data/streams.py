@@ -1,0 +1,258 @@
+"""From a recipe's files to the batch of any step, as a pure function of (seed, step, rank)."""
+
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import PurePosixPath
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from omnimask.foundation.errors import DataError
+from omnimask.foundation.rng import fold_key, permutation
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.run_recipe import RunRecipe
+from omnimask.recipe.settings import Stream
+from omnimask.tokens.group import Group
+from omnimask.tokens.modality import Draw, Files, Label, Sample, Source
+
+_REPLACEMENT_TRIES = 20  # bad samples in a row before a data folder is called unusable
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BadFile:
+    """A sample that could not be read and was replaced."""
+
+    stream: str
+    name: str
+    error: str
+
+
+class StreamReader:
+    """Random access to the groups of one stream; aligned modalities are read with one `Draw`.
+
+    With `labels`, a vector by sample name, there are only the samples that it names, and groups
+    have their labels.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        files: Mapping[str, Files],
+        recipe: RunRecipe,
+        labels: Mapping[str, tuple[float, ...]] | None = None,
+    ) -> None:
+        self.stream, self.seed = stream, recipe.seed
+        self.modalities = {name: recipe.modality(name) for name in files}
+        self.sources: dict[str, Source] = {
+            name: part.open(recipe.data.root, self.modalities[name]) for name, part in files.items()
+        }
+        self.aligned = _align(stream.name, self.sources)
+        self.labels = labels
+        if labels is not None:
+            first = next(iter(self.sources))
+            name = self.sources[first].name
+            self.aligned = [rows for rows in self.aligned if name(rows[first]) in labels]
+
+    def __len__(self) -> int:
+        return len(self.aligned)
+
+    def name(self, index: int) -> str:
+        """The sample's name in its first modality."""
+        first = next(iter(self.sources))
+        return self.sources[first].name(self.aligned[index][first])
+
+    def label(self, index: int) -> Label:
+        first = next(iter(self.sources))
+        return self.sources[first].label(self.aligned[index][first])
+
+    def key(self, index: int, epoch: int) -> int:
+        """The key of one visit to one sample, from which all its randomness comes."""
+        return fold_key(self.seed, self.stream.name, epoch, self.name(index))
+
+    def place(self, position: int) -> tuple[int, int]:
+        """(index, epoch) of the sample at a position in the stream's endless order."""
+        epoch, offset = divmod(position, len(self))
+        return int(_order(len(self), self.seed, self.stream.name, epoch)[offset]), epoch
+
+    def read(self, index: int, draw: Draw) -> dict[str, Sample]:
+        rows = self.aligned[index]
+        return {name: source.read(rows[name], draw) for name, source in self.sources.items()}
+
+    def collate(
+        self, samples: Sequence[Mapping[str, Sample]], keys: Sequence[int], names: Sequence[str]
+    ) -> Group:
+        return Group(
+            stream=self.stream.name,
+            raw={
+                name: modality.collate([sample[name] for sample in samples])
+                for name, modality in self.modalities.items()
+            },
+            keys=torch.tensor(keys, dtype=torch.int64),
+            names=tuple(names),
+            labels=None
+            if self.labels is None
+            else torch.tensor([self.labels[name] for name in names], dtype=torch.float32),
+        )
+
+    def held_out_group(self, indices: Sequence[int]) -> Group:
+        """The given samples without augmentation, the same on every call."""
+        keys = [self.key(index, epoch=-1) for index in indices]
+        samples = [
+            self.read(index, Draw(key=key, augment=False)) for index, key in zip(indices, keys)
+        ]
+        return self.collate(samples, keys, [self.name(index) for index in indices])
+
+
+@lru_cache(maxsize=16)
+def _order(length: int, seed: int, stream: str, epoch: int) -> Any:
+    return permutation(length, seed, stream, epoch)
+
+
+def _align(stream: str, sources: Mapping[str, Source]) -> list[dict[str, int]]:
+    """Per sample, the index in every source; several sources meet by name without suffix."""
+    if len(sources) == 1:
+        ((name, source),) = sources.items()
+        return [{name: index} for index in range(len(source))]
+    by_stem = {
+        name: {
+            str(PurePosixPath(source.name(index)).with_suffix("")): index
+            for index in range(len(source))
+        }
+        for name, source in sources.items()
+    }
+    first, *others = by_stem.values()
+    shared = [stem for stem in first if all(stem in other for other in others)]
+    if not shared:
+        examples = {name: next(iter(stems), None) for name, stems in by_stem.items()}
+        raise DataError(
+            f"stream {stream}: no sample has all of {sorted(sources)}; files are aligned by their "
+            f"path without suffix, and the first ones are {examples}"
+        )
+    return [{name: stems[stem] for name, stems in by_stem.items()} for stem in shared]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepBatch:
+    """Everything one process needs for one optimisation step: a list of groups per micro-batch."""
+
+    step: int
+    micro: tuple[tuple[Group, ...], ...]
+    bad: tuple[BadFile, ...]
+
+    def pin_memory(self) -> "StepBatch":
+        return replace(
+            self, micro=tuple(tuple(group.pin_memory() for group in part) for part in self.micro)
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shard:
+    """Which part of every step this process takes, and where the run starts."""
+
+    rank: int = 0
+    world: int = 1
+    start_step: int = 0
+    samples_seen: Mapping[str, int] | None = None  # per stream, over all processes
+
+
+class Steps(Dataset[StepBatch]):
+    """`steps[t]` is the batch of step t; any worker can make any step."""
+
+    def __init__(self, recipe: RunRecipe, readers: Sequence[StreamReader], shard: Shard) -> None:
+        self.recipe, self.readers, self.shard = recipe, readers, shard
+
+    def __len__(self) -> int:
+        return self.recipe.optim.steps
+
+    def samples_seen(self, step: int) -> dict[str, int]:
+        """Samples of each stream that all processes have taken before `step`."""
+        before = self.shard.samples_seen or {}
+        taken = (step - self.shard.start_step) * self.recipe.optim.accumulate * self.shard.world
+        return {
+            reader.stream.name: before.get(reader.stream.name, 0) + taken * reader.stream.batch_size
+            for reader in self.readers
+        }
+
+    def __getitem__(self, step: int) -> StepBatch:
+        bad: list[BadFile] = []
+        seen = self.samples_seen(step)
+        micro = tuple(
+            tuple(
+                self._group(reader, seen[reader.stream.name], number, bad)
+                for reader in self.readers
+            )
+            for number in range(self.recipe.optim.accumulate)
+        )
+        return StepBatch(step=step, micro=micro, bad=tuple(bad))
+
+    def _group(self, reader: StreamReader, seen: int, number: int, bad: list[BadFile]) -> Group:
+        size = reader.stream.batch_size
+        first = seen + (number * self.shard.world + self.shard.rank) * size
+        samples, keys, names = [], [], []
+        for position in range(first, first + size):
+            index, sample, key = self._sample(reader, position, bad)
+            samples.append(sample)
+            keys.append(key)
+            names.append(reader.name(index))
+        return reader.collate(samples, keys, names)
+
+    def _sample(
+        self, reader: StreamReader, position: int, bad: list[BadFile]
+    ) -> tuple[int, dict[str, Sample], int]:
+        """The sample at a position; where it cannot be read, another one chosen by its key."""
+        index, epoch = reader.place(position)
+        visit = reader.key(index, epoch)
+        failure: DataError | None = None
+        for attempt in range(_REPLACEMENT_TRIES):
+            key = reader.key(index, epoch)
+            try:
+                return index, reader.read(index, Draw(key=key)), key
+            except DataError as error:
+                if self.recipe.data.max_bad_files == 0:
+                    raise DataError(
+                        f"{error} (set data.max_bad_files to train on without such files; they "
+                        "are then listed in bad_files.jsonl)"
+                    ) from error
+                failure = error
+            name = reader.name(index)
+            bad.append(BadFile(stream=reader.stream.name, name=name, error=str(failure)))
+            index = fold_key(visit, "replacement", attempt) % len(reader)
+        raise DataError(
+            f"stream {reader.stream.name}: {_REPLACEMENT_TRIES} samples in a row could not be "
+            f"read, the last because: {failure}"
+        )
+
+
+def open_streams(recipe: Recipe) -> list[StreamReader]:
+    return [StreamReader(stream, stream.files, recipe) for stream in recipe.data.streams]
+
+
+def open_held_out(recipe: Recipe) -> list[StreamReader]:
+    """Readers of the streams that have held-out files."""
+    return [
+        StreamReader(stream, stream.held_out, recipe)
+        for stream in recipe.data.streams
+        if stream.held_out is not None
+    ]
+
+
+def _outlive_signals(worker: int) -> None:
+    """Schedulers signal the whole process group; the main process decides when workers end."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def load_steps(steps: Steps, *, num_workers: int, pin_memory: bool) -> DataLoader[StepBatch]:
+    """Batches of the remaining steps in order; worker processes make whole steps ahead of time."""
+    return DataLoader(
+        steps,
+        batch_size=None,
+        sampler=range(steps.shard.start_step, len(steps)),
+        num_workers=num_workers,
+        prefetch_factor=2 if num_workers else None,
+        pin_memory=pin_memory,
+        worker_init_fn=_outlive_signals,
+    )

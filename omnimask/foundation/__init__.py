@@ -1,0 +1,1 @@
+"""What every room stands on: errors, records and their JSON, counter-based randomness, versions."""

@@ -1,0 +1,1 @@
+"""The one transformer: attention on packed rows, blocks, positions, embeddings, the encoder."""

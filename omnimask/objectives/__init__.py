@@ -1,0 +1,1 @@
+"""What hidden tokens are asked for and how answers are compared: targets, losses, codebooks."""

@@ -1,0 +1,129 @@
+"""Targets that are made from what the step itself has just predicted."""
+
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from omnimask.masking.plan import MaskPlan
+from omnimask.objectives.targets import TargetRecord, TeacherOutput
+from omnimask.tokens.modality import Modality
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decoded:
+    """One group under one plan, after decoding. All tensors are detached; the mappings fill up
+    as the objectives are evaluated, in the recipe's order.
+
+    `counted`: by objective, the predicted tokens that its loss counts. `losses`: by objective, its
+    loss at each predicted token. `features`: by decoder, its output before the objectives' heads.
+    Only `counted` is there while tokens are counted ahead of the step.
+    """
+
+    plan: MaskPlan
+    num_tokens: int
+    counted: dict[str, Bool[Tensor, "r n"]] = field(default_factory=dict)
+    losses: dict[str, Float[Tensor, "r n"]] = field(default_factory=dict)
+    features: dict[str, Float[Tensor, "r n d"]] = field(default_factory=dict)
+
+
+@runtime_checkable
+class LateTarget(TargetRecord, Protocol):
+    """A target at the predicted tokens only; objectives are evaluated in the recipe's order, so
+    that one with a late target stands after those it reads.
+    """
+
+    @property
+    def objective_read(self) -> str | None:
+        """The objective whose losses it reads."""
+        ...
+
+    @property
+    def decoder_read(self) -> str | None:
+        """The decoder whose features it reads."""
+        ...
+
+    def known(self, decoded: Decoded, /) -> Bool[Tensor, "r n"]: ...
+
+    def values(self, decoded: Decoded, /) -> Float[Tensor, "r n t"]: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossOf:
+    """Another objective's loss at each token, and 1 where that objective counts it, else 0.
+
+    What a loss predictor learns: HPM, https://arxiv.org/abs/2304.05919, section 3.2. For the loss
+    `ranking`, which needs to know which tokens to compare.
+    """
+
+    objective: str
+
+    @property
+    def objective_read(self) -> str | None:
+        return self.objective
+
+    @property
+    def decoder_read(self) -> str | None:
+        return None
+
+    @property
+    def teacher_layers(self) -> tuple[TeacherOutput, ...]:
+        return ()
+
+    def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
+        return 1
+
+    def known(self, decoded: Decoded, /) -> Bool[Tensor, "r n"]:
+        return decoded.counted[self.objective]
+
+    def values(self, decoded: Decoded, /) -> Float[Tensor, "r n t"]:
+        counted = decoded.counted[self.objective]
+        return torch.stack([decoded.losses[self.objective], counted.float()], dim=-1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OtherCopy:
+    """A decoder's feature of the same token under the sample's other mask, for two copies.
+
+    Known where both masks ask for the token: Point-CMAE, https://arxiv.org/abs/2407.05862. `width`
+    is that of the decoder's features.
+    """
+
+    decoder: str = "main"
+    width: int
+
+    @property
+    def objective_read(self) -> str | None:
+        return None
+
+    @property
+    def decoder_read(self) -> str | None:
+        return self.decoder
+
+    @property
+    def teacher_layers(self) -> tuple[TeacherOutput, ...]:
+        return ()
+
+    def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
+        return self.width
+
+    def known(self, decoded: Decoded, /) -> Bool[Tensor, "r n"]:
+        plan = decoded.plan
+        asked = plan.predict_ids.new_zeros(len(plan.num_predict), decoded.num_tokens)
+        asked.scatter_add_(1, plan.predict_ids, plan.predict_ok.to(asked.dtype))
+        return plan.predict_ok & (_partner(asked).gather(1, plan.predict_ids) > 0)
+
+    def values(self, decoded: Decoded, /) -> Float[Tensor, "r n t"]:
+        plan, features = decoded.plan, decoded.features[self.decoder]
+        ids = plan.predict_ids[:, :, None].expand_as(features)
+        # Padded ids are 0; their rows are zeroed, so adding leaves token 0 as it is.
+        own = torch.where(plan.predict_ok[:, :, None], features, 0.0)
+        placed = own.new_zeros(own.shape[0], decoded.num_tokens, own.shape[2])
+        return _partner(placed.scatter_add_(1, ids, own)).gather(1, ids)
+
+
+def _partner(rows: Tensor) -> Tensor:
+    """Row 2i for row 2i + 1 and the other way round: the two copies of a sample."""
+    return rows.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)

@@ -1,0 +1,234 @@
+"""What a hidden token is asked for: computed for every token, before masking."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from omnimask.foundation.errors import RecipeError
+from omnimask.tokens.modality import Modality
+from omnimask.tokens.tokens import Tokens
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """What a target is computed from: the unmasked tokens of one modality of one group.
+
+    `teacher` holds the teacher's outputs for these tokens, one tensor per entry of the target's
+    `teacher_layers`, in that order (codes as whole numbers with d = 1); empty where it reads none.
+    """
+
+    modality: Modality
+    tokens: Tokens
+    teacher: tuple[Float[Tensor, "b n d"], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Truth:
+    """The target values of every token, and where they are known (the number of points in an
+    empty voxel is known, their places are not). A loss is counted at known, scorable tokens only.
+    """
+
+    values: Float[Tensor, "b n t"]
+    known: Bool[Tensor, "b n"]
+
+
+TeacherOutput = int | Literal["codes"]
+
+
+@runtime_checkable
+class TargetRecord(Protocol):
+    """What all targets say of themselves; frozen dataclasses, part of a recipe.
+
+    There are three kinds: a `Target` is computed from the unmasked view, a `TrainedTarget` too but
+    by a module with weights of its own, a `LateTarget` from what the step has just predicted.
+    """
+
+    @property
+    def teacher_layers(self) -> tuple[TeacherOutput, ...]:
+        """The teacher's outputs it reads: its blocks counted from the last (-1), 0 for the
+        normalised output, "codes" for the codes of a teacher that has a codebook.
+        """
+        ...
+
+    def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
+        """The width `p` of the prediction that the loss takes."""
+        ...
+
+
+@runtime_checkable
+class Restoring(Protocol):
+    """A target whose predictions can be drawn, beside what it is otherwise."""
+
+    def restore(
+        self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
+    ) -> Float[Tensor, "b n v"] | None:
+        """Predictions for every token as token values; None where this one cannot."""
+        ...
+
+    @property
+    def restores_with(self) -> str:
+        """What `restore` takes from the ground truth, said beside a picture; "" if nothing."""
+        ...
+
+
+@runtime_checkable
+class Target(TargetRecord, Protocol):
+    """Called under `no_grad`."""
+
+    def __call__(self, view: View, /) -> Truth: ...
+
+
+@runtime_checkable
+class TrainedTarget(TargetRecord, Protocol):
+    """A target with weights. The module that `build` makes is called as
+    `module(view) -> (truth, own)` with `own` the sum over the modality's valid tokens of the loss
+    that trains the module; no gradient reaches the teacher or the encoder through it.
+    """
+
+    def build(self, teacher_dim: int, /) -> nn.Module: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Content:
+    """The token's own values, as they are or normalised.
+
+    `norm`: "none"; "token" subtracts the mean and divides by the standard deviation of all of a
+    token's values (MAE, https://arxiv.org/abs/2111.06377, section 3, with its eps 1e-6 on the
+    unbiased variance); "channel" does so for each of `num_channels` interleaved channels of a token
+    (VideoMAE, https://arxiv.org/abs/2203.12602: deviation plus 1e-6, there of pixels in [0, 1],
+    here of pixels over their channel's deviation).
+    """
+
+    norm: Literal["none", "token", "channel"] = "none"
+    num_channels: int = 1
+
+    @property
+    def teacher_layers(self) -> tuple[TeacherOutput, ...]:
+        return ()
+
+    def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
+        if self.norm == "channel" and modality.num_values % self.num_channels:
+            raise RecipeError(
+                f"Content(norm='channel', num_channels={self.num_channels}) does not divide the "
+                f"{modality.num_values} values of a {modality.name} token; set num_channels to the "
+                "number of channels of that modality"
+            )
+        return modality.num_values
+
+    def __call__(self, view: View, /) -> Truth:
+        values = view.tokens.values.float()
+        mean, deviation = self._statistics(values)
+        return Truth(values=(values - mean) / deviation, known=view.tokens.scorable)
+
+    def restore(
+        self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
+    ) -> Float[Tensor, "b n v"] | None:
+        mean, deviation = self._statistics(tokens.values.float())
+        return predicted * deviation + mean
+
+    @property
+    def restores_with(self) -> str:
+        return "" if self.norm == "none" else f"each hidden {self.norm}'s own mean and deviation"
+
+    def _statistics(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation, expanded to the shape of `values` where they are needed."""
+        if self.norm == "none":
+            return torch.zeros_like(values), torch.ones_like(values)
+        if self.norm == "token":
+            variance, mean = torch.var_mean(values, dim=-1, keepdim=True)
+            return mean, (variance + 1e-6).sqrt()
+        channels = values.unflatten(-1, (-1, self.num_channels))
+        variance, mean = torch.var_mean(channels, dim=-2, keepdim=True)
+        mean, deviation = mean.expand_as(channels), (variance.sqrt() + 1e-6).expand_as(channels)
+        return mean.flatten(-2), deviation.flatten(-2)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TeacherFeatures:
+    """Features of the teacher, each layer normalised, then averaged.
+
+    Layers are its blocks counted from the last (-1), or 0 for its normalised output. `layers=(0,)`
+    with `norm="layer"` is V-JEPA's target (https://arxiv.org/abs/2404.08471, section 3.2, where the
+    official code takes the output of the final norm); several layers with `norm="instance"` on each
+    before the average is data2vec 2.0's (https://arxiv.org/abs/2212.07525, section 3.3): there each
+    feature is normalised over the sample's tokens. `layer_norm_mean` normalises each token of the
+    average too, as data2vec 2.0 does for images (`layer_norm_targets` in its configuration).
+    """
+
+    layers: Sequence[int] = (-1,)
+    norm: Literal["none", "layer", "instance"] = "layer"
+    layer_norm_mean: bool = False
+
+    @property
+    def teacher_layers(self) -> tuple[TeacherOutput, ...]:
+        return tuple(self.layers)
+
+    def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
+        return teacher_dim
+
+    def __call__(self, view: View, /) -> Truth:
+        valid = view.tokens.valid
+        layers = [self._normalise(layer.float(), valid) for layer in view.teacher]
+        mean = torch.stack(layers).mean(dim=0)
+        if self.layer_norm_mean:
+            mean = torch.nn.functional.layer_norm(mean, mean.shape[-1:])
+        return Truth(values=mean, known=valid)
+
+    def _normalise(self, features: Tensor, valid: Tensor) -> Tensor:
+        if self.norm == "layer":
+            return torch.nn.functional.layer_norm(features, features.shape[-1:])
+        if self.norm == "instance":
+            weight = valid[:, :, None].float()
+            count = weight.sum(dim=1, keepdim=True).clamp_min(1.0)
+            mean = (features * weight).sum(dim=1, keepdim=True) / count
+            variance = ((features - mean).square() * weight).sum(dim=1, keepdim=True) / count
+            return (features - mean) / (variance + 1e-5).sqrt()
+        return features
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TeacherCodes:
+    """The code of each token in the codebook of a frozen teacher, for `cross_entropy`.
+
+    BEiT v2, https://arxiv.org/abs/2208.06366, section 2.3.
+    """
+
+    num_codes: int = 8192
+
+    @property
+    def teacher_layers(self) -> tuple[TeacherOutput, ...]:
+        return ("codes",)
+
+    def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
+        return self.num_codes
+
+    def __call__(self, view: View, /) -> Truth:
+        return Truth(values=view.teacher[0], known=view.tokens.valid)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pooled:
+    """The mean of another target over a sample's known tokens, the same for each of its tokens.
+
+    With ClassTokenDecoder this is a loss on [CLS]: data2vec 2.0, https://arxiv.org/abs/2212.07525,
+    section 3.
+    """
+
+    target: Target
+
+    @property
+    def teacher_layers(self) -> tuple[TeacherOutput, ...]:
+        return self.target.teacher_layers
+
+    def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
+        return self.target.num_predicted(modality, teacher_dim)
+
+    def __call__(self, view: View, /) -> Truth:
+        truth = self.target(view)
+        weight = truth.known[:, :, None].to(truth.values.dtype)
+        mean = (truth.values * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1.0)
+        return Truth(values=mean[:, None].expand_as(truth.values), known=truth.known)

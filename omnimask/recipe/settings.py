@@ -1,0 +1,112 @@
+"""The plain parts of a recipe: which data, how it is optimised, how the run is carried out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from omnimask.foundation.errors import RecipeError
+from omnimask.tokens.modality import Files
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stream:
+    """One kind of group: which files give its modalities, and how many samples a step takes.
+
+    Several entries in `files` are aligned by file name without suffix: one sample has all of them
+    in one sequence (a video's frames and its sound track). `batch_size` is per process and step.
+    `held_out` files are never trained on; reports and probes use them.
+    """
+
+    name: str
+    files: Mapping[str, Files]
+    batch_size: int = 8
+    held_out: Mapping[str, Files] | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise RecipeError(f"stream {self.name}: batch_size must be >= 1, got {self.batch_size}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Data:
+    """Where the samples are. Every step takes `batch_size` samples of every stream.
+
+    `max_bad_files`: files that cannot be read are listed in `bad_files.jsonl` and replaced by
+    another sample; the run stops when more than this many have failed. 0 stops at the first.
+    """
+
+    root: str
+    streams: tuple[Stream, ...]
+    max_bad_files: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TargetOptim:
+    """How the weights of trained targets (prototypes) are optimised, apart from the model's.
+
+    `lr` is their peak; it follows the same schedule. They do not decay and are clipped apart.
+    """
+
+    lr: float = 5e-4
+    betas: tuple[float, float] = (0.9, 0.95)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Optim:
+    """AdamW with linear warm-up and cosine decay; biases, norms and other vectors do not decay.
+
+    `lr` is the peak, `final_lr` the end. The weight decay goes from `weight_decay` to
+    `final_weight_decay` by half a cosine, None keeps it. `clip_norm` limits the gradient's global
+    norm, None does not. `accumulate` micro-batches make one step. `targets` is for weights of
+    trained targets alone.
+    """
+
+    steps: int
+    lr: float = 1.5e-4
+    final_lr: float = 0.0
+    warmup_steps: int = 0
+    weight_decay: float = 0.05
+    final_weight_decay: float | None = None
+    betas: tuple[float, float] = (0.9, 0.95)
+    clip_norm: float | None = 1.0
+    accumulate: int = 1
+    targets: TargetOptim = field(default_factory=TargetOptim)
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.accumulate < 1:
+            raise RecipeError(
+                f"optim: steps and accumulate must be >= 1, got {self.steps}, {self.accumulate}"
+            )
+        if not 0 <= self.warmup_steps <= self.steps:
+            raise RecipeError(
+                f"optim.warmup_steps must be in [0, steps={self.steps}], got {self.warmup_steps}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """How a run is carried out; nothing here changes what is learnt, so a run may be resumed with
+    other values.
+
+    `precision`: "auto" is bf16 on a GPU and fp32 elsewhere. `tracker`: an Accelerate tracker beside
+    the JSON lines that are always written. `max_nonfinite_steps` in a row stop the run. Every
+    `probe_every` steps pretraining probes its frozen encoder on the labelled streams; 0 is never.
+    """
+
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    num_workers: int = 2
+    log_every: int = 10
+    checkpoint_every: int = 500
+    keep_checkpoints: int = 2
+    tracker: Literal["none", "tensorboard", "wandb", "trackio"] = "tensorboard"
+    max_nonfinite_steps: int = 5
+    report_samples: int = 4
+    report: bool = True
+    probe_every: int = 0
+
+    def __post_init__(self) -> None:
+        if self.probe_every < 0:
+            raise RecipeError(
+                f"run.probe_every must be >= 0, got {self.probe_every}; 0 is never, 500 is after "
+                "every 500 steps"
+            )

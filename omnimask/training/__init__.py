@@ -1,0 +1,1 @@
+"""Pretraining: the step, the loop, the optimizer, checkpoints and the run folder."""

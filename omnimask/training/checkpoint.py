@@ -1,0 +1,155 @@
+"""Checkpoints: folders that are either whole or not there, read without unpickling anything."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.records import dump, load
+from omnimask.foundation.versions import versions
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.run_recipe import RunRecipe
+
+_UNFINISHED = ".unfinished"
+
+R = TypeVar("R")  # a RunRecipe; no bound, as checks at runtime cannot take a protocol's fields
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint(Generic[R]):
+    """What a run needs to go on: `recipe` holds the fitted statistics, `state` the position."""
+
+    recipe: R
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    state: dict[str, Any]
+
+
+def save_checkpoint(run: Path, checkpoint: Checkpoint[Any], *, keep: int) -> Path:
+    """Writes `run/checkpoints/step-00000100`: into a temporary folder, synced, then renamed.
+
+    Older checkpoints beyond the last `keep` are removed afterwards.
+    """
+    step = int(checkpoint.state["step"])
+    target = run / "checkpoints" / f"step-{step:08d}"
+    unfinished = target.with_name(target.name + _UNFINISHED)
+    for leftover in target.parent.glob(f"*{_UNFINISHED}"):
+        shutil.rmtree(leftover)
+    unfinished.mkdir(parents=True)
+    save_file(_plain(checkpoint.weights), unfinished / "model.safetensors")
+    save_file(_plain(checkpoint.optimizer), unfinished / "optimizer.safetensors")
+    state = {**checkpoint.state, "versions": versions()}
+    write_json(unfinished / "state.json", state)
+    write_json(unfinished / "recipe.json", dump(checkpoint.recipe))
+    for path in [*unfinished.iterdir(), unfinished]:
+        _sync(path)
+    if target.exists():
+        shutil.rmtree(target)
+    unfinished.rename(target)
+    _sync(target.parent)
+    for old in list_checkpoints(run)[:-keep]:
+        shutil.rmtree(old)
+    return target
+
+
+def list_checkpoints(run: Path) -> list[Path]:
+    """The finished checkpoints of a run, oldest first."""
+    found = (run / "checkpoints").glob("step-*")
+    return sorted(path for path in found if not path.name.endswith(_UNFINISHED))
+
+
+def last_checkpoint(run: Path) -> Path:
+    """The newest checkpoint; RecipeError where the folder has none."""
+    checkpoints = list_checkpoints(run)
+    if not checkpoints:
+        raise RecipeError(f"{run} has no checkpoint; expected {run}/checkpoints/step-*")
+    return checkpoints[-1]
+
+
+def load_recipe(folder: Path) -> Recipe:
+    """The recipe of pretraining beside the weights, statistics included.
+
+    RecipeError where the checkpoint is of another kind of run.
+    """
+    return expect_kind(_any_recipe(folder), Recipe, folder)
+
+
+def load_checkpoint(folder: Path) -> Checkpoint[Recipe]:
+    """A checkpoint of pretraining; RecipeError where it is of another kind of run."""
+    return load_checkpoint_of(folder, Recipe)
+
+
+def load_checkpoint_of(folder: Path, kind: type[R]) -> Checkpoint[R]:
+    """A checkpoint whose recipe is a `kind`; RecipeError where it is of another kind of run."""
+    expect_kind(_any_recipe(folder), kind, folder)
+    return load_any_checkpoint(folder)
+
+
+def expect_kind(recipe: object, kind: type[R], folder: Path) -> R:
+    """`recipe`, read from `folder`, as a `kind`, or RecipeError."""
+    if not isinstance(recipe, kind):
+        raise RecipeError(
+            f"{folder} is of a run by a {type(recipe).__name__}, expected one by a "
+            f"{kind.__name__}: pretraining writes a Recipe, fine-tuning a FinetuneRecipe; name "
+            "another run folder"
+        )
+    return recipe
+
+
+def _any_recipe(folder: Path) -> RunRecipe:
+    path = folder / "recipe.json"
+    return load(json.loads(path.read_text()), str(path))
+
+
+def load_any_checkpoint(folder: Path) -> Checkpoint[Any]:
+    """A checkpoint of whatever kind of run."""
+    return Checkpoint(
+        recipe=_any_recipe(folder),
+        weights=load_file(folder / "model.safetensors"),
+        optimizer=load_file(folder / "optimizer.safetensors"),
+        state=json.loads((folder / "state.json").read_text()),
+    )
+
+
+def fill_weights(module: nn.Module, weights: Mapping[str, Tensor], *, source: str) -> None:
+    """Loads weights that must fit exactly; RecipeError naming what does not."""
+    own = module.state_dict()
+    missing, unexpected = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+    reshaped = [
+        f"{name} is {tuple(weights[name].shape)}, expected {tuple(own[name].shape)}"
+        for name in sorted(own.keys() & weights.keys())
+        if weights[name].shape != own[name].shape
+    ]
+    if missing or unexpected or reshaped:
+        raise RecipeError(
+            f"{source}: the weights do not fit: missing {missing[:3]}, unexpected "
+            f"{unexpected[:3]}, of another shape {reshaped[:3]}. They were probably written by "
+            "another version of omnimask: load them with that one"
+        )
+    module.load_state_dict(dict(weights))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON by way of a temporary file, so that the file is whole or the old one."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(value, indent=1) + "\n")
+    temporary.replace(path)
+
+
+def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

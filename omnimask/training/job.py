@@ -1,0 +1,68 @@
+"""A kind of run, as the training loop sees it: `Pretraining` is one, fine-tuning another."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from omnimask.data.streams import StreamReader
+from omnimask.recipe.run_recipe import RunRecipe
+from omnimask.tokens.group import Group
+from omnimask.training.checkpoint import Checkpoint
+
+
+@runtime_checkable
+class Job(Protocol):
+    """One run in one process. `prepare` comes first; then the loop asks for the rest.
+
+    Everything that a step changes must be in the model's state, the optimizer or `state()`, or a
+    resumed run would not be the same.
+    """
+
+    @property
+    def recipe(self) -> RunRecipe:
+        """With its fitted statistics once the job is prepared."""
+        ...
+
+    def prepare(self, resumed: Checkpoint[Any] | None) -> nn.Module:
+        """Fits the recipe and builds the model: anew, or as the checkpoint has both.
+
+        The model is `(groups, progress, watch) -> Outcome`, its sums named as in `recipe`.
+        """
+        ...
+
+    def open_streams(self) -> list[StreamReader]: ...
+
+    def optimizer(self) -> torch.optim.Optimizer: ...
+
+    def counts(self, groups: Sequence[Group], progress: float) -> dict[str, Tensor]:
+        """The counts that the model will return, without encoding anything."""
+        ...
+
+    def before_clip(self, progress: float) -> None:
+        """Between a step's gradients and their clipping."""
+        ...
+
+    def after_step(self, progress: float) -> None:
+        """After the optimizer; `progress` is the share of the run that is now done."""
+        ...
+
+    def numbers(self, progress: float) -> dict[str, float]:
+        """What a log line says beside losses and health."""
+        ...
+
+    def check(self, step: int, out: Path, *, write: bool) -> bool:
+        """Looks at the run after `step` steps; whether it ends here, alike on every process.
+
+        Only a process with `write` may write into the run folder.
+        """
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps for `prepare` beside weights and optimizer; plain JSON.
+
+        With "ended": True the run is over, however many steps the recipe has.
+        """
+        ...

@@ -1,0 +1,299 @@
+"""The training loop; the only file that knows Accelerate."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import Tensor
+
+from omnimask.data.streams import Shard, StepBatch, Steps, load_steps
+from omnimask.foundation.determinism import same_sums_on_cpu
+from omnimask.foundation.errors import OmnimaskError
+from omnimask.objectives.objective import LossSum, total_loss
+from omnimask.recipe.run_recipe import RunRecipe
+from omnimask.training.checkpoint import (
+    Checkpoint,
+    last_checkpoint,
+    list_checkpoints,
+    load_any_checkpoint,
+)
+from omnimask.training.checkpoint import save_checkpoint as write_checkpoint
+from omnimask.training.job import Job
+from omnimask.training.metrics import Probing, StepMeter, StepReport
+from omnimask.training.optimizer import (
+    is_of_target,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    set_schedules,
+)
+from omnimask.training.run_folder import RunLog, claim_run_folder
+from omnimask.training.step import Outcome
+from omnimask.training.stop_signal import StopSignal
+
+
+@dataclass(kw_only=True, slots=True)
+class Training:
+    """A run in progress: what a step changes, and what it needs."""
+
+    job: Job
+    accelerator: Accelerator
+    model: torch.nn.Module  # its own parameters; `wrapped` adds DDP around the same ones
+    wrapped: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    steps: Steps
+
+    @property
+    def recipe(self) -> RunRecipe:
+        return self.job.recipe
+
+    @property
+    def device(self) -> torch.device:
+        return self.accelerator.device
+
+
+def carry_out(job: Job, out: Path, probing: Probing | None = None) -> Path:
+    """Does `job` in the run folder `out`, going on from its last checkpoint if it has one.
+
+    `probing` makes what is measured of the model every `run.probe_every` steps.
+
+    Returns the last checkpoint's folder. RecipeError if `out` belongs to another recipe; DataError
+    for files that cannot be read; OmnimaskError after too many non-finite steps in a row.
+    """
+    recipe = job.recipe
+    accelerator = _accelerator(recipe, out)
+    claim_run_folder(out, recipe, write=False)
+    resumed = load_any_checkpoint(last_checkpoint(out)) if list_checkpoints(out) else None
+    training = _set_up(job, accelerator, resumed)
+    meter = StepMeter(job, accelerator, probing)
+    # Only now, so that a recipe whose data or teacher is refused leaves no folder behind.
+    if accelerator.is_main_process:
+        claim_run_folder(out, recipe, write=True)
+    accelerator.wait_for_everyone()
+    start = training.steps.shard.start_step
+    if resumed is None or not resumed.state.get("ended", False):  # a job may end before its time
+        with (
+            RunLog(out, training.recipe, accelerator=accelerator, start_step=start) as log,
+            same_sums_on_cpu(accelerator.device),
+        ):
+            _loop(training, meter, out, log)
+    accelerator.end_training()
+    return last_checkpoint(out)
+
+
+def _accelerator(recipe: RunRecipe, out: Path) -> Accelerator:
+    precision = recipe.run.precision
+    if precision == "auto":
+        precision = "bf16" if torch.cuda.is_available() else "fp32"
+    tracker = recipe.run.tracker
+    return Accelerator(
+        # Said outright, or several processes on CPUs would not find one another.
+        cpu=not torch.accelerator.is_available(),
+        mixed_precision="bf16" if precision == "bf16" else "no",
+        log_with=None if tracker == "none" else tracker,
+        project_dir=str(out),
+    )
+
+
+def _set_up(job: Job, accelerator: Accelerator, resumed: Checkpoint[Any] | None) -> Training:
+    set_seed(job.recipe.seed)
+    model = job.prepare(resumed)
+    wrapped = accelerator.prepare_model(model)
+    optimizer = job.optimizer()
+    if resumed is not None:
+        load_optimizer_tensors(model, optimizer, resumed.optimizer)
+    shard = Shard(
+        rank=accelerator.process_index,
+        world=accelerator.num_processes,
+        start_step=int(resumed.state["step"]) if resumed else 0,
+        samples_seen=resumed.state["samples_seen"] if resumed else None,
+    )
+    return Training(
+        job=job,
+        accelerator=accelerator,
+        model=model,
+        wrapped=wrapped,
+        optimizer=optimizer,
+        steps=Steps(job.recipe, job.open_streams(), shard),
+    )
+
+
+def _loop(training: Training, meter: StepMeter, out: Path, log: RunLog) -> None:
+    recipe, run = training.recipe, training.recipe.run
+    batches = iter(
+        load_steps(
+            training.steps, num_workers=run.num_workers, pin_memory=training.device.type == "cuda"
+        )
+    )
+    training.wrapped.train()
+    with StopSignal() as stop:
+        for step in range(training.steps.shard.start_step, recipe.optim.steps):
+            asked = time.perf_counter()
+            batch = next(batches)
+            meter.waited(time.perf_counter() - asked)
+            log.bad_files(batch.bad, budget=recipe.data.max_bad_files)
+            last = step + 1 == recipe.optim.steps
+            logs = last or (step + 1) % run.log_every == 0 or meter.probes_due(step + 1)
+            meter.add(step_once(training, batch, watch=logs), batch)
+            stopping = not last and _agreed(training, stop.asked, now=logs)
+            if logs or stopping:
+                summary = meter.summary(step + 1)
+                log.step(summary)
+                _stop_if_dead(summary, run.max_nonfinite_steps)
+            ended = training.job.check(step + 1, out, write=training.accelerator.is_main_process)
+            if last or ended or stopping or (step + 1) % run.checkpoint_every == 0:
+                save_checkpoint(training, out, step + 1)
+            if ended:
+                return
+            if stopping:
+                raise OmnimaskError(
+                    f"stopped by a signal after step {step + 1}, which is saved; the same command "
+                    "goes on from there"
+                )
+
+
+def step_once(training: Training, batch: StepBatch, *, watch: bool = False) -> StepReport:
+    """One optimisation step on all micro-batches of `batch`; never waits for the device, unless
+    `watch` asks for the health of the features too.
+    """
+    recipe, step = training.recipe, batch.step
+    progress = step / recipe.optim.steps
+    micro = [[group.to(training.device, True) for group in part] for part in batch.micro]
+    rate = set_schedules(training.optimizer, recipe.optim, step)
+    training.optimizer.zero_grad(set_to_none=True)
+    weights = {objective.name: objective.weight for objective in recipe.objectives}
+    counts = _count_ahead(training, micro, progress)
+    sums: dict[str, LossSum] = {}
+    num_tokens, health = 0, {}
+    for number, groups in enumerate(micro):
+        last = number + 1 == len(micro)
+        with _maybe_unsynced(training, last):
+            outcome: Outcome = training.wrapped(groups, progress, watch and last)
+            parts = outcome.sums
+            if counts is None:
+                counts = _over_ranks(training, {n: part.count for n, part in parts.items()})
+            loss = total_loss(parts, counts, weights)
+            # DDP averages gradients over the ranks; the loss is a mean over all their tokens.
+            training.accelerator.backward(loss * training.accelerator.num_processes)
+        num_tokens, health = num_tokens + outcome.num_tokens, outcome.health
+        for name, part in parts.items():
+            done = LossSum(total=part.total.detach(), count=part.count)
+            sums[name] = sums[name] + done if name in sums else done
+    training.job.before_clip(progress)
+    norm = _clip(training, recipe.optim.clip_norm)
+    skipped = _apply(training, norm, sums)
+    training.job.after_step((step + 1) / recipe.optim.steps)
+    return StepReport(
+        step=step,
+        sums=sums,
+        grad_norm=norm,
+        skipped=skipped,
+        learning_rate=rate,
+        num_tokens=num_tokens,
+        health=health,
+    )
+
+
+def _count_ahead(
+    training: Training, micro: Sequence[Sequence], progress: float
+) -> dict[str, Tensor] | None:
+    """The counts of the whole accumulation window, needed before its first backward pass.
+
+    Masks are a pure function of the samples, so they can be drawn twice. With one micro-batch the
+    forward pass itself gives the counts, and None is returned.
+    """
+    if len(micro) == 1:
+        return None
+    counted: dict[str, Tensor] = {}
+    for groups in micro:
+        for name, count in training.job.counts(groups, progress).items():
+            counted[name] = counted[name] + count if name in counted else count
+    return _over_ranks(training, counted)
+
+
+def _over_ranks(training: Training, counts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    if training.accelerator.num_processes == 1:
+        return dict(counts)
+    stacked = torch.stack(list(counts.values()))
+    torch.distributed.all_reduce(stacked)
+    return dict(zip(counts, stacked.unbind(), strict=True))
+
+
+def _maybe_unsynced(training: Training, last: bool):
+    """Gradients travel between ranks only with the last micro-batch."""
+    accelerator = training.accelerator
+    return torch.enable_grad() if last else accelerator.no_sync(training.wrapped)
+
+
+def _clip(training: Training, clip_norm: float | None) -> Tensor:
+    """The model's gradient norm; the weights of trained targets are clipped apart."""
+    limit = float("inf") if clip_norm is None else clip_norm
+    parts: dict[bool, list[Tensor]] = {False: [], True: []}
+    for name, parameter in training.model.named_parameters():
+        if parameter.grad is not None:
+            parts[is_of_target(name)].append(parameter)
+    norm = torch.nn.utils.clip_grad_norm_(parts[False], limit)
+    if parts[True]:
+        of_targets = torch.nn.utils.clip_grad_norm_(parts[True], limit)
+        norm = torch.where(torch.isfinite(of_targets), norm, of_targets)
+    return norm
+
+
+def _apply(training: Training, norm: Tensor, sums: Mapping[str, LossSum]) -> Tensor:
+    """Steps the optimizer unless something is not finite on any rank; 1.0 if it was skipped.
+
+    Fused AdamW takes the decision as a tensor, so that the host does not wait for it.
+    """
+    parts = torch.stack([norm, *(part.total for part in sums.values())])
+    skipped = (~torch.isfinite(parts).all()).float()
+    if training.accelerator.num_processes > 1:
+        torch.distributed.all_reduce(skipped, op=torch.distributed.ReduceOp.MAX)
+    vars(training.optimizer)["found_inf"] = skipped
+    training.optimizer.step()
+    return skipped
+
+
+def save_checkpoint(training: Training, out: Path, step: int) -> None:
+    """The main process writes; the others wait until the checkpoint is whole."""
+    if training.accelerator.is_main_process:
+        write_checkpoint(
+            out,
+            Checkpoint(
+                recipe=training.recipe,
+                weights=training.model.state_dict(),
+                optimizer=optimizer_tensors(training.model, training.optimizer),
+                state={
+                    "step": step,
+                    "samples_seen": training.steps.samples_seen(step),
+                    **training.job.state(),
+                },
+            ),
+            keep=training.recipe.run.keep_checkpoints,
+        )
+    training.accelerator.wait_for_everyone()
+
+
+def _agreed(training: Training, asked: bool, *, now: bool) -> bool:
+    """Whether all processes stop here; several processes agree only where they log anyway."""
+    if training.accelerator.num_processes == 1:
+        return asked
+    if not now:
+        return False
+    flag = torch.tensor(float(asked), device=training.device)
+    torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
+    return bool(flag.item())
+
+
+def _stop_if_dead(summary: Mapping[str, object], limit: int) -> None:
+    in_a_row = summary["skipped_in_a_row"]
+    assert isinstance(in_a_row, int), "StepMeter counts in integers"
+    if in_a_row >= limit:
+        raise OmnimaskError(
+            f"{in_a_row} steps in a row had a non-finite loss or gradient and were skipped; their "
+            "samples are in skipped_steps.jsonl. Lower optim.lr, lengthen optim.warmup_steps, or "
+            "look at those samples; run.max_nonfinite_steps sets the limit"
+        )

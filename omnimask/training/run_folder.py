@@ -1,0 +1,146 @@
+"""The run folder: which recipe it belongs to, and the lines written into it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from accelerate import Accelerator
+
+from omnimask.data.streams import BadFile
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.foundation.records import dump, load, to_json
+from omnimask.recipe.run_recipe import RunRecipe
+from omnimask.training.checkpoint import write_json
+from omnimask.training.progress import Progress
+
+
+def claim_run_folder(out: Path, recipe: RunRecipe, *, write: bool) -> None:
+    """Makes `out` the folder of `recipe`; RecipeError naming the fields if it is another's.
+
+    `run` and `data.root` may differ between the first start and a later one.
+    """
+    path = out / "recipe.json"
+    if path.exists():
+        # Through the records, so that a field that is new since then has its default.
+        before = to_json(load(json.loads(path.read_text()), str(path)))
+        changed = _differences(_comparable(before), _comparable(to_json(recipe)))
+        if changed:
+            raise RecipeError(
+                f"{out} belongs to another recipe; these fields differ: {'; '.join(changed[:8])}. "
+                "Choose another --out, or give the same recipe to go on with this run"
+            )
+        return
+    if out.exists() and any(out.iterdir()):
+        raise RecipeError(f"{out} is not empty and is no run folder; choose another --out")
+    if write:
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(path, dump(recipe))
+
+
+def _comparable(recipe: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in recipe.items() if key != "run"}
+    kept["data"] = {key: value for key, value in recipe["data"].items() if key != "root"}
+    return kept
+
+
+def _differences(before: Any, after: Any, path: str = "") -> list[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = list(dict.fromkeys([*before, *after]))
+        return [
+            line
+            for key in keys
+            for line in _differences(before.get(key), after.get(key), f"{path}.{key}".lstrip("."))
+        ]
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        pairs = enumerate(zip(before, after))
+        return [x for i, (old, new) in pairs for x in _differences(old, new, f"{path}.{i}")]
+    return [] if before == after else [f"{path}: {_short(before)} -> {_short(after)}"]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+class RunLog:
+    """Writes what happens: JSON lines, the tracker, the progress bar. Only the main process does.
+
+    Every line is handed to the operating system at once, so it outlives a killed process. A run
+    that was resumed repeats the steps after its checkpoint; the last line of a step counts.
+    """
+
+    def __init__(
+        self, out: Path, recipe: RunRecipe, *, accelerator: Accelerator, start_step: int
+    ) -> None:
+        self.out, self.recipe, self.accelerator = out, recipe, accelerator
+        self.is_main = accelerator.is_main_process
+        self.progress = Progress(recipe, start_step=start_step, shown=self.is_main)
+        self.failed: set[tuple[str, str]] = set()
+        self.collapsed: set[str] = set()
+        if recipe.run.tracker != "none":
+            accelerator.init_trackers(_tracker_project(out))
+
+    def __enter__(self) -> "RunLog":
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.progress.stop()
+
+    def step(self, summary: Mapping[str, Any]) -> None:
+        """One line of metrics.jsonl, and one of skipped_steps.jsonl per skipped step."""
+        skipped = summary["skipped"]
+        numbers = {key: value for key, value in summary.items() if key != "skipped"}
+        if self.is_main:
+            append_line(self.out / "metrics.jsonl", numbers)
+        for entry in skipped:  # every rank holds other samples
+            entry = {"rank": self.accelerator.process_index, **entry}
+            append_line(self.out / "skipped_steps.jsonl", entry)
+        if self.recipe.run.tracker != "none":
+            step = int(numbers["step"])
+            scalars = {k: v for k, v in numbers.items() if not isinstance(v, list) and k != "step"}
+            self.accelerator.log(scalars, step=step)
+        for name in numbers["collapsed"]:
+            if name not in self.collapsed:
+                self.progress.note(
+                    f"step {numbers['step']}: the features of {name} have collapsed: variance "
+                    f"{numbers[f'variance/{name}']:.1e}, effective rank "
+                    f"{numbers[f'rank/{name}']:.1f}, share that depends on content "
+                    f"{numbers[f'content/{name}']:.1e}; docs/methods.md says what to try"
+                )
+        self.collapsed = set(numbers["collapsed"])
+        self.progress.update(numbers)
+
+    def bad_files(self, bad: Sequence[BadFile], *, budget: int) -> None:
+        """Lists files that could not be read, once each; DataError when more than `budget`."""
+        for file in bad:
+            if (file.stream, file.name) in self.failed:
+                continue
+            self.failed.add((file.stream, file.name))
+            append_line(
+                self.out / "bad_files.jsonl",
+                {"stream": file.stream, "name": file.name, "error": file.error},
+            )
+            self.progress.note(f"could not read {file.name}: {file.error}")
+        if len(self.failed) > budget:
+            raise DataError(
+                f"{len(self.failed)} files could not be read, more than data.max_bad_files="
+                f"{budget}; they are listed in {self.out / 'bad_files.jsonl'}"
+            )
+
+
+def append_line(path: Path, entry: Mapping[str, Any]) -> None:
+    """Appends one JSON line with a single write, so that lines are whole after a kill."""
+    with path.open("a") as file:
+        file.write(json.dumps(entry) + "\n")
+
+
+def _tracker_project(out: Path) -> str:
+    return out.name or "omnimask"

@@ -1,0 +1,193 @@
+"""The teacher as a network: made from the student or read from another run, and moved by EMA."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from omnimask.decoders.decoder import place_visible
+from omnimask.foundation.errors import RecipeError
+from omnimask.masking.full import full_plan
+from omnimask.masking.hints import asked_hints
+from omnimask.masking.predict import predict_everything
+from omnimask.network.backbone import Backbone, Encoded, EncodeItem
+from omnimask.objectives.group_view import GroupView
+from omnimask.objectives.objective import asked
+from omnimask.objectives.targets import TeacherOutput
+from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.teacher import FrozenTeacher
+from omnimask.training.checkpoint import load_checkpoint
+from omnimask.training.frozen_teacher import checkpoint_of
+
+
+class TeacherNetwork(nn.Module):
+    """A backbone that sees every token, and beside it what predicts hints and codes.
+
+    Never trains: no gradients, always in evaluation mode.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        backbone: Backbone,
+        *,
+        decoders: Mapping[str, nn.Module],
+        heads: Mapping[str, nn.Module],
+        codebook: nn.Module | None,
+    ) -> None:
+        super().__init__()
+        self.recipe, self.hints = recipe, asked_hints(recipe.masker)
+        self.layers: tuple[TeacherOutput, ...] = tuple(
+            dict.fromkeys(n for o in recipe.objectives for n in o.target.teacher_layers)
+        )
+        of_decoders = (n for name in decoders for n in self._layers_of(name))
+        of_targets = (n for n in self.layers if isinstance(n, int) and n != 0)
+        self.blocks = tuple(dict.fromkeys([*of_targets, *of_decoders]))
+        self.backbone = backbone
+        self.decoders = nn.ModuleDict(decoders)
+        self.heads = nn.ModuleDict(heads)
+        self.codebook = codebook
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> "TeacherNetwork":
+        """Stays in evaluation mode."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def look(self, views: Sequence[GroupView]) -> list[GroupView]:
+        """The views with the teacher's outputs and hints; all go through it together."""
+        items = [self._item(view) for view in views]
+        return [
+            replace(
+                view,
+                teacher=self._outputs(item, encoded),
+                hints=self._hints(item, encoded) if self.hints else None,
+            )
+            for view, item, encoded in zip(
+                views, items, self.backbone(items, layers=self.blocks), strict=True
+            )
+        ]
+
+    def _item(self, view: GroupView) -> EncodeItem:
+        teacher = self.recipe.teacher
+        known = teacher.modalities if isinstance(teacher, FrozenTeacher) else ()
+        by_name = {modality.name: modality for modality in known}
+        tokens = {}
+        for name, part in view.tokens.items():
+            own = self.recipe.modality(name)
+            other = by_name.get(name, own)
+            tokens[name] = part if other == own else other.split(view.group.raw[name])
+        plan = full_plan(view.layout)
+        if self.hints:
+            plan = predict_everything(plan, view.layout)
+        return EncodeItem(tokens=tokens, layout=view.layout, plan=plan)
+
+    def _outputs(self, item: EncodeItem, encoded: Encoded) -> dict[TeacherOutput, Tensor]:
+        num_tokens = item.layout.valid.shape[1]
+        outputs: dict[TeacherOutput, Tensor] = {}
+        for layer in self.layers:
+            if not isinstance(layer, int):
+                assert self.codebook is not None, "Recipe.validate wants one for TeacherCodes"
+                codes = self.codebook.codes(encoded)  # pyright: ignore[reportCallIssue]
+                packed = codes[:, None].float()
+            else:
+                packed = encoded.visible[1 + self.blocks.index(layer) if layer else 0]
+            outputs[layer], _ = place_visible(packed, item.plan, num_tokens=num_tokens)
+        return outputs
+
+    def _hints(self, item: EncodeItem, encoded: Encoded) -> dict[str, Float[Tensor, "b n"]]:
+        """Its prediction for every token, of the objectives that the masker names."""
+        hints = {}
+        for name in self.hints:
+            objective = next(o for o in self.recipe.objectives if o.name == name)
+            hints[name] = torch.zeros_like(item.layout.valid, dtype=torch.float32)
+            if objective.modality not in item.tokens:
+                continue
+            layers = self._layers_of(objective.decoder)
+            rows = self.decoders[objective.decoder](
+                encoded.with_layers(layers, among=self.blocks), item.layout, item.plan
+            )
+            predicted = self.heads[name](rows).squeeze(-1).float()
+            mine = asked(replace(objective, where="all"), layout=item.layout, plan=item.plan)
+            predicted = torch.where(mine, predicted, 0.0)
+            hints[name].scatter_add_(1, item.plan.predict_ids, predicted)
+        return hints
+
+    def _layers_of(self, decoder: str) -> tuple[int, ...]:
+        return self.recipe.decoders[decoder].layers(self.recipe.encoder)
+
+
+def build_teacher(
+    recipe: Recipe,
+    backbone: Backbone,
+    *,
+    decoders: Mapping[str, nn.Module],
+    heads: Mapping[str, nn.Module],
+) -> TeacherNetwork | None:
+    """The recipe's teacher: a copy of the student's parts, or with a `run` one whose weights are
+    random until `load_frozen` reads them.
+    """
+    teacher = recipe.teacher
+    if teacher is None:
+        return None
+    record = teacher.codebook if isinstance(teacher, FrozenTeacher) else None
+    encoder = recipe.teacher_encoder
+    modalities = recipe.modalities
+    if isinstance(teacher, FrozenTeacher) and teacher.run is not None:
+        modalities = teacher.modalities
+        copied = Backbone(modalities, encoder)
+    else:
+        copied = copy.deepcopy(backbone)
+    hinting = [o for o in recipe.objectives if o.name in asked_hints(recipe.masker)]
+    return TeacherNetwork(
+        recipe,
+        copied,
+        decoders={o.decoder: copy.deepcopy(decoders[o.decoder]) for o in hinting},
+        heads={o.name: copy.deepcopy(heads[o.name]) for o in hinting},
+        codebook=record.build(modalities, encoder) if record else None,
+    )
+
+
+def load_frozen(network: TeacherNetwork, teacher: FrozenTeacher) -> None:
+    """Reads the weights of the teacher's run into the network."""
+    weights = load_checkpoint(checkpoint_of(teacher)).weights
+    _load(network.backbone, weights, "backbone.", teacher)
+    if network.codebook is not None:
+        _load(network.codebook, weights, f"decoders.{teacher.decoder}.", teacher)
+
+
+def _load(
+    module: nn.Module, weights: Mapping[str, Tensor], prefix: str, teacher: FrozenTeacher
+) -> None:
+    own = {
+        name.removeprefix(prefix): value
+        for name, value in weights.items()
+        if name.startswith(prefix)
+    }
+    own.pop("mask_token", None)  # of a student that replaced hidden tokens; a teacher has none
+    missing, unexpected = module.load_state_dict(own, strict=False)
+    if missing or unexpected:
+        raise RecipeError(
+            f"teacher.run {teacher.run}: its weights do not fit its recipe; missing {missing[:3]}, "
+            f"unexpected {unexpected[:3]}. Was it written by another version of omnimask?"
+        )
+
+
+@torch.no_grad()
+def update_teacher(teacher: TeacherNetwork, student: nn.Module, decay: float) -> None:
+    """teacher = decay * teacher + (1 - decay) * student, parameters and floating buffers alike.
+
+    `student` has the parts that the teacher copied, under the same names.
+    """
+    sources = student.state_dict(keep_vars=True)
+    pairs = [
+        (slow, sources[name].detach())
+        for name, slow in teacher.state_dict(keep_vars=True).items()
+        if slow.is_floating_point()
+    ]
+    slow, fast = [slow.detach() for slow, _ in pairs], [fast for _, fast in pairs]
+    # One kernel for all tensors; torch's own EMA (swa_utils) calls the same function.
+    torch._foreach_lerp_(slow, fast, 1.0 - decay)  # pyright: ignore[reportPrivateImportUsage]

@@ -1,0 +1,195 @@
+"""Encoder and head in one module, and the supervised step that runs them."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from omnimask.masking.full import full_plan
+from omnimask.network.backbone import Backbone, Encoded, EncodeItem
+from omnimask.objectives.group_view import GroupView, split_group
+from omnimask.objectives.objective import LossSum
+from omnimask.tokens.group import Group
+from omnimask.training.checkpoint import fill_weights
+from omnimask.training.step import Outcome
+from omnimask.transfer.finetuning.heads import Head
+from omnimask.transfer.finetuning.layers import freeze
+from omnimask.transfer.finetuning.lora import add_lora
+from omnimask.transfer.finetuning.mixing import mix_tokens
+from omnimask.transfer.finetuning.place_head import features_of
+from omnimask.transfer.finetuning.recipe import LOSS, FinetuneRecipe
+from omnimask.transfer.finetuning.segmentation import Segmentation
+from omnimask.transfer.pretrained_encoder import PretrainedEncoder
+
+
+class FinetunedModel(nn.Module):
+    """The weights of a fine-tuning run. `average` is there where the recipe asks for one.
+
+    `start` fills the encoder; without it the encoder is random.
+    """
+
+    def __init__(self, recipe: FinetuneRecipe, start: PretrainedEncoder | None = None) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.modalities = {modality.name: modality for modality in recipe.modalities}
+        encoder = replace(recipe.encoder, drop_path=recipe.drop_path)
+        self.backbone = Backbone(recipe.modalities, encoder)
+        if start is not None:
+            fill_weights(self.backbone, start.backbone.state_dict(), source=start.info.name)
+        if recipe.lora.rank > 0:
+            add_lora(self.backbone, recipe.lora)
+        task = recipe.task
+        self.layers = task.head.layers if isinstance(task, Segmentation) else ()
+        self.head = _build_head(recipe)
+        freeze(self, recipe.frozen, encoder.depth, layers=self.layers)
+        self.average = None
+        if recipe.ema_decay is not None:
+            parts = {"backbone": self.backbone, "head": self.head}
+            self.average = nn.ModuleDict({n: copy.deepcopy(part) for n, part in parts.items()})
+            self.average.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "FinetunedModel":
+        """What is frozen stays in evaluation mode, and so does the average."""
+        super().train(mode)
+        frozen, encoder = self.recipe.frozen, self.backbone.encoder
+        if frozen.encoder:
+            self.backbone.eval()
+        elif frozen.blocks:
+            for part in (self.backbone.contents, self.backbone.places):
+                part.eval()
+            for block in encoder.blocks[: frozen.blocks]:
+                block.eval()
+        if self.average is not None:
+            self.average.eval()
+        return self
+
+    def forward(
+        self, batch: Sequence[Group], progress: float = 0.0, watch: bool = False
+    ) -> Outcome:
+        views, targets = self._supervised(batch)
+        items = [self._item(view, progress) for view in views]
+        encoded = self.backbone(items, layers=self.layers)
+        parts = [
+            self.recipe.task.loss(self._outputs(self.head, each, view, item), target)
+            for each, view, item, target in zip(encoded, views, items, targets, strict=True)
+        ]
+        return Outcome(
+            sums={LOSS: _summed(parts)},
+            num_tokens=sum(sum(each.num_visible) for each in encoded),
+        )
+
+    @torch.no_grad()
+    def counts(self, batch: Sequence[Group], progress: float) -> dict[str, Tensor]:
+        """The count that `forward` will return, without encoding anything."""
+        _, targets = self._supervised(batch)
+        counts = [self.recipe.task.count(target) for target in targets]
+        return {LOSS: torch.stack(counts).sum()}
+
+    def truth(self, group: Group) -> Float[Tensor, "b k"]:
+        """The labels of samples as their task encodes them, or of places as class ids, -1 where
+        the class is not known."""
+        task = self.recipe.task
+        if isinstance(task, Segmentation):
+            return task.labels.classes(group.raw[task.labels.name]).float()
+        assert group.labels is not None, "a StreamReader with labels made it"
+        return group.labels
+
+    def features(self, group: Group) -> Float[Tensor, "b d"]:
+        """What the head of whole samples pools, with everything shown; not yet normalised."""
+        assert isinstance(self.head, Head), "Segmentation has no vector per sample"
+        _, item = self._whole(group)
+        return self.head.features(self.backbone([item])[0])
+
+    @torch.no_grad()
+    def predict(self, group: Group) -> Float[Tensor, "b p *k"]:
+        """Probabilities (of each place: b p k), or numbers, by the average of the weights where
+        there is one.
+
+        In evaluation mode and with everything shown; the mode stays as it was.
+        """
+        parts: dict[str, nn.Module] = {"backbone": self.backbone, "head": self.head}
+        if self.average is not None:
+            parts = dict(self.average.items())
+        was_training = self.training
+        self.eval()
+        view, item = self._whole(group)
+        encoded = parts["backbone"]([item], layers=self.layers)[0]
+        outputs = self._outputs(parts["head"], encoded, view, item)
+        self.train(was_training)
+        return self.recipe.task.read(outputs)
+
+    @torch.no_grad()
+    def update_average(self, step: int) -> None:
+        """The average follows faster in the beginning: by min(decay, (1 + step) / (10 + step))."""
+        if self.average is None or self.recipe.ema_decay is None:
+            return
+        decay = min(self.recipe.ema_decay, (1 + step) / (10 + step))
+        own = self.state_dict(keep_vars=True)
+        for name, slow in self.average.state_dict(keep_vars=True).items():
+            if slow.is_floating_point():
+                slow.detach().lerp_(own[name].detach(), 1.0 - decay)
+            else:
+                slow.copy_(own[name])
+
+    def _whole(self, group: Group) -> tuple[GroupView, EncodeItem]:
+        """The group with every token shown."""
+        view = split_group(group, self.modalities)
+        plan = full_plan(view.layout)
+        return view, EncodeItem(tokens=view.tokens, layout=view.layout, plan=plan)
+
+    def _supervised(self, batch: Sequence[Group]) -> tuple[list[GroupView], list[Tensor]]:
+        views, targets = [], []
+        mix = self.recipe.mix
+        for group in batch:
+            view, lam = split_group(group, self.modalities), None
+            if self.training and (mix.mixup > 0.0 or mix.cutmix > 0.0):
+                tokens, lam = mix_tokens(view.tokens, mix, group.rng.child("mix"))
+                view = replace(view, tokens=tokens)
+            views.append(view)
+            targets.append(self.recipe.task.targets(self.truth(group), lam))
+        return views, targets
+
+    def _outputs(
+        self, head: nn.Module, encoded: Encoded, view: GroupView, item: EncodeItem
+    ) -> Tensor:
+        task = self.recipe.task
+        if not isinstance(task, Segmentation):
+            return head(encoded)
+        ((name, tokens),) = view.tokens.items()
+        features = features_of(encoded, item.plan, num_tokens=tokens.values.shape[1])
+        return head(features, tokens, task.labels.places(view.group.raw[name]))
+
+    def _item(self, view: GroupView, progress: float) -> EncodeItem:
+        plan, show = full_plan(view.layout), self.recipe.show
+        if self.training and show is not None:
+            plan = show(view.layout, view.group.rng.child("show"), None, progress)[0]
+        rng = view.group.rng.child("encoder").repeat(plan.copies)
+        return EncodeItem(tokens=view.tokens, layout=view.layout, plan=plan, rng=rng)
+
+
+def _build_head(recipe: FinetuneRecipe) -> nn.Module:
+    task, num_outputs = recipe.task, len(recipe.task.outputs)
+    if not isinstance(task, Segmentation):
+        return Head(recipe.encoder, num_outputs, pooling=recipe.pooling, norm=recipe.head_norm)
+    modality = recipe.modalities[0]
+    num_coords = 0 if modality.grid is not None else len(modality.extent)
+    return task.head.build(recipe.encoder.width, num_outputs, num_coords=num_coords)
+
+
+def build_finetuned(
+    recipe: FinetuneRecipe, start: PretrainedEncoder | None = None
+) -> FinetunedModel:
+    """What is new in the model depends on `recipe.seed` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return FinetunedModel(recipe, start)
+
+
+def _summed(parts: Sequence[LossSum]) -> LossSum:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
