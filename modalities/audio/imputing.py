@@ -16,7 +16,7 @@ from omnimask.tokens.modality import Draw
 from omnimask.tokens.raw import integers_of, tensor_of
 from omnimask.tokens.tokens import Raw
 from omnimask.training.step import MaskedModel
-from omnimask.transfer.imputing.completer import Completed, Hide, Request
+from omnimask.transfer.imputing.request import Hide, Imputation, Request
 from omnimask.transfer.imputing.restore import Restored, random_hidden, restore_hidden
 from omnimask.transfer.imputing.stream_files import files_of, one_file
 
@@ -26,18 +26,18 @@ class SoundImputer:
     spectrograms. Hidden by seconds or by a ratio of the spectrogram's patches.
 
     A log-mel spectrogram has no phase and cannot be inverted exactly: where something was hidden
-    the sound is that of Griffin-Lim for the completed spectrogram; all other samples stay exact.
+    the sound is that of Griffin-Lim for the imputed spectrogram; all other samples stay exact.
     """
 
     suffixes = tuple(sorted(SOUND_SUFFIXES))
 
-    def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Completed:
+    def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Imputation:
         modality = model.modalities[name]
         assert isinstance(modality, AudioSpectrogram), "asked only for those"
         hide = request.hidden("sound")
         hide.only("a sound", "seconds", "ratio")
         if request.out.suffix.lower() not in (".wav", ".png"):
-            raise DataError(f"{request.out}: a completed sound is a .wav (and a .png beside it)")
+            raise DataError(f"{request.out}: an imputed sound is a .wav (and a .png beside it)")
         raw, start_s = _read(model, name, modality, request, hide)
         lost = hidden_frames(modality, hide, start_s, raw)
         tokens = _hidden_tokens(modality, hide, lost, raw)
@@ -48,7 +48,7 @@ class SoundImputer:
         picture_path.write_bytes(_picture(modality, raw, restored))
         first, second = sound_path, picture_path
         files = (first, second) if request.out.suffix.lower() == ".wav" else (second, first)
-        return Completed(files=files, notes=(_about(modality, raw, start_s), *restored.notes))
+        return Imputation(files=files, notes=(_about(modality, raw, start_s), *restored.notes))
 
 
 def _read(

@@ -11,8 +11,8 @@ from omnimask.data.pixels import Box
 from omnimask.foundation.errors import DataError
 from omnimask.tokens.raw import tensor_of
 from omnimask.training.step import MaskedModel
-from omnimask.transfer.imputing.completer import Completed, Request
-from omnimask.transfer.imputing.frames import FrameView, complete_frames, hidden_pixels
+from omnimask.transfer.imputing.frames import FrameView, hidden_pixels, impute_frames
+from omnimask.transfer.imputing.request import Imputation, Request
 from omnimask.transfer.imputing.stream_files import files_of
 
 
@@ -21,7 +21,7 @@ class PictureImputer:
 
     suffixes = SUFFIXES
 
-    def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Completed:
+    def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Imputation:
         modality = model.modalities[name]
         assert isinstance(modality, ImagePatches), "asked only for those"
         hide = request.hidden("picture")
@@ -34,16 +34,16 @@ class PictureImputer:
         pixels = to_channels(whole, modality.num_channels, str(request.path))
         if pixels.dtype != torch.uint8 or len(pixels) not in (1, 3, 4):
             raise DataError(
-                f"{request.path}: only 8-bit pictures of 1, 3 or 4 channels are completed, got "
+                f"{request.path}: only 8-bit pictures of 1, 3 or 4 channels are imputed, got "
                 f"{len(pixels)} of {picture.pixels.dtype}; convert it"
             )
         view = _view(modality)
         hidden = hidden_pixels(
             hide, (1, height, width), view=view, in_time=torch.ones(1, dtype=torch.bool)
         )
-        filled, restored = complete_frames(model, name, pixels[None], hidden=hidden, view=view)
+        filled, restored = impute_frames(model, name, pixels[None], hidden=hidden, view=view)
         _write(filled[0], request)
-        return Completed(files=(request.out,), notes=restored.notes)
+        return Imputation(files=(request.out,), notes=restored.notes)
 
 
 def _view(modality: ImagePatches) -> FrameView:
@@ -59,7 +59,7 @@ def _view(modality: ImagePatches) -> FrameView:
 def _check_png(request: Request) -> None:
     if request.out.suffix.lower() != ".png":
         raise DataError(
-            f"{request.out}: a completed picture is written as PNG, which keeps every visible "
+            f"{request.out}: an imputed picture is written as PNG, which keeps every visible "
             "pixel; end the name in .png"
         )
 

@@ -17,7 +17,7 @@ from omnimask.tokens.raw import tensor_of
 from omnimask.tokens.tokens import Raw
 from omnimask.training.step import MaskedModel
 from omnimask.transfer.imputing.clouds import check_box, check_ply, in_box, write_ply
-from omnimask.transfer.imputing.completer import Completed, Hide, Request
+from omnimask.transfer.imputing.request import Hide, Imputation, Request
 from omnimask.transfer.imputing.restore import random_hidden, restore_hidden
 from omnimask.transfer.imputing.stream_files import files_of, one_file
 
@@ -31,7 +31,7 @@ class CloudImputer:
 
     suffixes = SUFFIXES
 
-    def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Completed:
+    def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Imputation:
         modality = model.modalities[name]
         assert isinstance(modality, PointGroups), "asked only for those"
         hide = request.hidden("cloud")
@@ -56,7 +56,7 @@ class CloudImputer:
         if hide.box is not None:
             predicted = predicted[in_box(predicted, hide.box)]
         write_ply(request.out, cloud.xyz[~gone], predicted)
-        return Completed(
+        return Imputation(
             files=(request.out,),
             notes=(_about(cloud, gone, predicted, hide, tokens), *restored.notes),
         )

@@ -17,8 +17,8 @@ from modalities.video.sampling import at_rate, every_nth
 from omnimask.foundation.errors import DataError
 from omnimask.tokens.raw import tensor_of
 from omnimask.training.step import MaskedModel
-from omnimask.transfer.imputing.completer import Completed, Hide, Request
-from omnimask.transfer.imputing.frames import FrameView, complete_frames, hidden_pixels
+from omnimask.transfer.imputing.frames import FrameView, hidden_pixels, impute_frames
+from omnimask.transfer.imputing.request import Hide, Imputation, Request
 from omnimask.transfer.imputing.stream_files import files_of
 
 
@@ -30,20 +30,20 @@ class ClipImputer:
 
     suffixes = SUFFIXES
 
-    def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Completed:
+    def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Imputation:
         modality = model.modalities[name]
         assert isinstance(modality, VideoTubelets), "asked only for those"
         hide = request.hidden("video")
         write = _WRITERS.get(request.out.suffix.lower())
         if write is None:
-            raise DataError(f"{request.out}: a completed clip is an .mp4 or a .gif; end it in one")
+            raise DataError(f"{request.out}: an imputed clip is an .mp4 or a .gif; end it in one")
         files = files_of(model.recipe, name, VideoFiles())
         frames, times_s = _read_clip(request.path, modality, files, hide)
         view = _view(modality)
         in_time = _in_time(times_s, hide, request.path)
         shape = (len(frames), frames.shape[-2], frames.shape[-1])
         hidden = hidden_pixels(hide, shape, view=view, in_time=in_time)
-        filled, restored = complete_frames(model, name, frames, hidden=hidden, view=view)
+        filled, restored = impute_frames(model, name, frames, hidden=hidden, view=view)
         gaps_s = np.diff(times_s)
         rate_hz = 1.0 / float(np.median(gaps_s)) if len(gaps_s) and gaps_s.max() > 0 else 1.0
         write(filled, request.out, rate_hz)
@@ -51,7 +51,7 @@ class ClipImputer:
             f"{len(frames)} frames from {times_s[0]:.2f} s to {times_s[-1]:.2f} s, which is the "
             "clip that the model sees, without sound"
         )
-        return Completed(files=(request.out,), notes=(about, *restored.notes))
+        return Imputation(files=(request.out,), notes=(about, *restored.notes))
 
 
 def _read_clip(

@@ -15,7 +15,7 @@ from omnimask.tokens.raw import tensor_of
 from omnimask.tokens.tokens import Raw
 from omnimask.training.step import MaskedModel
 from omnimask.transfer.imputing.clouds import check_box, check_ply, in_box, write_ply
-from omnimask.transfer.imputing.completer import Completed, Request
+from omnimask.transfer.imputing.request import Imputation, Request
 from omnimask.transfer.imputing.restore import Restored, random_hidden, restore_hidden
 from omnimask.transfer.imputing.stream_files import files_of, one_file
 
@@ -29,7 +29,7 @@ class SweepImputer:
 
     suffixes = SUFFIXES
 
-    def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Completed:
+    def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Imputation:
         modality = model.modalities[name]
         assert isinstance(modality, VoxelGrid), "asked only for those"
         hide = request.hidden("sweep")
@@ -59,7 +59,7 @@ class SweepImputer:
             f"predicted; which {int(tokens.sum())} hidden voxels are occupied is taken from "
             "the file, and no intensity is predicted"
         )
-        return Completed(files=(request.out,), notes=(about, *restored.notes))
+        return Imputation(files=(request.out,), notes=(about, *restored.notes))
 
 
 def _voxel_of(modality: VoxelGrid, raw: Raw, xyz: Float[np.ndarray, "p 3"]) -> np.ndarray:

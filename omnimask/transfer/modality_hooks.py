@@ -30,7 +30,7 @@ from omnimask.network.resampling import Resampled, State
 from omnimask.tokens.modality import Modality, Sample, Source
 from omnimask.tokens.tokens import Raw
 from omnimask.training.step import MaskedModel
-from omnimask.transfer.imputing.completer import Completed, Request
+from omnimask.transfer.imputing.request import Imputation, Request
 
 Triple = tuple[Tensor, Tensor, Tensor]  # values (b n v), coords (b n c), valid (b n)
 H = TypeVar("H")
@@ -60,7 +60,7 @@ class Imputer(Protocol):
         """Of the files that it takes, in lower case with the dot."""
         ...
 
-    def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Completed:
+    def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Imputation:
         """With the model's modality `name`, which is of the type that the imputer stands for."""
         ...
 

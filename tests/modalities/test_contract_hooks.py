@@ -22,8 +22,8 @@ from omnimask.tokens.modality import Draw, Modality
 from omnimask.training.step import MaskedModel, build_model
 from omnimask.transfer.embedding.file_reader import readings_of
 from omnimask.transfer.exporting.front import front_of
-from omnimask.transfer.imputing.completer import Hide, Request
-from omnimask.transfer.imputing.file import complete_file
+from omnimask.transfer.imputing.file import impute_file
+from omnimask.transfer.imputing.request import Hide, Request
 from omnimask.transfer.modality_hooks import (
     FILE_READERS,
     IMPUTERS,
@@ -106,13 +106,13 @@ def test_an_imputer_writes_another_file_and_keeps_the_first(opened: Opened, tmp_
     before = path.read_bytes()
     hide = Hide(ratio=0.5) if opened.case.imputed_suffix else None
     out = tmp_path / "new" / f"filled{opened.case.imputed_suffix or path.suffix}"
-    done = complete_file(model, Request(path=path, out=out, hide=hide))
+    done = impute_file(model, Request(path=path, out=out, hide=hide))
     assert done.files[0] == out
     assert all(written.stat().st_size > 0 for written in done.files)
     assert path.read_bytes() == before
     other_way = None if hide else Hide(ratio=0.5)
     with pytest.raises(RecipeError, match="hidden" if hide else "leave out ratio"):
-        complete_file(model, Request(path=path, out=tmp_path / out.name, hide=other_way))
+        impute_file(model, Request(path=path, out=tmp_path / out.name, hide=other_way))
 
 
 def test_a_graph_front_gives_the_tokens_of_the_modality(opened: Opened) -> None:

@@ -6,7 +6,7 @@ from modalities.tabular.modality import TableCells
 from modalities.tabular.readers.loading import SUFFIXES
 from omnimask.foundation.errors import RecipeError
 from omnimask.training.step import MaskedModel
-from omnimask.transfer.imputing.completer import Completed, Request
+from omnimask.transfer.imputing.request import Imputation, Request
 
 _SHOWN_PROBLEMS = 10
 
@@ -16,7 +16,7 @@ class TableImputer:
 
     suffixes = SUFFIXES
 
-    def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Completed:
+    def __call__(self, model: MaskedModel, name: str, request: Request, /) -> Imputation:
         if request.hide is not None:
             raise RecipeError(
                 f"{request.path}: the cells that are missing in a table are filled; leave out "
@@ -31,7 +31,7 @@ class TableImputer:
             encoding=request.encoding,
         )
         done = impute_file(model, job)
-        return Completed(files=(done.out, done.uncertainty), notes=_notes(done))
+        return Imputation(files=(done.out, done.uncertainty), notes=_notes(done))
 
 
 def _notes(done: Imputed) -> tuple[str, ...]:

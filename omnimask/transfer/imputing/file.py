@@ -1,18 +1,16 @@
-"""Which of a run's modalities completes a file."""
+"""Which of a run's modalities imputes a file."""
 
 from collections.abc import Mapping
 
 from omnimask.foundation.errors import DataError, RecipeError, nearest_names
 from omnimask.tokens.modality import Modality
 from omnimask.training.step import MaskedModel
-from omnimask.transfer.imputing.completer import Completed, Request
+from omnimask.transfer.imputing.request import Imputation, Request
 from omnimask.transfer.modality_hooks import IMPUTERS, find_hook, missing, require_hook
 
 
-def complete_file(
-    model: MaskedModel, request: Request, *, modality: str | None = None
-) -> Completed:
-    """Completes one file; `modality` is needed where several of the run's read such files.
+def impute_file(model: MaskedModel, request: Request, *, modality: str | None = None) -> Imputation:
+    """Imputes one file; `modality` is needed where several of the run's read such files.
 
     RecipeError where the run has seen no modality of that kind, where its targets restore nothing,
     or where it is not said what is hidden; DataError for a file that cannot be used.

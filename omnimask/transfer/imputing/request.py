@@ -54,7 +54,7 @@ class Hide:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """`path` is completed into `out`. `hide` is None for a table, whose own gaps are filled.
+    """`path` is imputed into `out`. `hide` is None for a table, whose own gaps are filled.
 
     Of tables: `draws` and `draw_share` (see MaskDraws), `keep`, `delimiter`, `encoding`.
     """
@@ -80,7 +80,7 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Completed:
+class Imputation:
     """The files that were written, the first being the one asked for, and what to know of them."""
 
     files: tuple[Path, ...]
