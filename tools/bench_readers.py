@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from modalities.audio import AudioSpectrogram
 from modalities.audio.logmel import log_mel
-from modalities.image.header import read_header
-from modalities.image.with_pillow import opened_with_pillow
-from modalities.points.clouds import read_points
+from modalities.image.readers.header import read_header
+from modalities.image.readers.with_pillow import opened_with_pillow
+from modalities.points.readers.choice import read_points
 from modalities.voxels import VoxelGrid
 from modalities.voxels.voxelise import voxelise
 from omnimask.data.point_files import PLACE

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from modalities.audio.backends import choose_backend
 from modalities.audio.files import SOUND_SUFFIXES, VIDEO_SUFFIXES, AudioFiles, AudioSource
-from modalities.audio.tokens import AudioSpectrogram
+from modalities.audio.modality import AudioSpectrogram
+from modalities.audio.readers.choice import choose_backend
 from omnimask.data.folders import FolderFiles
-from omnimask.transfer.embedding.file_reader import FileReader
+from omnimask.transfer.modality_hooks import FileReader
 
 
 def _open(found: FolderFiles, files: AudioFiles, modality: AudioSpectrogram) -> AudioSource:
@@ -15,11 +15,10 @@ def _open(found: FolderFiles, files: AudioFiles, modality: AudioSpectrogram) -> 
     return AudioSource(found, readers, files, modality)
 
 
-FILE_READERS = (
-    FileReader(
-        modality=AudioSpectrogram,
+FILE_READERS = {
+    AudioSpectrogram: FileReader(
         files=AudioFiles,
         suffixes=lambda _: SOUND_SUFFIXES | VIDEO_SUFFIXES,
         open=_open,
     ),
-)
+}

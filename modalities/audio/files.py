@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from modalities.audio import with_soundfile
-from modalities.audio.backends import BACKENDS, Backend, BackendName, choose_backend
 from modalities.audio.logmel import log_mel
+from modalities.audio.modality import AudioSpectrogram
+from modalities.audio.readers import with_soundfile
+from modalities.audio.readers.choice import BACKENDS, Backend, BackendName, choose_backend
+from modalities.audio.readers.sound_info import SoundInfo
 from modalities.audio.resampling import resample, resampling_ratio
-from modalities.audio.sound_info import SoundInfo
-from modalities.audio.tokens import AudioSpectrogram
 from omnimask.data.folders import FolderFiles, Labels, list_files
 from omnimask.foundation.errors import DataError
 from omnimask.tokens.modality import Draw, Sample

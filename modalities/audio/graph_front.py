@@ -7,11 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from modalities.audio.logmel import log_mel
-from modalities.audio.tokens import AudioSpectrogram
+from modalities.audio.modality import AudioSpectrogram
 from omnimask.foundation.errors import DataError
 from omnimask.tokens.modality import Modality, Sample
 from omnimask.tokens.tokens import Raw
-from omnimask.transfer.exporting.front import Triple
+from omnimask.transfer.modality_hooks import Triple
 
 _LOUDEST = 32767  # of 16-bit samples
 
@@ -25,7 +25,7 @@ class SoundFront:
     free_length = True
 
     def __init__(self, modality: Modality) -> None:
-        assert isinstance(modality, AudioSpectrogram), "FRONTS says for which modality this is"
+        assert isinstance(modality, AudioSpectrogram), "GRAPH_FRONTS says so"
         self.modality = modality
 
     def inputs(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
@@ -63,4 +63,4 @@ def _waveform(sample: Sample) -> Float[Tensor, " s"]:
     return sample["waveform"].float() / _LOUDEST
 
 
-FRONTS: Mapping[type, type[SoundFront]] = {AudioSpectrogram: SoundFront}
+GRAPH_FRONTS = {AudioSpectrogram: SoundFront}

@@ -4,15 +4,12 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
-from einops import repeat
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int16
 from torch import Tensor
 
 from modalities.audio.logmel import MelScale, mel_of_hz
 from modalities.audio.sound import pcm_of, player, sound_of
-from modalities.audio.tokens import AudioSpectrogram, integers_of, tensor_of
 from omnimask.tokens.modality import Drawing
-from omnimask.tokens.tokens import Raw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,29 +19,20 @@ _TICKS_HZ = (125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0)
 
 
 def draw_sound(
-    modality: AudioSpectrogram,
-    raw: Raw,
+    original: Float[Tensor, "t m"],
+    rebuilt: Float[Tensor, "t m"],
     *,
-    shown: Bool[Tensor, "b n"],
-    filled: Float[Tensor, "b n v"],
-    index: int,
+    shown: Bool[Tensor, "t m"],
+    recorded: Int16[Tensor, " s"] | None,
+    scale: MelScale,
 ) -> Drawing:
-    """Original, visible part and reconstruction of the real frames of sample `index`."""
+    """Original, visible part and reconstruction of log-mel energies without padding; `recorded` is
+    the sound that they are of, where it came along.
+    """
     from matplotlib.figure import Figure
 
-    num_frames = integers_of(raw, "num_frames")[index]
-    original = tensor_of(raw, "logmel")[index, :num_frames].cpu()
-    # The statistics of `join` are fp32, whatever precision the prediction came in.
-    joined = modality.join(filled.float(), raw)
-    rebuilt = tensor_of(joined, "logmel")[index, :num_frames].cpu()
-    hidden = ~repeat(
-        shown[index].cpu(),
-        "(t f) -> (t p) (f q)",
-        t=modality.grid["t"],
-        p=modality.patch[0],
-        q=modality.patch[1],
-    )[:num_frames]
-    visible = original.masked_fill(hidden, math.nan)
+    original, rebuilt = original.cpu(), rebuilt.cpu()
+    visible = original.masked_fill(~shown.cpu(), math.nan)
 
     figure = Figure(figsize=(9, 2.6), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
@@ -55,22 +43,21 @@ def draw_sound(
         (original, visible, rebuilt),
         strict=True,
     ):
-        _draw_panel(axes, logmel * _DECIBELS, modality, (low * _DECIBELS, high * _DECIBELS))
+        _draw_panel(axes, logmel * _DECIBELS, scale, (low * _DECIBELS, high * _DECIBELS))
         axes.set_title(title, fontsize=10)
-    _label_mels(panels[0], modality.mel_scale)
+    _label_mels(panels[0], scale)
     figure.colorbar(panels[2].images[0], ax=panels[2], label="dB")
-    return Drawing(figure=figure, html=_players(modality.mel_scale, raw, original, rebuilt, index))
+    return Drawing(figure=figure, html=_players(scale, recorded, original, rebuilt))
 
 
 def _draw_panel(
     axes: "Axes",
     decibels: Float[Tensor, "t m"],
-    modality: AudioSpectrogram,
+    scale: MelScale,
     limits: tuple[float, float],
 ) -> None:
     from matplotlib import colormaps
 
-    scale = modality.mel_scale
     seconds = len(decibels) * scale.hop / scale.sample_rate_hz
     axes.imshow(
         decibels.T.numpy(),
@@ -99,17 +86,16 @@ def _label_mels(axes: "Axes", scale: MelScale) -> None:
 
 def _players(
     scale: MelScale,
-    raw: Raw,
+    recorded: Int16[Tensor, " s"] | None,
     original: Float[Tensor, "t m"],
     rebuilt: Float[Tensor, "t m"],
-    index: int,
 ) -> str:
     """The recorded sound if it came along, else one made from its spectrogram, and the rebuilt."""
-    if "waveform" in raw:
+    if recorded is not None:
         skipped = scale.frame // 2  # so that both begin at the middle of the first frame
         length = (len(original) - 1) * scale.hop
-        recorded = tensor_of(raw, "waveform")[index, skipped : skipped + length].cpu()
-        first = player(recorded, scale.sample_rate_hz, caption="original sound, as recorded")
+        heard = recorded[skipped : skipped + length].cpu()
+        first = player(heard, scale.sample_rate_hz, caption="original sound, as recorded")
     else:
         estimated = pcm_of(sound_of(original, scale))
         caption = "original spectrogram as sound; its phase is estimated"

@@ -2,8 +2,8 @@
 
 from modalities.image.files import ImageFiles as ImageFiles
 from modalities.image.label_files import LabelFiles as LabelFiles
-from modalities.image.label_targets import ClassMap as ClassMap
-from modalities.image.label_targets import class_map_cross_entropy as class_map_cross_entropy
 from modalities.image.labels import LabelPatches as LabelPatches
-from modalities.image.readers import available_readers as available_readers
-from modalities.image.tokens import ImagePatches as ImagePatches
+from modalities.image.losses import class_map_cross_entropy as class_map_cross_entropy
+from modalities.image.modality import ImagePatches as ImagePatches
+from modalities.image.readers.choice import available_readers as available_readers
+from modalities.image.targets import ClassMap as ClassMap

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from modalities.image.channels import to_channels
-from modalities.image.readers import read_picture
-from modalities.image.tokens import ImagePatches
+from modalities.image.modality import ImagePatches
+from modalities.image.readers.channels import to_channels
+from modalities.image.readers.choice import read_picture
 from modalities.image.views import is_mirrored, view_box
 from omnimask.data.folders import FolderFiles, Labels, list_files
 from omnimask.data.pixels import Interpolation, check_crops, resize

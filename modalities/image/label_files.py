@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Int32
 from torch import Tensor
 
-from modalities.image.header import read_header
 from modalities.image.labels import LabelPatches
-from modalities.image.limits import check_size
+from modalities.image.readers.header import read_header
+from modalities.image.readers.limits import check_size
+from modalities.image.readers.with_pillow import opened_with_pillow
 from modalities.image.views import is_mirrored, view_box
-from modalities.image.with_pillow import opened_with_pillow
 from omnimask.data.folders import FolderFiles, Labels, list_files
 from omnimask.data.pixels import check_crops
 from omnimask.foundation.errors import DataError

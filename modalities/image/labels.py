@@ -8,18 +8,20 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
+from modalities.image.pictures import Classes, draw_labels, show_classes, show_pixels
 from omnimask.data.pixels import grid_coords, patchify, unpatchify
 from omnimask.foundation.errors import RecipeError
-from omnimask.network.positions import LearnedPosition, SinCosPosition
-from omnimask.network.resampling import (
-    Resampled,
-    State,
-    check_kept,
-    resample_linear,
-    resample_positions,
+from omnimask.network.grid_modality import (
+    adapt_grid_position,
+    check_patches,
+    continued_grid,
+    grid_position,
+    num_cells,
 )
-from omnimask.network.trained_axis import Axes, check_axes, continued_axes, extents
+from omnimask.network.resampling import Resampled, State, check_kept, resample_linear
+from omnimask.network.trained_axis import Axes, check_axes, extents
 from omnimask.tokens.modality import Drawing, Modality, Sample, Source
+from omnimask.tokens.raw import tensor_of
 from omnimask.tokens.tokens import Grid, Raw, Tokens, dense_tokens
 from omnimask.transfer.finetuning.places import GridPlaces
 
@@ -61,12 +63,7 @@ class LabelPatches:
                 f"got {self.size}, {self.patch}, {self.stride}, {self.num_classes} and "
                 f"{self.class_dim}"
             )
-        if self.size[0] % self.patch[0] or self.size[1] % self.patch[1]:
-            fitting = tuple(max(s // p, 1) * p for s, p in zip(self.size, self.patch))
-            raise RecipeError(
-                f"{self.name}: size must be a multiple of patch {self.patch}, got {self.size}; "
-                f"write size={fitting}"
-            )
+        check_patches(self.name, self.size, self.patch)
         if self.patch[0] % self.stride or self.patch[1] % self.stride:
             raise RecipeError(
                 f"{self.name}: patch must be a multiple of stride {self.stride}, got {self.patch}; "
@@ -95,7 +92,7 @@ class LabelPatches:
 
     @property
     def num_tokens(self) -> int:
-        return self.grid["h"] * self.grid["w"]
+        return num_cells(self.grid)
 
     @property
     def num_values(self) -> int:
@@ -114,7 +111,7 @@ class LabelPatches:
         return {"classes": torch.stack([sample["classes"] for sample in samples])}
 
     def split(self, raw: Raw, /) -> Tokens:
-        classes = classes_of(raw)
+        classes = tensor_of(raw, "classes")
         ids = classes.float()
         if self.unknown is not None:
             ids = torch.where(classes == self.unknown, UNKNOWN, ids)
@@ -129,23 +126,20 @@ class LabelPatches:
         known = ids.clamp(0, self.num_classes - 1)
         if self.unknown is not None:
             known = torch.where(ids < 0, float(self.unknown), known)
-        return {"classes": known.to(classes_of(raw).dtype)}
+        return {"classes": known.to(tensor_of(raw, "classes").dtype)}
 
     def embed(self, dim: int, /) -> nn.Module:
         return ClassEmbedding(self, dim)
 
     def position(self, dim: int, /) -> nn.Module:
-        if self.positions == "learned":
-            return LearnedPosition(dim, tuple(self.grid.values()))
-        return SinCosPosition(dim, 2, axes=self.axes)
+        return grid_position(self, dim)
 
     def continued_from(self, old: Modality, /) -> tuple["LabelPatches", tuple[str, ...]]:
         """Its patches together cover what those of pretraining covered."""
         assert isinstance(old, LabelPatches), "adapt compares the types"
-        check_kept(self.name, "positions", old=old.positions, new=self.positions)
         check_kept(self.name, "class_dim", old=old.class_dim, new=self.class_dim)
-        axes, _ = continued_axes(self.name, old.axes, (old.grid, self.grid), ratios=(None, None))
-        return replace(self, axes=axes), ()
+        axes, lines = continued_grid(self, old)
+        return replace(self, axes=axes), lines
 
     def adapt_embedding(self, old: Modality, state: State, fresh: State, /) -> Resampled:
         """Ids of other classes mean nothing known, so that their vectors are new."""
@@ -161,8 +155,7 @@ class LabelPatches:
 
     def adapt_position(self, old: Modality, state: State, fresh: State, /) -> Resampled:
         assert isinstance(old, LabelPatches), "adapt compares the types"
-        axes, grids = (old.axes, self.axes), (old.grid, self.grid)
-        return resample_positions(self.name, state, axes=axes, grids=grids)
+        return adapt_grid_position(self, old, state)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -171,7 +164,7 @@ class LabelPatches:
 
     def classes(self, raw: Raw, /) -> Int64[Tensor, "b p"]:
         """The id of each pixel of the map, row by row; -1 where it is `unknown`."""
-        ids = classes_of(raw).long().flatten(1)
+        ids = tensor_of(raw, "classes").long().flatten(1)
         return ids if self.unknown is None else torch.where(ids == self.unknown, -1, ids)
 
     def places(self, of_input: Raw, /) -> GridPlaces:
@@ -180,12 +173,10 @@ class LabelPatches:
     def panel(
         self, axes: "Panel", of_input: Raw, classes: Int64[Tensor, " p"] | None, index: int, /
     ) -> None:
-        from modalities.image.pictures import show_classes, show_pixels
-
         if classes is None:
             show_pixels(axes, tensor_of(of_input, "pixels")[index])
         else:
-            show_classes(axes, self, classes.unflatten(0, self.map_size))
+            show_classes(axes, self._classes, classes.unflatten(0, self.map_size))
 
     def draw(
         self,
@@ -199,9 +190,15 @@ class LabelPatches:
 
         Unknown pixels are black; hidden patches are grey in the second.
         """
-        from modalities.image.pictures import draw_labels
+        original = tensor_of(raw, "classes")
+        rebuilt = tensor_of(self.join(filled[index : index + 1].float(), raw), "classes")[0]
+        return draw_labels(
+            self._classes, original[index], rebuilt, shown=shown[index], patch=self.map_patch
+        )
 
-        return draw_labels(self, raw, shown=shown, filled=filled, index=index)
+    @property
+    def _classes(self) -> Classes:
+        return Classes(num_classes=self.num_classes, unknown=self.unknown)
 
 
 class ClassEmbedding(nn.Module):
@@ -227,13 +224,3 @@ class ClassEmbedding(nn.Module):
         """The row of the table for each value: the last one for unknown pixels."""
         ids = values.round().long().clamp_max(self.num_classes - 1)
         return torch.where(ids < 0, self.num_classes, ids)
-
-
-def classes_of(raw: Raw) -> Tensor:
-    return tensor_of(raw, "classes")
-
-
-def tensor_of(raw: Raw, key: str) -> Tensor:
-    value = raw[key]
-    assert isinstance(value, Tensor)
-    return value

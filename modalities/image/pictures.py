@@ -1,6 +1,7 @@
 """One image, or one map of classes, as three panels."""
 
 import colorsys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,11 +10,8 @@ from einops import repeat
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from modalities.image.labels import LabelPatches, classes_of
-from modalities.image.tokens import ImagePatches
 from omnimask.data.pixels import as_unit
 from omnimask.tokens.modality import Drawing
-from omnimask.tokens.tokens import Raw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,47 +21,54 @@ _HIDDEN_GREY = 0.55
 
 
 def draw_image(
-    modality: ImagePatches,
-    raw: Raw,
+    pixels: Shaped[Tensor, "c h w"],
+    rebuilt: Float[Tensor, "c h w"],
     *,
-    shown: Bool[Tensor, "b n"],
-    filled: Float[Tensor, "b n v"],
-    index: int,
+    shown: Bool[Tensor, " n"],
+    patch: tuple[int, int],
 ) -> Drawing:
-    """Original, visible part and reconstruction of sample `index`.
+    """Original, visible part and reconstruction; `shown` has the patches row by row.
 
     RGB is shown as it is, alpha over white; one channel in grey; of other numbers of channels the
     first three (of two, the first). Values outside [0, 1], or all below 0.5 in other than 8-bit
     images, are stretched by the original's range.
     """
-    pixels = raw["pixels"]
-    assert isinstance(pixels, Tensor)
-    one = {"pixels": as_unit(pixels[index : index + 1])}
-    rebuilt = modality.join(filled[index : index + 1].float(), one)["pixels"]
-    assert isinstance(rebuilt, Tensor)
-    span = _span(pixels[index])
-    original = _displayed(one["pixels"][0], span)
-    hidden = _hidden(shown[index], modality.grid["h"], modality.patch)
-    figure = _three_panels(original, hidden, _displayed(rebuilt[0], span))
-    if modality.num_channels not in (1, 3, 4):
-        figure.supxlabel(f"{_shown_channels(modality.num_channels)}", fontsize=8)
+    span = _span(pixels)
+    original = _displayed(as_unit(pixels), span)
+    hidden = _hidden(shown, pixels.shape[1] // patch[0], patch)
+    figure = _three_panels(original, hidden, _displayed(rebuilt, span))
+    if len(pixels) not in (1, 3, 4):
+        figure.supxlabel(_shown_channels(len(pixels)), fontsize=8)
     return Drawing(figure=figure)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Classes:
+    """What the ids of a map mean: 0 to `num_classes` - 1, and `unknown`, if there is such an id."""
+
+    num_classes: int
+    unknown: int | None
+
+    def coloured(self, ids: Shaped[Tensor, "h w"]) -> np.ndarray:
+        """(h w 3) in [0, 1]: each id's own colour; black where unknown."""
+        colours = np.array([class_colour(number) for number in range(self.num_classes)])
+        numbers = ids.cpu().numpy()
+        black = numbers == (-1 if self.unknown is None else self.unknown)
+        return np.where(black[..., None], 0.0, colours[np.where(black, 0, numbers)])
+
+
 def draw_labels(
-    modality: LabelPatches,
-    raw: Raw,
+    classes: Classes,
+    original: Shaped[Tensor, "h w"],
+    rebuilt: Shaped[Tensor, "h w"],
     *,
-    shown: Bool[Tensor, "b n"],
-    filled: Float[Tensor, "b n v"],
-    index: int,
+    shown: Bool[Tensor, " n"],
+    patch: tuple[int, int],
 ) -> Drawing:
-    """Original, visible part and reconstruction of the map of sample `index`."""
-    one = {"classes": classes_of(raw)[index : index + 1]}
-    rebuilt = classes_of(modality.join(filled[index : index + 1].float(), one))
-    hidden = _hidden(shown[index], modality.grid["h"], modality.map_patch)
-    original, guessed = (_coloured(modality, classes[0]) for classes in (one["classes"], rebuilt))
-    return Drawing(figure=_three_panels(original, hidden, guessed))
+    """Original, visible part and reconstruction of a map of class ids; `patch` in its pixels."""
+    hidden = _hidden(shown, len(original) // patch[0], patch)
+    panels = classes.coloured(original), hidden, classes.coloured(rebuilt)
+    return Drawing(figure=_three_panels(*panels))
 
 
 def show_pixels(axes: "Axes", pixels: Shaped[Tensor, "c h w"]) -> None:
@@ -71,18 +76,10 @@ def show_pixels(axes: "Axes", pixels: Shaped[Tensor, "c h w"]) -> None:
     axes.imshow(_displayed(as_unit(pixels), _span(pixels)))
 
 
-def show_classes(axes: "Axes", modality: LabelPatches, classes: Shaped[Tensor, "h w"]) -> None:
+def show_classes(axes: "Axes", classes: Classes, ids: Shaped[Tensor, "h w"]) -> None:
     """A map of class ids, -1 where unknown, in the colours of `draw_labels`."""
-    unknown = -1 if modality.unknown is None else modality.unknown
-    axes.imshow(_coloured(modality, torch.where(classes < 0, unknown, classes)))
-
-
-def _coloured(modality: LabelPatches, classes: Shaped[Tensor, "h w"]) -> np.ndarray:
-    """(h w 3) in [0, 1]: each id's own colour; black where unknown."""
-    colours = np.array([class_colour(number) for number in range(modality.num_classes)])
-    ids = classes.cpu().numpy()
-    black = ids == (-1 if modality.unknown is None else modality.unknown)
-    return np.where(black[..., None], 0.0, colours[np.where(black, 0, ids)])
+    unknown = -1 if classes.unknown is None else classes.unknown
+    axes.imshow(classes.coloured(torch.where(ids < 0, unknown, ids)))
 
 
 def class_colour(number: int) -> tuple[float, float, float]:

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from modalities.points.augment import Cloud, in_unit_sphere, rotation, upright
-from modalities.points.clouds import SUFFIXES, Mesh, read_points
-from modalities.points.meshes import sample_surface
-from modalities.points.open3d_part import estimated_normals
-from modalities.points.tokens import PointGroups
+from modalities.points.modality import PointGroups
+from modalities.points.readers.choice import SUFFIXES, Mesh, read_points
+from modalities.points.readers.meshes import sample_surface
+from modalities.points.readers.open3d_part import estimated_normals
 from omnimask.data.folders import FolderFiles, Labels, list_files
 from omnimask.data.point_files import COLOR, NORMAL, PLACE, Table, finite_rows, stack
 from omnimask.foundation.errors import DataError, RecipeError

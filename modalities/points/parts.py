@@ -11,9 +11,10 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from modalities.points.files import PointFiles, PointSource
-from modalities.points.tokens import PointGroups
+from modalities.points.modality import PointGroups
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.tokens.modality import Draw, Sample
+from omnimask.tokens.raw import tensor_of
 from omnimask.tokens.tokens import Raw
 from omnimask.transfer.finetuning.places import FreePlaces
 
@@ -59,19 +60,19 @@ class PointParts:
         return {"parts": parts}
 
     def classes(self, raw: Raw, /) -> Int64[Tensor, "b p"]:
-        return _tensor(raw, "parts")
+        return tensor_of(raw, "parts")
 
     def places(self, of_input: Raw, /) -> FreePlaces:
         """The points themselves, which lie in the coordinates of the groups' centres."""
-        return FreePlaces(coords=_tensor(of_input, "xyz"), ok=_tensor(of_input, "point_ok"))
+        return FreePlaces(coords=tensor_of(of_input, "xyz"), ok=tensor_of(of_input, "point_ok"))
 
     def panel(
         self, axes: "Axes", of_input: Raw, classes: Int64[Tensor, " p"] | None, index: int, /
     ) -> None:
         from modalities.points.pictures import show_parts
 
-        ok = _tensor(of_input, "point_ok")[index].cpu()
-        xyz = _tensor(of_input, "xyz")[index].cpu()[ok]
+        ok = tensor_of(of_input, "point_ok")[index].cpu()
+        xyz = tensor_of(of_input, "xyz")[index].cpu()[ok]
         show_parts(axes, xyz, None if classes is None else classes[ok], num_parts=len(self.names))
 
 
@@ -132,9 +133,3 @@ class PartSource:
                 f"unknown of {self.modality.name}, or mend the file"
             )
         return ids
-
-
-def _tensor(raw: Raw, name: str) -> Tensor:
-    value = raw[name]
-    assert isinstance(value, Tensor)
-    return value

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from modalities.points.tokens import PointGroups
+from modalities.points.modality import PointGroups
 from omnimask.foundation.errors import RecipeError
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import Tokens

@@ -3,14 +3,14 @@
 from typing import TYPE_CHECKING, Any
 
 from modalities.tabular.files import TableFiles, available_readers
-from modalities.tabular.impute import impute_cells, impute_rows
-from modalities.tabular.impute_draws import MaskDraws
-from modalities.tabular.impute_files import Imputed, ImputeFile, impute_file
-from modalities.tabular.readable import cells_to_frames, cells_to_rows
-from modalities.tabular.scaled import ScaledCells, scaled_cell_loss
+from modalities.tabular.imputing.cells import impute_cells, impute_rows
+from modalities.tabular.imputing.draws import MaskDraws
+from modalities.tabular.imputing.files import Imputed, ImputeFile, impute_file
+from modalities.tabular.losses import cell_loss, scaled_cell_loss
+from modalities.tabular.modality import TableCells
+from modalities.tabular.readable_rows import cells_to_frames, cells_to_rows
 from modalities.tabular.schema import Column, Table
-from modalities.tabular.targets import Cells, cell_loss
-from modalities.tabular.tokens import TableCells
+from modalities.tabular.targets import Cells, ScaledCells
 
 if TYPE_CHECKING:
     from modalities.tabular.sklearn_imputer import OmniMaskImputer

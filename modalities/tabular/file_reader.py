@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modalities.tabular.files import TableFiles
-from modalities.tabular.loading import DELIMITERS, PARQUET_SUFFIXES, SUFFIXES
-from modalities.tabular.rows import TableSource
+from modalities.tabular.modality import TableCells
+from modalities.tabular.readers.loading import DELIMITERS, PARQUET_SUFFIXES, SUFFIXES
+from modalities.tabular.readers.rows import TableSource
 from modalities.tabular.schema import Table
-from modalities.tabular.tokens import TableCells
 from omnimask.data.folders import FolderFiles
 from omnimask.foundation.errors import DataError
 from omnimask.tokens.modality import Draw, Sample, Source
-from omnimask.transfer.embedding.file_reader import FileReader
+from omnimask.transfer.modality_hooks import FileReader
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,12 +99,11 @@ def _column_names(path: Path, delimiter: str | None) -> list[str]:
         raise DataError(f"{path} cannot be read as a table: {error}") from error
 
 
-FILE_READERS = (
-    FileReader(
-        modality=TableCells,
+FILE_READERS = {
+    TableCells: FileReader(
         files=TableFiles,
         suffixes=lambda _: SUFFIXES,
         open=open_table,
         in_rows=True,
     ),
-)
+}

@@ -6,11 +6,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal, get_args
 
-from modalities.tabular.loading import SUFFIXES, LoadedColumn, load_columns
-from modalities.tabular.rows import FileRows, TableSource
+from modalities.tabular.modality import TableCells
+from modalities.tabular.readers.assembling import assemble
+from modalities.tabular.readers.loading import SUFFIXES, LoadedColumn, load_columns
+from modalities.tabular.readers.rows import FileRows, TableSource
 from modalities.tabular.schema import KINDS, Column, Kind
-from modalities.tabular.table import assemble
-from modalities.tabular.tokens import TableCells
 from omnimask.foundation.errors import DataError, RecipeError, nearest_names
 
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "?")

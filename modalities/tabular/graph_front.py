@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from modalities.tabular.encoding import MOST_DEVIATIONS
+from modalities.tabular.modality import TableCells
 from modalities.tabular.schema import Column
-from modalities.tabular.tokens import TableCells
 from omnimask.tokens.modality import Modality, Sample
 from omnimask.tokens.tokens import Raw
-from omnimask.transfer.exporting.front import Triple
+from omnimask.transfer.modality_hooks import Triple
 
 
 class TableFront:
@@ -25,7 +25,7 @@ class TableFront:
     free_length = False
 
     def __init__(self, modality: Modality) -> None:
-        assert isinstance(modality, TableCells), "FRONTS says for which modality this is"
+        assert isinstance(modality, TableCells), "GRAPH_FRONTS says so"
         self.modality = modality
         self.tables = modality.tables or ()
 
@@ -102,4 +102,4 @@ def _facts(column: Column, number: int) -> dict[str, float]:
 _NO_COLUMN = dict.fromkeys(("there", "id", "mean", "num_categories", "low", "high"), 0.0)
 _NONE = {**_NO_COLUMN, "scale": 1.0}
 
-FRONTS: Mapping[type, type[TableFront]] = {TableCells: TableFront}
+GRAPH_FRONTS = {TableCells: TableFront}

@@ -11,10 +11,9 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from modalities.tabular.readable import Readable, readable_cell
-from modalities.tabular.schema import UNSEEN, Column
-from modalities.tabular.tokens import CODE, NUMBER, TableCells
+from modalities.tabular.schema import UNSEEN, Column, Table
+from modalities.tabular.values import CODE, NUMBER
 from omnimask.tokens.modality import Drawing
-from omnimask.tokens.tokens import Raw
 
 MOST_COLUMNS = 12  # of the figure; a row of more has them all in an HTML table
 WORST_DEVIATIONS = 2.0  # an error of this many deviations, or a wrong category, is fully red
@@ -39,32 +38,23 @@ class _Line:
 
 
 def draw_row(
-    modality: TableCells,
-    raw: Raw,
+    table: Table,
     *,
-    shown: Bool[Tensor, "b n"],
-    filled: Float[Tensor, "b n v"],
-    index: int,
+    truth: Float[Tensor, "n v"],
+    filled: Float[Tensor, "n v"],
+    present: Bool[Tensor, " n"],
+    shown: Bool[Tensor, " n"],
 ) -> Drawing:
     """A figure with a line per column; a table of many columns has them all in folded HTML."""
-    assert modality.tables is not None
-    assert isinstance(raw["table"], tuple)
-    table = modality.tables[raw["table"][index]]
-    truth = modality.split(raw).values[index].tolist()
-    present, was_shown = _flags(raw["present"], index), _flags(shown, index)
-    guesses = filled[index].tolist()
+    of_cells = (part.tolist() for part in (truth, filled, present, shown))
     lines = [
-        _line(column, truth[i], guesses[i], present=present[i], shown=was_shown[i])
-        for i, column in enumerate(table.columns)
+        _line(column, known, guess, present=is_present, shown=is_shown)
+        for column, known, guess, is_present, is_shown in zip(table.columns, *of_cells)
     ]
-    title = f"{table.name}: {sum(line.shown for line in lines)} of {sum(present)} cells visible"
+    num_present = sum(line.present for line in lines)
+    title = f"{table.name}: {sum(line.shown for line in lines)} of {num_present} cells visible"
     folded = _html(title, lines) if len(lines) > MOST_COLUMNS else ""
     return Drawing(figure=_figure(title, lines), html=folded)
-
-
-def _flags(flags: Tensor | tuple[int, ...], index: int) -> list[bool]:
-    assert isinstance(flags, Tensor)
-    return flags[index].tolist()
 
 
 def _line(

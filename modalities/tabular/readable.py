@@ -1,63 +1,12 @@
 """Cells in the units of the file: numbers, names of categories, dates as text."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
-
-from torch import Tensor
 
 from modalities.tabular.schema import UNSEEN, Column
-from modalities.tabular.tokens import TableCells
-from omnimask.tokens.tokens import Raw
-
-if TYPE_CHECKING:
-    import pandas
 
 Readable = float | int | str | bool | None
 _EPOCH = datetime(1970, 1, 1)
 _FIRST_DAY, _LAST_DAY = ((day - _EPOCH).days for day in (datetime.min, datetime.max))
-
-
-def cells_to_rows(
-    modality: TableCells, raw: Raw, *, fill_missing: bool = False
-) -> list[dict[str, Readable]]:
-    """Each sample as {column: cell}, from `raw` as `collate` or `join` gave it.
-
-    A missing cell is None; with `fill_missing` it is what its token values say, so that the `raw`
-    of `join(target.restore(...), raw)` is the row with its gaps filled in. A number of a column
-    that held whole numbers only is rounded. A date is ISO 8601 text; "<unseen>" stands for a
-    category that training rows did not have.
-    """
-    assert modality.tables is not None
-    assert isinstance(raw["table"], tuple)
-    number, code, present = (_to_lists(raw[key]) for key in ("number", "code", "present"))
-    rows = []
-    for i, table in enumerate(raw["table"]):
-        row = {}
-        for j, column in enumerate(modality.tables[table].columns):
-            known = fill_missing or present[i][j]
-            row[column.name] = readable_cell(column, number[i][j], code[i][j]) if known else None
-        rows.append(row)
-    return rows
-
-
-def cells_to_frames(
-    modality: TableCells, raw: Raw, *, fill_missing: bool = False
-) -> "Mapping[str, pandas.DataFrame]":
-    """The rows of `cells_to_rows` as one pandas frame per table, by the table's name."""
-    import pandas as pd
-
-    assert modality.tables is not None
-    assert isinstance(raw["table"], tuple)
-    rows = cells_to_rows(modality, raw, fill_missing=fill_missing)
-    return {
-        table.name: pd.DataFrame(
-            [row for row, number in zip(rows, raw["table"]) if number == place],
-            columns=[column.name for column in table.columns],
-        )
-        for place, table in enumerate(modality.tables)
-        if place in raw["table"]
-    }
 
 
 def readable_cell(column: Column, number: float, code: float | int) -> Readable:
@@ -83,8 +32,3 @@ def _date(days: float, *, whole: bool) -> str:
     if whole:
         return (_EPOCH + timedelta(days=round(days))).date().isoformat()
     return (_EPOCH + timedelta(seconds=round(days * 86_400))).isoformat(sep=" ")
-
-
-def _to_lists(part: Tensor | tuple[int, ...]) -> list[list[float | int | bool]]:
-    assert isinstance(part, Tensor)
-    return part.tolist()

@@ -22,10 +22,11 @@ from modalities.tabular.frame import (
     measured,
     take_rows,
 )
-from modalities.tabular.impute import impute_cells
-from modalities.tabular.scaled import ScaledCells, scaled_cell_loss
+from modalities.tabular.imputing.cells import impute_cells
+from modalities.tabular.losses import scaled_cell_loss
+from modalities.tabular.modality import TableCells
 from modalities.tabular.schema import Table
-from modalities.tabular.tokens import TableCells
+from modalities.tabular.targets import ScaledCells
 from omnimask.decoders import SelfAttentionDecoder
 from omnimask.foundation.rng import fold_key, permutation
 from omnimask.masking import PredictVisible, RandomMask

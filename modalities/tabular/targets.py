@@ -1,14 +1,15 @@
-"""Cells: what a hidden cell is asked for, and its loss."""
+"""What a hidden cell is asked for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from modalities.tabular.tokens import CODE, NUM_CATEGORIES, NUMBER, TableCells
+from modalities.tabular.losses import own_logits, with_first
+from modalities.tabular.modality import TableCells
+from modalities.tabular.values import CODE, HIGH, LOW, NUM_CATEGORIES, NUMBER
 from omnimask.foundation.errors import RecipeError
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import Tokens
@@ -61,36 +62,56 @@ class Cells:
         number = predicted[..., 0].float().where(is_number, 0.0)
         code = torch.zeros_like(number)
         if predicted.shape[-1] > 1:
-            logits = _own_logits(predicted, num_categories)
+            logits = own_logits(predicted, num_categories)
             code = (logits.argmax(dim=-1) + 1.0).where(~is_number, 0.0)
         column, rest = values[..., :NUMBER], values[..., NUM_CATEGORIES:]
         return torch.cat([column, torch.stack([number, code], dim=-1), rest], dim=-1)
 
 
-def cell_loss(
-    predicted: Float[Tensor, "r n p"], truth: Float[Tensor, "r n t"]
-) -> Float[Tensor, "r n"]:
-    """Squared error of the standardised number, or cross-entropy over the column's own categories.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScaledCells:
+    """A number or date as a share of its column's range: 0 is the smallest number of the training
+    rows, 1 the largest. The category of any other cell, as `Cells` has it.
 
-    `truth` is that of `Cells`.
+    For `scaled_cell_loss`. ReMasker, https://arxiv.org/abs/2309.13793. A held-out number may lie
+    outside of [0, 1], where no prediction reaches it. In a column of one value every share is 0.
     """
-    number, category, num_categories = truth.float().unbind(dim=-1)
-    squared = (predicted[..., 0].float() - number).square()
-    if predicted.shape[-1] == 1:
-        return squared
-    logits = _own_logits(predicted, num_categories)
-    entropy = F.cross_entropy(logits.flatten(0, 1), category.long().flatten(), reduction="none")
-    return torch.where(num_categories > 0, entropy.view_as(squared), squared)
+
+    @property
+    def teacher_layers(self) -> tuple[int, ...]:
+        return ()
+
+    @property
+    def restores_with(self) -> str:
+        return ""
+
+    def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
+        return Cells().num_predicted(modality, teacher_dim)
+
+    def known(self, tokens: Tokens, /) -> Bool[Tensor, "b n"]:
+        return Cells().known(tokens)
+
+    def __call__(
+        self, modality: Modality, tokens: Tokens, teacher: Sequence[Tensor] = (), /
+    ) -> Float[Tensor, "b n t"]:
+        """(share, class from 0, number of classes or 0 for a number)."""
+        cells = Cells()(modality, tokens)
+        low, extent = _range(tokens)
+        share = (cells[..., 0] - low) / torch.where(extent > 0, extent, 1.0)
+        is_number = tokens.values[..., NUM_CATEGORIES] == 0
+        share = torch.where(is_number & (extent > 0), share, 0.0)
+        return torch.cat([share[..., None], cells[..., 1:]], dim=-1)
+
+    def restore(
+        self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
+    ) -> Float[Tensor, "b n v"] | None:
+        """The predicted number, or the code of the likeliest category of the cell's column."""
+        low, extent = _range(tokens)
+        number = low + predicted[..., 0].float().sigmoid() * extent
+        return Cells().restore(with_first(predicted.float(), number), tokens)
 
 
-def _own_logits(
-    predicted: Float[Tensor, "r n p"], num_categories: Float[Tensor, "r n"]
-) -> Float[Tensor, "r n q"]:
-    """The logits with those of other columns' categories at a low finite number.
-
-    Finite, because a column of numbers has none of its own, and its unused entropy would be NaN.
-    """
-    logits = predicted[..., 1:].float()
-    classes = torch.arange(logits.shape[-1], device=logits.device)
-    foreign = classes >= num_categories[..., None]
-    return logits.masked_fill(foreign, -1e9)
+def _range(tokens: Tokens) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"]]:
+    """The smallest number of each cell's column, and how far the largest is from it."""
+    values = tokens.values.float()
+    return values[..., LOW], values[..., HIGH] - values[..., LOW]

@@ -1,14 +1,13 @@
 """Single video files."""
 
 from modalities.video.files import SUFFIXES, VideoFiles, VideoSource
-from modalities.video.tokens import VideoTubelets
-from omnimask.transfer.embedding.file_reader import FileReader
+from modalities.video.modality import VideoTubelets
+from omnimask.transfer.modality_hooks import FileReader
 
-FILE_READERS = (
-    FileReader(
-        modality=VideoTubelets,
+FILE_READERS = {
+    VideoTubelets: FileReader(
         files=VideoFiles,
         suffixes=lambda _: SUFFIXES,
         open=VideoSource,
     ),
-)
+}

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from modalities.video.backends import BackendName, decode, usable_backends
-from modalities.video.frame_index import FrameIndex, index_frames
+from modalities.video.modality import VideoTubelets
+from modalities.video.readers.choice import BackendName, decode, usable_backends
+from modalities.video.readers.frame_index import FrameIndex, index_frames
 from modalities.video.sampling import ClipFrames, at_rate, every_nth
-from modalities.video.tokens import VideoTubelets
 from omnimask.data.folders import FolderFiles, Labels, list_files
 from omnimask.data.pixels import Box, Interpolation, center_box, check_crops, random_box, resize
 from omnimask.foundation.errors import RecipeError

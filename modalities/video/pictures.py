@@ -5,12 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from einops import rearrange, repeat
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from modalities.video.tokens import VideoTubelets, integers_of, tensor_of
 from omnimask.tokens.modality import Drawing
-from omnimask.tokens.tokens import Raw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,34 +18,29 @@ _MOST_COLUMNS = 6
 
 
 def draw_clip(
-    modality: VideoTubelets,
-    raw: Raw,
+    frames: UInt8[Tensor, "t c h w"],
+    rebuilt: UInt8[Tensor, "t c h w"],
     *,
-    shown: Bool[Tensor, "b n"],
-    filled: Float[Tensor, "b n v"],
-    index: int,
+    shown: Bool[Tensor, "gt gh gw"],
+    tubelet: tuple[int, int, int],
 ) -> Drawing:
-    """Original, visible part and reconstruction of up to six frames of sample `index`."""
+    """Original, visible part and reconstruction of up to six frames of a clip without padding;
+    `shown` may go on after its end.
+    """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    num_frames = integers_of(raw, "num_frames")[index]
+    num_frames = len(frames)
     columns = np.unique(np.linspace(0, num_frames - 1, _MOST_COLUMNS).round().astype(int))
-    one = {
-        "frames": tensor_of(raw, "frames")[index : index + 1],
-        "num_frames": (num_frames,),
-        "real_frames": tensor_of(raw, "real_frames")[index : index + 1],
-    }
-    rebuilt = tensor_of(modality.join(filled[index : index + 1].float(), one), "frames")[0]
-    original = _displayed(one["frames"][0], columns)
-    hidden = ~_shown_pixels(modality, shown[index])[columns]
+    original = _displayed(frames, columns)
+    hidden = ~_shown_pixels(shown, tubelet)[columns]
     rows = {
         "original": original,
         "visible": np.where(hidden[..., None], np.uint8(_HIDDEN_GREY), original),
         "reconstruction": _displayed(rebuilt, columns),
     }
 
-    aspect = modality.size[0] / modality.size[1]
+    aspect = frames.shape[2] / frames.shape[3]
     width = 9 * len(columns) / _MOST_COLUMNS + 0.4
     height = 0.3 + 3 * (9 / _MOST_COLUMNS) * aspect
     layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02)
@@ -74,13 +67,12 @@ def _displayed(
     return rearrange(frames[torch.from_numpy(columns)].cpu(), "k c h w -> k h w c").numpy()
 
 
-def _shown_pixels(modality: VideoTubelets, shown: Bool[Tensor, " n"]) -> Bool[np.ndarray, "t h w"]:
-    grid, tubelet = modality.grid, modality.tubelet
+def _shown_pixels(
+    shown: Bool[Tensor, "gt gh gw"], tubelet: tuple[int, int, int]
+) -> Bool[np.ndarray, "t h w"]:
     return repeat(
         shown.cpu(),
-        "(t h w) -> (t pt) (h ph) (w pw)",
-        t=grid["t"],
-        h=grid["h"],
+        "t h w -> (t pt) (h ph) (w pw)",
         pt=tubelet[0],
         ph=tubelet[1],
         pw=tubelet[2],

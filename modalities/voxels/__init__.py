@@ -2,8 +2,8 @@
 
 from modalities.voxels.files import SweepFiles, available_readers
 from modalities.voxels.losses import masked_chamfer
+from modalities.voxels.modality import VoxelGrid
 from modalities.voxels.targets import VoxelCount, VoxelOccupied, VoxelPoints
-from modalities.voxels.tokens import VoxelGrid
 
 __all__ = [
     "SweepFiles",

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from modalities.voxels.tokens import VoxelGrid
+from modalities.voxels.modality import VoxelGrid
 from modalities.voxels.voxelise import voxelise
 from omnimask.data.folders import FolderFiles, Labels, list_files
 from omnimask.data.point_files import (

@@ -1,7 +1,6 @@
 """A sweep from above: as it is, as the encoder saw it, and reconstructed; and in 3D to turn."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -12,14 +11,34 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from omnimask.tokens.modality import Drawing
-from omnimask.tokens.tokens import Raw
-
-if TYPE_CHECKING:
-    from modalities.voxels.tokens import VoxelGrid
 
 _COLORS = "viridis"
 _HIDDEN = "#c8c8c8"
 _MAX_HTML_POINTS = 1500  # per scene: larger ones make reports heavy and turn slowly
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sweep:
+    """One sample: points in metres, as they are and as predicted (`rebuilt`), those that are `ok`,
+    and of each voxel the middle and what it is.
+    """
+
+    centers: Float[Tensor, "n 3"]
+    points: Float[Tensor, "n k 3"]
+    ok: Bool[Tensor, "n k"]
+    rebuilt: Float[Tensor, "n k 3"]
+    rebuilt_ok: Bool[Tensor, "n k"]
+    occupied: Bool[Tensor, " n"]
+    shown: Bool[Tensor, " n"]
+    asked: Bool[Tensor, " n"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frame:
+    """What is seen of the world: `range_m` along x, y, z, and a voxel's size."""
+
+    range_m: tuple[tuple[float, float], ...]
+    voxel_size_m: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,41 +48,35 @@ class _Scene:
     hidden: Float[np.ndarray, "h 3"]  # middles of occupied voxels that were not shown
 
 
-def draw_voxels(
-    *,
-    original: Raw,
-    filled: Raw,
-    shown: Bool[Tensor, " n"],
-    index: int,
-    grid: "VoxelGrid",
-) -> Drawing:
-    """Three panels of one sample; `original` and `filled` are in the raw form of the modality."""
-    occupied, asked = _row(original, "occupied", index), _row(original, "asked", index)
-    centers = grid.centers(_row(original, "cell", index))
-    seen = shown.cpu()
+def draw_voxels(sweep: Sweep, frame: Frame) -> Drawing:
+    """Three panels, and the same in 3D."""
     nothing = np.zeros((0, 3))
+    hidden = sweep.occupied & ~sweep.shown
     scenes = [
-        _Scene(title="original", points=_points(original, index, occupied), hidden=nothing),
         _Scene(
-            title=f"visible ({int(seen.sum())} of {int(occupied.sum())} voxels)",
-            points=_points(original, index, seen),
-            hidden=centers[occupied & ~seen].numpy(),
+            title="original",
+            points=_points(sweep.points, sweep.ok, sweep.occupied),
+            hidden=nothing,
         ),
-        _Scene(title="reconstruction", points=_points(filled, index, asked), hidden=nothing),
+        _Scene(
+            title=f"visible ({int(sweep.shown.sum())} of {int(sweep.occupied.sum())} voxels)",
+            points=_points(sweep.points, sweep.ok, sweep.shown),
+            hidden=sweep.centers[hidden].detach().cpu().numpy(),
+        ),
+        _Scene(
+            title="reconstruction",
+            points=_points(sweep.rebuilt, sweep.rebuilt_ok, sweep.asked),
+            hidden=nothing,
+        ),
     ]
-    return Drawing(figure=_figure(scenes, grid), html=_html(scenes, grid), needs_plotly=True)
+    return Drawing(figure=_figure(scenes, frame), html=_html(scenes, frame), needs_plotly=True)
 
 
-def _row(raw: Raw, name: str, index: int) -> Tensor:
-    value = raw[name]
-    assert isinstance(value, Tensor)
-    return value[index].detach().cpu()
-
-
-def _points(raw: Raw, index: int, voxels: Tensor) -> np.ndarray:
+def _points(
+    points: Float[Tensor, "n k 3"], ok: Bool[Tensor, "n k"], voxels: Bool[Tensor, " n"]
+) -> np.ndarray:
     """The real points of the voxels in which `voxels` is True."""
-    ok = _row(raw, "point_ok", index) & voxels[:, None]
-    return _row(raw, "points", index)[ok].float().numpy()
+    return points[ok & voxels[:, None]].detach().float().cpu().numpy()
 
 
 def _heights(scenes: list[_Scene]) -> tuple[float, float]:
@@ -72,18 +85,18 @@ def _heights(scenes: list[_Scene]) -> tuple[float, float]:
     return float(low), float(max(high, low + 1e-3))
 
 
-def _figure(scenes: list[_Scene], grid: "VoxelGrid") -> Figure:
+def _figure(scenes: list[_Scene], frame: Frame) -> Figure:
     figure = Figure(figsize=(9, 3.3), layout="constrained")
     panels = figure.subplots(1, len(scenes), sharex=True, sharey=True)
     low, high = _heights(scenes)
     heights = ScalarMappable(Normalize(low, high), cmap=_COLORS)
     for axes, scene in zip(panels, scenes, strict=True):
-        axes.add_collection(PolyCollection(_squares(scene.hidden, grid), facecolors=_HIDDEN))
+        axes.add_collection(PolyCollection(_squares(scene.hidden, frame), facecolors=_HIDDEN))
         x, y, z = scene.points.T
         axes.scatter(x, y, s=2.5, c=z, cmap=_COLORS, norm=heights.norm, linewidths=0)
         axes.plot(0, 0, marker="+", color="black", markersize=6)  # the sensor
         axes.set_title(scene.title, fontsize=10)
-        axes.set(xlim=grid.range_m[0], ylim=grid.range_m[1], aspect="equal")
+        axes.set(xlim=frame.range_m[0], ylim=frame.range_m[1], aspect="equal")
         axes.tick_params(labelsize=7)
         axes.set_xlabel("x / m", fontsize=8)
     panels[0].set_ylabel("y / m", fontsize=8)
@@ -93,13 +106,13 @@ def _figure(scenes: list[_Scene], grid: "VoxelGrid") -> Figure:
     return figure
 
 
-def _squares(centers: np.ndarray, grid: "VoxelGrid") -> list[np.ndarray]:
+def _squares(centers: np.ndarray, frame: Frame) -> list[np.ndarray]:
     """The outlines of voxels from above, (4 corners, x y) each."""
-    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * np.array(grid.voxel_size_m[:2]) / 2
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * np.array(frame.voxel_size_m[:2]) / 2
     return list(centers[:, None, :2] + corners)
 
 
-def _html(scenes: list[_Scene], grid: "VoxelGrid") -> str:
+def _html(scenes: list[_Scene], frame: Frame) -> str:
     """Three scenes to turn with the mouse, as a `div` without plotly.js."""
     import plotly.graph_objects as go
     from plotly.io import to_html
@@ -126,7 +139,7 @@ def _html(scenes: list[_Scene], grid: "VoxelGrid") -> str:
                 col=column,
             )
     x_axis, y_axis, z_axis = (
-        {"visible": False, "range": [float(low), float(high)]} for low, high in grid.range_m
+        {"visible": False, "range": [float(low), float(high)]} for low, high in frame.range_m
     )
     figure.update_scenes(aspectmode="data", xaxis=x_axis, yaxis=y_axis, zaxis=z_axis)
     figure.update_layout(height=340, showlegend=False, margin={"l": 0, "r": 0, "t": 30, "b": 0})

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from modalities.voxels.tokens import VoxelGrid
+from modalities.voxels.modality import VoxelGrid
 from modalities.voxels.values import VoxelValues
 from omnimask.foundation.errors import RecipeError
 from omnimask.tokens.modality import Modality

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
-from modalities.voxels.tokens import VoxelGrid
+from modalities.voxels.modality import VoxelGrid
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -208,7 +208,8 @@ def reader_lines() -> list[str]:
     names = sorted(path.parent.name for path in folder.glob("*/__init__.py"))
     answers = run_isolated(
         {
-            name: f"import modalities.{name} as part\nresult = dict(part.available_readers())"
+            name: "from omnimask.transfer.modality_hooks import available_readers_in\n"
+            f"result = available_readers_in('modalities.{name}')"
             for name in names
         }
     )

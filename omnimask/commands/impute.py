@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from omnimask.transfer.imputing.completer import Hide
+    from omnimask.transfer.imputing.request import Hide
 
 
 def add_impute_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -45,8 +45,8 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 def _impute(arguments: argparse.Namespace) -> None:
     from omnimask.foundation.packages import check_our_packages
-    from omnimask.transfer.imputing.completer import Request
-    from omnimask.transfer.imputing.file import complete_file
+    from omnimask.transfer.imputing.file import impute_file
+    from omnimask.transfer.imputing.request import Request
     from omnimask.transfer.loading import load_model
 
     check_our_packages()
@@ -61,7 +61,7 @@ def _impute(arguments: argparse.Namespace) -> None:
         delimiter=arguments.delimiter,
         encoding=arguments.encoding,
     )
-    done = complete_file(load_model(arguments.run), request, modality=arguments.modality)
+    done = impute_file(load_model(arguments.run), request, modality=arguments.modality)
     for note in done.notes:
         print(note)
     for path in done.files:
@@ -69,7 +69,7 @@ def _impute(arguments: argparse.Namespace) -> None:
 
 
 def _hide(arguments: argparse.Namespace) -> "Hide | None":
-    from omnimask.transfer.imputing.completer import Hide
+    from omnimask.transfer.imputing.request import Hide
 
     given = (arguments.mask, arguments.ratio, arguments.hide_seconds, arguments.hide_box)
     if all(value is None for value in given):

@@ -121,6 +121,37 @@ def measure_channels(
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
+def check_channels(
+    name: str,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    *,
+    num_channels: int,
+) -> None:
+    """RecipeError unless each that is given has one number per channel, deviations above 0."""
+    for field, numbers in (("mean", mean), ("std", std)):
+        if numbers is not None and len(numbers) != num_channels:
+            raise RecipeError(
+                f"{name}: {field} must have one number per channel, {num_channels}, got "
+                f"{len(numbers)}; write {field}=None to measure it"
+            )
+    if std is not None and min(std) <= 0:
+        raise RecipeError(f"{name}: std must be positive, got {std}")
+
+
+def known_channels(
+    name: str,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    device: torch.device,
+) -> tuple[Float[Tensor, "c 1 1"], Float[Tensor, "c 1 1"]]:
+    """Mean and deviation to broadcast over pixels; RecipeError before they are known."""
+    if mean is None or std is None:
+        raise RecipeError(f"{name}: mean and std are not known; call fit(source) or set both")
+    known_mean, known_std = (filled_by_number(part, device) for part in (mean, std))
+    return known_mean[:, None, None], known_std[:, None, None]
+
+
 def as_unit(pixels: Shaped[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """fp32; 8-bit values become [0, 1], others stay as they are."""
     return pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels.float()

@@ -82,7 +82,12 @@ class Drawing:
 
 @runtime_checkable
 class Modality(Protocol):
-    """A frozen dataclass whose fields are its configuration; part of a recipe."""
+    """A frozen dataclass whose fields are its configuration; part of a recipe.
+
+    This is all that pretraining, probes and reports need. What `omnimask embed`, `impute`,
+    `export` and `doctor` and other sizes than in pretraining need beside it are optional hooks;
+    `omnimask.transfer.modality_hooks` has their types and says where they stand.
+    """
 
     @property
     def name(self) -> str:

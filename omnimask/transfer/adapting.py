@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -11,6 +10,7 @@ from omnimask.foundation.errors import RecipeError
 from omnimask.network.relative import carry_tables
 from omnimask.network.resampling import Resampled, State
 from omnimask.tokens.modality import Modality
+from omnimask.transfer.modality_hooks import Adaptable
 from omnimask.transfer.pretrained_encoder import EncoderInfo, PretrainedEncoder
 
 _PLACES = {
@@ -18,27 +18,6 @@ _PLACES = {
     "position": "backbone.places.positions",
 }
 _SEED = 0  # of what is new in an adapted encoder, such as columns that pretraining did not have
-
-
-@runtime_checkable
-class Adaptable(Protocol):
-    """A modality that can say how weights of another configuration of itself become its own.
-
-    `old` is of the same type in all three. RecipeError for what cannot be carried over.
-    """
-
-    def continued_from(self, old: Modality, /) -> tuple[Modality, tuple[str, ...]]:
-        """Itself with what is to be kept of `old`, statistics and axes of positions, and lines."""
-        ...
-
-    def adapt_embedding(self, old: Modality, state: State, fresh: State, /) -> Resampled:
-        """The state of its `embed(dim)` from `state`, that of the old; `fresh` is its random one,
-        for parts that the old one lacks."""
-        ...
-
-    def adapt_position(self, old: Modality, state: State, fresh: State, /) -> Resampled:
-        """The same of `position(dim)`; both states are empty where the encoder only rotates."""
-        ...
 
 
 def adapt(
@@ -112,8 +91,9 @@ def _check_shapes(modality: Modality, part: str, state: State, expected: State) 
     if shapes != wanted:
         raise RecipeError(
             f"{modality.name}: the {part} of pretraining does not fit: expected {wanted}, got "
-            f"{shapes}; {type(modality).__name__} does not say how to adapt it, so leave the "
-            "modality as it was in pretraining"
+            f"{shapes}; {type(modality).__name__} does not say how to adapt it; write "
+            "continued_from, adapt_embedding and adapt_position (Adaptable in "
+            "omnimask.transfer.modality_hooks), or leave the modality as it was in pretraining"
         )
 
 

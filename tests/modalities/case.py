@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from omnimask.objectives.objective import Objective
 from omnimask.tokens.modality import Files, Modality
 
 
@@ -21,6 +22,10 @@ class Case:
     split -> join, by the entry's name; entries that are not listed are not compared.
     `bad_files`: writes a bad file below the given empty folder and returns its path, by what is
     wrong with it (empty, wrong kind, truncated, ...); reading it must raise DataError naming it.
+
+    `objectives`: what it is trained on where `Content` with `mse` does not fit. `imputed_suffix`:
+    of the file that `omnimask impute` writes, where a part of the sample is hidden; "" where the
+    file's own gaps are filled instead, and where nothing is imputed.
     """
 
     modality: Modality
@@ -28,3 +33,5 @@ class Case:
     root: Path
     round_trip_tolerance: Mapping[str, float]
     bad_files: Mapping[str, Callable[[Path], Path]]
+    objectives: tuple[Objective, ...] = ()
+    imputed_suffix: str = ""

@@ -81,6 +81,7 @@ def make_case(root: Path) -> Case:
         files=AudioFiles(gain_db=6.0),
         root=root,
         round_trip_tolerance={"logmel": 1e-4},
+        imputed_suffix=".wav",
         bad_files={
             "empty": _empty,
             "only a header": _only_header,

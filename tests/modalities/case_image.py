@@ -60,6 +60,7 @@ def make_case(root: Path) -> Case:
         files=ImageFiles(),
         root=root,
         round_trip_tolerance={"pixels": 1e-5},
+        imputed_suffix=".png",
         bad_files={
             "empty": lambda root: write(root / "bad.jpg", b""),
             "text": lambda root: write(root / "bad.jpg", b"This is not an image.\n" * 50),

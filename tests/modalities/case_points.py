@@ -87,6 +87,7 @@ def make_case(root: Path) -> Case:
         files=PointFiles(),
         root=root,
         round_trip_tolerance={"xyz": 1e-6, "point_ok": 0.0},
+        imputed_suffix=".ply",
         bad_files={
             "empty ply": lambda folder: _written(folder, "empty.ply", b""),
             "empty xyz": lambda folder: _written(folder, "empty.xyz", b"\n"),

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from modalities.tabular import TableCells, TableFiles
+from modalities.tabular import Cells, TableCells, TableFiles, cell_loss
+from omnimask.objectives.objective import Objective
 from tests.modalities.case import Case
 
 PATIENTS = """age,weight_kg,ward,smoker,admitted,clinic,target
@@ -95,4 +96,5 @@ def make_case(root: Path) -> Case:
         root=root,
         round_trip_tolerance={"number": 0.0, "code": 0.0},
         bad_files=BAD_FILES,
+        objectives=(Objective(name="cells", modality="table", target=Cells(), loss=cell_loss),),
     )

@@ -94,6 +94,7 @@ def make_case(root: Path) -> Case:
         files=VideoFiles(frame_stride=3),
         root=root,
         round_trip_tolerance={"frames": 0.0},
+        imputed_suffix=".mp4",
         bad_files={
             "empty": _empty,
             "text": _text,

@@ -64,6 +64,7 @@ def make_case(root: Path) -> Case:
             "count": 0.0,
             "occupied": 0.0,
         },
+        imputed_suffix=".ply",
         bad_files={
             "empty bin": lambda folder: _written(folder, "empty.bin", b""),
             "truncated bin": lambda folder: _written(folder, "cut.bin", sweep(0).tobytes()[:-6]),

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from modalities.audio import AudioFiles, AudioSpectrogram
 from modalities.audio.logmel import MelScale, log_mel, mel_filters
+from modalities.audio.modality import tensor_of
 from modalities.audio.sound import sound_of
-from modalities.audio.tokens import tensor_of
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.tokens.modality import Draw
 from omnimask.tokens.tokens import Raw

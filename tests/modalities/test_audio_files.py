@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from modalities.audio import AudioFiles, AudioSpectrogram, available_readers, backends
-from modalities.audio.backends import BACKENDS, choose_backend
+from modalities.audio import AudioFiles, AudioSpectrogram, available_readers
 from modalities.audio.files import AudioSource
+from modalities.audio.readers import choice as backends
+from modalities.audio.readers.choice import BACKENDS, choose_backend
 from modalities.audio.resampling import resample, resampling_ratio
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.tokens.modality import Draw

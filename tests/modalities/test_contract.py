@@ -7,6 +7,7 @@ Each property is a test of its own, so that a failure names the folder and the p
 import dataclasses
 import math
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,16 @@ def test_the_folder_has_a_case(folder: str) -> None:
 def test_the_folder_has_a_readme(folder: str) -> None:
     readme = Path(next(iter(modalities.__path__))) / folder / "README.md"
     assert readme.is_file(), f"write {readme}"
+
+
+def test_the_readme_names_the_files_that_are_there(folder: str) -> None:
+    place = Path(next(iter(modalities.__path__))) / folder
+    code = (place / "README.md").read_text().partition("## The code, in the order of reading")[2]
+    named = set(re.findall(r"`([a-z_0-9/]+(?:\.py|/))`", code))
+    assert all((place / name).exists() for name in named)
+    modules = {path.name for path in place.glob("*.py")} - {"__init__.py"}
+    rooms = {f"{path.parent.name}/" for path in place.glob("*/__init__.py")}
+    assert modules | rooms <= named
 
 
 def test_importing_the_folder_imports_nothing_heavy(folder: str) -> None:

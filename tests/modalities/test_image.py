@@ -10,9 +10,10 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from modalities.image import ImageFiles, ImagePatches, available_readers, tiff
-from modalities.image.channels import Picture, to_channels
-from modalities.image.header import read_header
+from modalities.image import ImageFiles, ImagePatches, available_readers
+from modalities.image.readers import tiff
+from modalities.image.readers.channels import Picture, to_channels
+from modalities.image.readers.header import read_header
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.objectives.targets import Content
 from omnimask.tokens.modality import Draw

@@ -15,7 +15,7 @@ from modalities.points import (
     available_readers,
 )
 from modalities.points.augment import Cloud, in_unit_sphere, rotation, upright
-from modalities.points.meshes import (
+from modalities.points.readers.meshes import (
     Mesh,
     read_obj,
     read_off,

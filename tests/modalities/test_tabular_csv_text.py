@@ -6,7 +6,7 @@ import io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modalities.tabular.csv_text import content, quoted, read_records
+from modalities.tabular.imputing.csv_text import content, quoted, read_records
 
 TEXT = st.text(alphabet=list('ab",\n\r; '), max_size=60)
 

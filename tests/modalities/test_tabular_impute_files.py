@@ -140,7 +140,7 @@ def test_the_result_is_the_same_again_and_draws_follow_the_seed(model, tmp_path:
 
 def test_batches_do_not_matter(model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     whole = impute(model, tmp_path, PATIENTS), (tmp_path / "out.uncertainty.csv").read_text()
-    monkeypatch.setattr("modalities.tabular.impute_csv.BATCH_ROWS", 2)
+    monkeypatch.setattr("modalities.tabular.imputing.csv_file.BATCH_ROWS", 2)
     parts = impute(model, tmp_path, PATIENTS), (tmp_path / "out.uncertainty.csv").read_text()
     assert whole[0] == parts[0]
     assert [line.split(",")[:3] for line in whole[1].splitlines()] == [

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from modalities.tabular import ScaledCells, scaled_cell_loss
-from modalities.tabular.tokens import CODE, NUMBER
+from modalities.tabular.modality import CODE, NUMBER
 from tests.modalities.case_tabular import PATIENTS
 from tests.modalities.tabular_tables import FILES, fit_text
 from tests.steps import truth_of

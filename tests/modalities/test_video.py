@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from modalities.video import VideoFiles, VideoTubelets, available_readers, with_decord
-from modalities.video.backends import BACKENDS
-from modalities.video.frame_index import index_frames
+from modalities.video import VideoFiles, VideoTubelets, available_readers
+from modalities.video.readers import with_decord
+from modalities.video.readers.choice import BACKENDS
+from modalities.video.readers.frame_index import index_frames
 from omnimask.foundation.errors import DataError
 from omnimask.tokens.modality import Draw
 from tests.modalities.case_video import bar_number, cut_in_half, moving_scene, write_video

@@ -101,7 +101,7 @@ def test_a_ratio_hides_that_share_and_a_box_its_pixels(run: Path, picture: Path,
 def test_a_clip_keeps_visible_pixels_exactly(run: Path, sample_data: Path, tmp_path: Path):
     import av
 
-    from modalities.video.complete import _read_clip
+    from modalities.video.imputing import _read_clip
     from omnimask.transfer.imputing import Hide
     from omnimask.transfer.loading import load_model
 

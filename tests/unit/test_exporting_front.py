@@ -5,7 +5,7 @@ import torch
 
 from modalities.audio import AudioSpectrogram
 from modalities.audio.graph_front import SoundFront
-from omnimask import RecipeError
+from omnimask.foundation.errors import RecipeError
 from omnimask.tokens.modality import Draw
 from omnimask.transfer.exporting.front import CollatedFront, TokenFront, front_of
 from tests.unit.export_cases import Traced, traced_samples

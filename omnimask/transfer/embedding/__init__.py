@@ -1,7 +1,6 @@
 """Vectors of any mix of files: `omnimask embed`."""
 
 from omnimask.transfer.embedding.embed import Embedded, embed, iter_embeddings
-from omnimask.transfer.embedding.file_reader import FileReader
 from omnimask.transfer.embedding.listing import NotEmbedded
 from omnimask.transfer.embedding.vectors import Embedding, EmbedOptions
 
@@ -9,7 +8,6 @@ __all__ = [
     "EmbedOptions",
     "Embedded",
     "Embedding",
-    "FileReader",
     "NotEmbedded",
     "embed",
     "iter_embeddings",

@@ -1,31 +1,14 @@
 """How single files, wherever they lie, become samples of an encoder's modalities."""
 
-import importlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from omnimask.data.folders import FolderFiles
 from omnimask.foundation.errors import RecipeError
 from omnimask.tokens.modality import Files, Modality, Source
 from omnimask.training.checkpoint import last_checkpoint, list_checkpoints, load_recipe
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FileReader:
-    """What a modality's package says in `FILE_READERS` of its module `file_reader`.
-
-    `modality` and `files` are the types of the records; `files()` reads without options.
-    `suffixes` of a Files record are in lower case, with the dot. `open` makes the source of exactly
-    the file in `found`. `in_rows`: a file holds many samples, whose names end in "#row 12".
-    """
-
-    modality: type
-    files: type
-    suffixes: Callable[[Any], Collection[str]]
-    open: Callable[[FolderFiles, Any, Any], Source]
-    in_rows: bool = False
+from omnimask.transfer.modality_hooks import FILE_READERS, FileReader, find_hook, missing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,13 +32,13 @@ class Reading:
 def readings_of(
     modalities: Collection[Modality], recorded: Mapping[str, Files] | None = None
 ) -> dict[str, Reading]:
-    """By modality; one whose package has no `file_reader` is left out.
+    """By modality; one that does not say how single files are read is left out.
 
     `recorded` are Files records of a recipe, whose options (strides, columns) are then kept.
     """
     readings = {}
     for modality in modalities:
-        reader = file_reader_of(modality)
+        reader = find_hook(modality, FILE_READERS)
         if reader is None:
             continue
         files = (recorded or {}).get(modality.name)
@@ -64,26 +47,8 @@ def readings_of(
             modality=modality, reader=reader, files=files if known and files else reader.files()
         )
     if not readings:
-        names = ", ".join(modality.name for modality in modalities)
-        raise RecipeError(
-            f"it is not known how single files of {names} are read; a modality's package says so "
-            "in FILE_READERS of its module file_reader"
-        )
+        raise RecipeError("; ".join(missing(modality, FILE_READERS) for modality in modalities))
     return readings
-
-
-def file_reader_of(modality: Modality) -> FileReader | None:
-    """From the module `file_reader` of the modality's own package, if there is one."""
-    package = type(modality).__module__.rpartition(".")[0]
-    module = f"{package}.file_reader"
-    try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module.startswith(error.name):
-            raise
-        return None
-    fitting = (r for r in found.FILE_READERS if isinstance(modality, r.modality))
-    return next(fitting, None)
 
 
 def recorded_files(path: Path) -> dict[str, Files]:

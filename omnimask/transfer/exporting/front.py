@@ -1,8 +1,7 @@
 """What an exported graph takes, and how that becomes normalised tokens inside the graph."""
 
-import importlib
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -10,34 +9,10 @@ from torch import Tensor
 from omnimask.foundation.errors import RecipeError, nearest_names
 from omnimask.tokens.modality import Modality, Sample
 from omnimask.tokens.tokens import Raw
+from omnimask.transfer.modality_hooks import GRAPH_FRONTS, GraphFront, Triple, find_hook
 
 Start = Literal["samples", "tokens"]
 STARTS: tuple[str, ...] = get_args(Start)
-
-Triple = tuple[Tensor, Tensor, Tensor]  # values (b n v), coords (b n c), valid (b n)
-
-
-@runtime_checkable
-class Front(Protocol):
-    """The part of a graph before the embedding; plain functions of tensors, without weights.
-
-    Tracing follows `tokens`: no host integer may depend on a tensor or on the number of samples.
-    """
-
-    @property
-    def free_length(self) -> bool:
-        """Whether axis 1 of every input that has one may be of any length; zeros are padding."""
-        ...
-
-    def inputs(self, samples: Sequence[Sample], /) -> dict[str, Tensor]:
-        """What the graph takes of samples as readers return them; axis 0 is the sample."""
-        ...
-
-    def reference(self, samples: Sequence[Sample], /) -> Raw:
-        """The collated samples that hold what `inputs` has of them."""
-        ...
-
-    def tokens(self, inputs: Mapping[str, Tensor], /) -> Triple: ...
 
 
 class TokenFront:
@@ -65,7 +40,7 @@ class CollatedFront:
 
     Inputs that hold nothing (features of points without features) are left out; `inputs` finds
     them, so that it comes before `tokens`. RecipeError where `split` computes tokens from host
-    integers, which no graph can.
+    integers, which no graph can: such a modality writes a `GraphFront` of its own.
     """
 
     def __init__(self, modality: Modality) -> None:
@@ -123,23 +98,13 @@ class _Watched(dict[str, Tensor | tuple[int, ...]]):
         return super().__getitem__(name)
 
 
-def front_of(modality: Modality, start: str) -> Front:
-    """`FRONTS` in the module `graph_front` of the modality's own package (types of modalities and
-    what makes their front) goes before `CollatedFront`. RecipeError for an unknown `start`.
-    """
+def front_of(modality: Modality, start: str) -> GraphFront:
+    """The modality's own hook goes before `CollatedFront`. RecipeError for an unknown `start`."""
     if start not in STARTS:
         raise RecipeError(
             f"a graph begins at samples or tokens, got {start!r}; {nearest_names(start, STARTS)}"
         )
     if start == "tokens":
         return TokenFront(modality)
-    module = f"{type(modality).__module__.rpartition('.')[0]}.graph_front"
-    try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module.startswith(error.name):
-            raise
-        return CollatedFront(modality)
-    fitting = (make for kind, make in found.FRONTS.items() if isinstance(modality, kind))
-    make = next(fitting, CollatedFront)
-    return make(modality)
+    make = find_hook(modality, GRAPH_FRONTS)
+    return CollatedFront(modality) if make is None else make(modality)

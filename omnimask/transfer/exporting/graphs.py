@@ -10,8 +10,9 @@ from torch.export import Dim, ExportedProgram
 
 from omnimask.transfer.exporting.dense import DenseEncoder
 from omnimask.transfer.exporting.features import Features, RealSamples
-from omnimask.transfer.exporting.front import Front, front_of
+from omnimask.transfer.exporting.front import front_of
 from omnimask.transfer.exporting.graph_file import GraphFile, describe, write_graph_file
+from omnimask.transfer.modality_hooks import GraphFront
 from omnimask.transfer.pretrained_encoder import PretrainedEncoder
 
 # A protobuf file ends at 2 GiB; beyond this the weights go into a file of their own beside it.
@@ -25,7 +26,7 @@ Run = Callable[[Inputs], tuple[Tensor, ...]]
 class GraphEncoder(nn.Module):
     """The inputs of a graph, in order -> the outputs of `DenseEncoder`."""
 
-    def __init__(self, dense: DenseEncoder, front: Front, names: Sequence[str]) -> None:
+    def __init__(self, dense: DenseEncoder, front: GraphFront, names: Sequence[str]) -> None:
         super().__init__()
         self.dense, self.front, self.names = dense, front, tuple(names)
         self.training = dense.training
@@ -116,7 +117,7 @@ def _trace(encoder: PretrainedEncoder, samples: RealSamples) -> tuple[ExportedPr
     return program, graph
 
 
-def _example(part: Tensor, front: Front) -> Tensor:
+def _example(part: Tensor, front: GraphFront) -> Tensor:
     """Two rows. Tracing takes sizes of 0 and 1 for fixed, and a length of two for the batch's."""
     rows = part[:2] if len(part) > 1 else part.repeat(2, *(1,) * (part.dim() - 1))
     return _longer(rows, by=2) if front.free_length else rows

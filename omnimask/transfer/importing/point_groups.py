@@ -67,7 +67,7 @@ def _record(size: tuple[int, ...] | None) -> dict[str, Any]:
         raise RecipeError(f"--size of clouds is points, groups, points of a group, got {size}")
     num_points, num_groups, group_size = size
     return {
-        "record": "modalities.points.tokens:PointGroups",
+        "record": "modalities.points:PointGroups",
         "num_points": num_points,
         "num_groups": num_groups,
         "group_size": group_size,

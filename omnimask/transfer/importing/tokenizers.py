@@ -151,16 +151,16 @@ def _modality(
     if known.kind == "audio":
         mean, std = (n[0] if n else usual for n, usual in zip((known.mean, known.std), _AUDIOSET))
         fields = {"window_s": size[0] * 0.010, "num_mels": size[1], "mean": mean, "std": std}
-        record = "modalities.audio.tokens:AudioSpectrogram"
+        record = "modalities.audio:AudioSpectrogram"
         return {"record": record, "patch": list(patch), "positions": "table", **fields}
     usual = _IMAGENET if num_channels == 3 else ((0.5,) * num_channels,) * 2
     mean, std = known.mean or usual[0], known.std or usual[1]
     common = {"mean": list(mean), "std": list(std), "positions": "table"}
     if known.kind == "video":
-        record = "modalities.video.tokens:VideoTubelets"
+        record = "modalities.video:VideoTubelets"
         clip = {"num_frames": size[0], "size": size[1:], "tubelet": list(patch)}
         return {"record": record, **clip, **common}
-    record = "modalities.image.tokens:ImagePatches"
+    record = "modalities.image:ImagePatches"
     return {
         "record": record,
         "size": size,

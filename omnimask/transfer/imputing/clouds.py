@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from omnimask.foundation.errors import DataError, RecipeError
-from omnimask.transfer.imputing.completer import Request
+from omnimask.transfer.imputing.request import Request
 
 
 def in_box(xyz: Float[np.ndarray, "p 3"], box: Sequence[float]) -> Bool[np.ndarray, " p"]:
@@ -22,7 +22,7 @@ def in_box(xyz: Float[np.ndarray, "p 3"], box: Sequence[float]) -> Bool[np.ndarr
 
 def check_ply(request: Request) -> None:
     if request.out.suffix.lower() != ".ply":
-        raise DataError(f"{request.out}: a completed cloud is written as PLY; end the name in .ply")
+        raise DataError(f"{request.out}: an imputed cloud is written as PLY; end the name in .ply")
 
 
 def check_box(hidden: Bool[np.ndarray, " p"], xyz: Float[np.ndarray, "p 3"], path: Path) -> None:

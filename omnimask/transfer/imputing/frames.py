@@ -1,4 +1,4 @@
-"""Pictures and clips of any size, completed by a model that sees them at its own size.
+"""Pictures and clips of any size, imputed by a model that sees them at its own size.
 
 The whole frame is squeezed to the model's size, so that no hidden pixel lies outside of what it
 sees. What it predicts is stretched again and put in the hidden pixels' places alone.
@@ -16,7 +16,7 @@ from torch import Tensor
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.tokens.tokens import Raw
 from omnimask.training.step import MaskedModel
-from omnimask.transfer.imputing.completer import Hide
+from omnimask.transfer.imputing.request import Hide
 from omnimask.transfer.imputing.restore import Restored, random_hidden, restore_hidden
 
 
@@ -33,7 +33,7 @@ class FrameView:
     to_frames: Callable[[Raw], Tensor]
 
 
-def complete_frames(
+def impute_frames(
     model: MaskedModel,
     name: str,
     frames: UInt8[Tensor, "t c h w"],

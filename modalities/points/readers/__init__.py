@@ -1,0 +1,1 @@
+"""How files of points and meshes are read."""

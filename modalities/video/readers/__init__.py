@@ -1,0 +1,1 @@
+"""How video files are read: the library for each, and the list of their frames."""
