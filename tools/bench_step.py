@@ -25,7 +25,7 @@ from omnimask.data.streams import Shard, Steps, open_streams
 from omnimask.foundation.versions import versions
 from omnimask.network.attention import attend_plainly
 from omnimask.objectives.objective import total_loss
-from omnimask.tokens.group import Group
+from omnimask.tokens.tokens import Group
 from omnimask.training.fitting import fit
 from omnimask.training.optimizer import build_optimizer
 from omnimask.training.step import MaskedModel, build_model

@@ -1,15 +1,15 @@
 """What a hidden patch of a class map is asked for: the class of each of its pixels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from modalities.image.labels import LabelPatches
 from omnimask.foundation.errors import RecipeError
-from omnimask.objectives.targets import Truth, View
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import Tokens
 
@@ -29,9 +29,13 @@ class ClassMap:
         """A logit per pixel and class, the classes of one pixel side by side."""
         return modality.num_values * _labels(modality).num_classes
 
-    def __call__(self, view: View, /) -> Truth:
-        ids = view.tokens.values.float()
-        return Truth(values=ids, known=(ids >= 0).any(dim=-1) & view.tokens.scorable)
+    def known(self, tokens: Tokens, /) -> Bool[Tensor, "b n"]:
+        return (tokens.values >= 0).any(dim=-1) & tokens.scorable
+
+    def __call__(
+        self, modality: Modality, tokens: Tokens, teacher: Sequence[Tensor] = (), /
+    ) -> Float[Tensor, "b n t"]:
+        return tokens.values.float()
 
     def restore(
         self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /

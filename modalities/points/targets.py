@@ -1,14 +1,14 @@
 """What a hidden group is asked for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from modalities.points.tokens import PointGroups
 from omnimask.foundation.errors import RecipeError
-from omnimask.objectives.targets import Truth, View
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import Tokens
 
@@ -44,9 +44,14 @@ class GroupPoints:
     def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
         return 3 * (self.num_points or _groups(modality).group_size)
 
-    def __call__(self, view: View, /) -> Truth:
-        places = view.tokens.values[..., : 3 * _groups(view.modality).group_size]
-        return Truth(values=places.float() / self.unit, known=view.tokens.scorable)
+    def known(self, tokens: Tokens, /) -> Bool[Tensor, "b n"]:
+        return tokens.scorable
+
+    def __call__(
+        self, modality: Modality, tokens: Tokens, teacher: Sequence[Tensor] = (), /
+    ) -> Float[Tensor, "b n t"]:
+        places = tokens.values[..., : 3 * _groups(modality).group_size]
+        return places.float() / self.unit
 
     def restore(
         self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /

@@ -13,12 +13,9 @@ from modalities.tabular.tokens import CODE, NUMBER, TableCells
 from omnimask.data.streams import StreamReader
 from omnimask.foundation.errors import RecipeError
 from omnimask.masking.plan import MaskPlan, plan_from_flags, sum_rows
-from omnimask.objectives.group_view import GroupView, split_group
-from omnimask.objectives.objective import find_span
 from omnimask.objectives.targets import Restoring
-from omnimask.tokens.group import Group
 from omnimask.tokens.modality import Draw, Modality
-from omnimask.tokens.tokens import Raw, layout_of
+from omnimask.tokens.tokens import Group, Raw, View, layout_of, view_of
 from omnimask.training.step import MaskedModel
 
 
@@ -55,7 +52,7 @@ def impute_cells(model: MaskedModel, group: Group) -> Raw:
     """
     name, modality = _table_of({name: model.modalities[name] for name in group.raw})
     model.eval()
-    view = split_group(group.to(next(model.parameters()).device), model.modalities)
+    view = view_of(group.to(next(model.parameters()).device), model.modalities)
     raw = view.group.raw[name]
     missing = _missing(modality, raw)
     view = _asking(view, name, missing)
@@ -70,16 +67,15 @@ def impute_cells(model: MaskedModel, group: Group) -> Raw:
     }
 
 
-def _restored(model: MaskedModel, view: GroupView, name: str) -> Float[Tensor, "b n v"]:
+def _restored(model: MaskedModel, view: View, name: str) -> Float[Tensor, "b n v"]:
     """The values of a table's tokens as the objectives at hidden cells predict them, each applied
     to what the former left.
     """
     objectives = [o for o in model.recipe.objectives if o.modality == name]
     plan = _plan(view, name, shown_too=any(o.where != "hidden" for o in objectives))
-    (masked,) = model.encode([view], progress=1.0, plans=[[plan]])
-    predictions = model.predictions(masked)
-    span, tokens = find_span(view.layout, name), view.tokens[name]
-    assert span is not None
+    (encoded,) = model.encode([view], [[plan]])
+    predictions = model.predictions(encoded)
+    span, tokens = view.layout.span(name), view.tokens[name]
     restored = False
     for objective in objectives:
         predicted = _placed(predictions[objective.name], plan, view)[:, span.start : span.stop]
@@ -122,7 +118,7 @@ def _missing(modality: TableCells, raw: Raw) -> Bool[Tensor, "b n"]:
     return (torch.arange(present.shape[1], device=present.device) < ends[:, None]) & ~present
 
 
-def _asking(view: GroupView, name: str, missing: Bool[Tensor, "b n"]) -> GroupView:
+def _asking(view: View, name: str, missing: Bool[Tensor, "b n"]) -> View:
     """The view in which missing cells are tokens to ask about: scorable, and not valid.
 
     So a decoder takes them for what an empty voxel is: part of the sequence, never shown.
@@ -134,14 +130,13 @@ def _asking(view: GroupView, name: str, missing: Bool[Tensor, "b n"]) -> GroupVi
     return replace(view, tokens=asked, layout=layout_of(asked))
 
 
-def _plan(view: GroupView, name: str, *, shown_too: bool) -> MaskPlan:
+def _plan(view: View, name: str, *, shown_too: bool) -> MaskPlan:
     """Shows every valid token and asks for the table's missing cells.
 
     With `shown_too` for all of its cells, as in a training that asked for shown ones as well: mask
     tokens see one another in some decoders, and should meet the company they know.
     """
-    layout, span = view.layout, find_span(view.layout, name)
-    assert span is not None
+    layout, span = view.layout, view.layout.span(name)
     predict = torch.zeros_like(layout.scorable)
     own = layout.scorable[:, span.start : span.stop]
     if not shown_too:
@@ -156,7 +151,7 @@ def _plan(view: GroupView, name: str, *, shown_too: bool) -> MaskPlan:
 
 
 def _placed(
-    predicted: Float[Tensor, "r k p"], plan: MaskPlan, view: GroupView
+    predicted: Float[Tensor, "r k p"], plan: MaskPlan, view: View
 ) -> Float[Tensor, "r n p"]:
     """Predictions at their tokens' places in the sequence, zero elsewhere."""
     num_tokens = view.layout.valid.shape[1]

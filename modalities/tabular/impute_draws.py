@@ -12,8 +12,7 @@ from modalities.tabular.schema import RARE, Cell, Column, Table
 from modalities.tabular.tokens import TableCells
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.rng import fold_key
-from omnimask.tokens.group import Group
-from omnimask.tokens.tokens import Raw
+from omnimask.tokens.tokens import Group, Raw
 from omnimask.training.step import MaskedModel
 
 Row = Mapping[str, Cell | None]  # a date is in days since 1970-01-01

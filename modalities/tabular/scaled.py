@@ -1,14 +1,14 @@
 """ScaledCells: numbers as shares of their column's range."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from modalities.tabular.targets import Cells, cell_loss
 from modalities.tabular.tokens import HIGH, LOW, NUM_CATEGORIES
-from omnimask.objectives.targets import Truth, View
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import Tokens
 
@@ -33,15 +33,19 @@ class ScaledCells:
     def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
         return Cells().num_predicted(modality, teacher_dim)
 
-    def __call__(self, view: View, /) -> Truth:
-        """Truth is (share, class from 0, number of classes or 0 for a number)."""
-        truth = Cells()(view)
-        low, extent = _range(view.tokens)
-        share = (truth.values[..., 0] - low) / torch.where(extent > 0, extent, 1.0)
-        is_number = view.tokens.values[..., NUM_CATEGORIES] == 0
+    def known(self, tokens: Tokens, /) -> Bool[Tensor, "b n"]:
+        return Cells().known(tokens)
+
+    def __call__(
+        self, modality: Modality, tokens: Tokens, teacher: Sequence[Tensor] = (), /
+    ) -> Float[Tensor, "b n t"]:
+        """(share, class from 0, number of classes or 0 for a number)."""
+        cells = Cells()(modality, tokens)
+        low, extent = _range(tokens)
+        share = (cells[..., 0] - low) / torch.where(extent > 0, extent, 1.0)
+        is_number = tokens.values[..., NUM_CATEGORIES] == 0
         share = torch.where(is_number & (extent > 0), share, 0.0)
-        values = torch.cat([share[..., None], truth.values[..., 1:]], dim=-1)
-        return Truth(values=values, known=truth.known)
+        return torch.cat([share[..., None], cells[..., 1:]], dim=-1)
 
     def restore(
         self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /

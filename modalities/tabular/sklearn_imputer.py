@@ -33,8 +33,7 @@ from omnimask.network.encoder import Encoder
 from omnimask.objectives.objective import Objective, total_loss
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Optim, Stream
-from omnimask.tokens.group import Group
-from omnimask.tokens.tokens import Raw
+from omnimask.tokens.tokens import Group, Raw
 from omnimask.training.optimizer import build_optimizer, set_schedules
 from omnimask.training.step import MaskedModel, build_model
 

@@ -1,15 +1,15 @@
 """Cells: what a hidden cell is asked for, and its loss."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from modalities.tabular.tokens import CODE, NUM_CATEGORIES, NUMBER, TableCells
 from omnimask.foundation.errors import RecipeError
-from omnimask.objectives.targets import Truth, View
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import Tokens
 
@@ -39,13 +39,17 @@ class Cells:
             )
         return 1 + max((len(column.categories) for column in modality.columns), default=0)
 
-    def __call__(self, view: View, /) -> Truth:
-        """Truth is (number, class from 0, number of classes or 0 for a number)."""
-        values = view.tokens.values.float()
+    def known(self, tokens: Tokens, /) -> Bool[Tensor, "b n"]:
+        unseen = (tokens.values[..., NUM_CATEGORIES] > 0) & (tokens.values[..., CODE] == 0)
+        return tokens.scorable & ~unseen
+
+    def __call__(
+        self, modality: Modality, tokens: Tokens, teacher: Sequence[Tensor] = (), /
+    ) -> Float[Tensor, "b n t"]:
+        """(number, class from 0, number of classes or 0 for a number)."""
+        values = tokens.values.float()
         number, code, num_categories = (values[..., i] for i in (NUMBER, CODE, NUM_CATEGORIES))
-        truth = torch.stack([number, (code - 1).clamp_min(0), num_categories], dim=-1)
-        unseen = (num_categories > 0) & (code == 0)
-        return Truth(values=truth, known=view.tokens.scorable & ~unseen)
+        return torch.stack([number, (code - 1).clamp_min(0), num_categories], dim=-1)
 
     def restore(
         self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /

@@ -3,17 +3,17 @@
 The three targets of Voxel-MAE, https://arxiv.org/abs/2207.00531, section 3.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from modalities.voxels.tokens import VoxelGrid
 from modalities.voxels.values import VoxelValues
 from omnimask.foundation.errors import RecipeError
-from omnimask.objectives.targets import Truth, View
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import Tokens
 
@@ -36,10 +36,14 @@ class VoxelPoints:
         _require_voxels(modality, "VoxelPoints")
         return 3 * self.num_points
 
-    def __call__(self, view: View, /) -> Truth:
-        voxels = VoxelValues.of(view.tokens.values.float())
-        values = torch.cat([voxels.places.flatten(-2), voxels.ok.float()], dim=-1)
-        return Truth(values=values, known=voxels.occupied & view.tokens.scorable)
+    def known(self, tokens: Tokens, /) -> Bool[Tensor, "b n"]:
+        return _occupied(tokens) & tokens.scorable
+
+    def __call__(
+        self, modality: Modality, tokens: Tokens, teacher: Sequence[Tensor] = (), /
+    ) -> Float[Tensor, "b n t"]:
+        voxels = VoxelValues.of(tokens.values.float())
+        return torch.cat([voxels.places.flatten(-2), voxels.ok.float()], dim=-1)
 
     def restore(
         self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
@@ -80,12 +84,15 @@ class VoxelCount:
         _require_voxels(modality, "VoxelCount")
         return 1
 
-    def __call__(self, view: View, /) -> Truth:
-        voxels = VoxelValues.of(view.tokens.values.float())
+    def known(self, tokens: Tokens, /) -> Bool[Tensor, "b n"]:
+        return tokens.scorable if self.where == "all" else tokens.scorable & _occupied(tokens)
+
+    def __call__(
+        self, modality: Modality, tokens: Tokens, teacher: Sequence[Tensor] = (), /
+    ) -> Float[Tensor, "b n t"]:
+        voxels = VoxelValues.of(tokens.values.float())
         count = voxels.log_count if self.scale == "log" else voxels.log_count.expm1()
-        scorable = view.tokens.scorable
-        known = scorable if self.where == "all" else scorable & voxels.occupied
-        return Truth(values=count[..., None], known=known)
+        return count[..., None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,9 +107,17 @@ class VoxelOccupied:
         _require_voxels(modality, "VoxelOccupied")
         return 1
 
-    def __call__(self, view: View, /) -> Truth:
-        voxels = VoxelValues.of(view.tokens.values.float())
-        return Truth(values=voxels.occupied[..., None].float(), known=view.tokens.scorable)
+    def known(self, tokens: Tokens, /) -> Bool[Tensor, "b n"]:
+        return tokens.scorable
+
+    def __call__(
+        self, modality: Modality, tokens: Tokens, teacher: Sequence[Tensor] = (), /
+    ) -> Float[Tensor, "b n t"]:
+        return _occupied(tokens)[..., None].float()
+
+
+def _occupied(tokens: Tokens) -> Bool[Tensor, "b n"]:
+    return VoxelValues.of(tokens.values.float()).occupied
 
 
 def _require_voxels(modality: Modality, target: str) -> None:

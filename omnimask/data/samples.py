@@ -7,8 +7,8 @@ import torch
 
 from omnimask.data.streams import StreamReader
 from omnimask.foundation.errors import DataError
-from omnimask.tokens.group import Group
 from omnimask.tokens.modality import Draw, Label
+from omnimask.tokens.tokens import Group
 
 _TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 16_384}  # on a CPU what fits its cache is fastest
 # Tokens of one stream that the encoders see, by device: training, held out. On two CPU cores the

@@ -15,8 +15,8 @@ from omnimask.foundation.rng import fold_key, permutation
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.run_recipe import RunRecipe
 from omnimask.recipe.settings import Stream
-from omnimask.tokens.group import Group
 from omnimask.tokens.modality import Draw, Files, Label, Sample, Source
+from omnimask.tokens.tokens import Group
 
 _REPLACEMENT_TRIES = 20  # bad samples in a row before a data folder is called unusable
 

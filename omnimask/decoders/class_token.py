@@ -7,11 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from omnimask.foundation.errors import RecipeError
-from omnimask.masking.plan import MaskPlan
 from omnimask.network.backbone import Encoded
 from omnimask.network.encoder import Encoder
 from omnimask.tokens.modality import Modality
-from omnimask.tokens.tokens import Layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,11 +38,9 @@ class ClassTokenDecoder:
 
 
 class _ClassToken(nn.Module):
-    def forward(
-        self, encoded: Encoded, layout: Layout, plan: MaskPlan
-    ) -> Float[Tensor, "r n_predict d"]:
+    def forward(self, encoded: Encoded) -> Float[Tensor, "r n_predict d"]:
         classes = class_tokens(encoded.prefix[0], encoded.num_prefix)
-        return classes[:, None].expand(-1, plan.predict_ids.shape[1], -1)
+        return classes[:, None].expand(-1, encoded.plan.predict_ids.shape[1], -1)
 
 
 def check_class_token(owner: str, encoder: Encoder) -> None:

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 
 from omnimask.decoders.decoder import place_visible, predicted_rows, present_tokens
 from omnimask.foundation.errors import RecipeError
-from omnimask.masking.plan import MaskPlan
 from omnimask.network.backbone import Encoded
 from omnimask.network.encoder import Encoder
 from omnimask.tokens.modality import Modality
-from omnimask.tokens.tokens import Grid, Layout, Span
+from omnimask.tokens.tokens import Grid, Span
 
 _CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
@@ -94,11 +93,9 @@ class _Convolutional(nn.Module):
             {name: _convolutions(config, len(grid), encoder.width) for name, grid in grids.items()}
         )
 
-    def forward(
-        self, encoded: Encoded, layout: Layout, plan: MaskPlan
-    ) -> Float[Tensor, "r n_predict d"]:
-        num_tokens = layout.valid.shape[1]
-        placed, shown = place_visible(encoded.visible[0], plan, num_tokens=num_tokens)
+    def forward(self, encoded: Encoded) -> Float[Tensor, "r n_predict d"]:
+        layout, plan = encoded.layout, encoded.plan
+        placed, shown = place_visible(encoded.visible[0], plan, num_tokens=layout.num_tokens)
         present = present_tokens(layout, plan.copies)
         x = torch.where(shown[:, :, None], placed, self.mask_token.to(placed.dtype))
         decoded = [self._decode(x, present, span) for span in layout.spans]

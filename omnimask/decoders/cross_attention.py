@@ -7,14 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnimask.decoders.decoder import selections
-from omnimask.masking.plan import MaskPlan
 from omnimask.network.backbone import Encoded, Places
 from omnimask.network.blocks import BlockStyle, CrossBlock, check_heads, initialise
 from omnimask.network.encoder import Encoder
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.packing import interleave, unpack
-from omnimask.tokens.tokens import Layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,19 +69,19 @@ class _CrossAttention(nn.Module):
         self.norm = config.style.build_norm(config.width)
         initialise(self.blocks)
 
-    def forward(self, encoded: Encoded, layout: Layout, plan: MaskPlan) -> Float[Tensor, "r n d"]:
-        visible, hidden = selections(layout, plan)
+    def forward(self, encoded: Encoded) -> Float[Tensor, "r n d"]:
+        layout, plan = encoded.layout, encoded.plan
         prefix_lengths = (encoded.num_prefix,) * len(plan.num_visible)
         encoded_visible = encoded.visible
         if self.context_places is not None:
-            where = self.context_places(layout, visible)
+            where = self.context_places(layout, encoded.packed_visible())
             encoded_visible = [layer + where for layer in encoded.visible]
         sources = [
             interleave([(prefix, prefix_lengths), (shown, plan.num_visible)])
             for prefix, shown in zip(encoded.prefix, encoded_visible, strict=True)
         ]
         contexts, (_, context_lengths) = [x for x, _ in sources], sources[0]
-        x = self.mask_token + self.places(layout, hidden)
+        x = self.mask_token + self.places(layout, encoded.packed_predict())
         for number, block in enumerate(self.blocks):
             context = contexts[0] if self.mix is None else _weighted(contexts, self.mix[number])
             x = block(x, context, lengths=plan.num_predict, context_lengths=context_lengths)

@@ -1,10 +1,10 @@
 """What a decoder is, and what several decoders share.
 
 A decoder is a frozen record in the recipe. The module that its `build` makes is called as
-`module(encoded, layout, plan)` and returns (r, n_predict, width): one vector for each predicted
-token, from which the objective's linear head predicts. A module may return `(rows, own_loss_sum)`
-instead, where `own_loss_sum` is a scalar in fp32: the sum over the plan's visible tokens of a loss
-of its own, such as a codebook's commitment.
+`module(encoded)` with an `Encoded`, which has its layout and plan, and returns (r, n_predict,
+width): one vector for each predicted token, from which the objective's linear head predicts. A
+module may return `(rows, own_loss_sum)` instead, where `own_loss_sum` is a scalar in fp32: the sum
+over the plan's visible tokens of a loss of its own, such as a codebook's commitment.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.masking.plan import MaskPlan
-from omnimask.network.backbone import Selection, select
 from omnimask.network.encoder import Encoder
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.packing import unpack
@@ -47,15 +46,6 @@ class Decoder(Protocol):
         RecipeError where it cannot work with one of them or with this encoder.
         """
         ...
-
-
-def selections(layout: Layout, plan: MaskPlan) -> tuple[Selection, Selection]:
-    """The visible and the predicted tokens of all rows, packed."""
-    num_tokens = layout.valid.shape[1]
-    return (
-        select(plan.visible_ids, plan.num_visible, copies=plan.copies, num_tokens=num_tokens),
-        select(plan.predict_ids, plan.num_predict, copies=plan.copies, num_tokens=num_tokens),
-    )
 
 
 def place_visible(

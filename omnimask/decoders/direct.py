@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnimask.masking.plan import MaskPlan
 from omnimask.network.backbone import Encoded
 from omnimask.network.encoder import Encoder
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.packing import unpack
-from omnimask.tokens.tokens import Layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,5 +31,5 @@ class NoDecoder:
 
 
 class _Direct(nn.Module):
-    def forward(self, encoded: Encoded, layout: Layout, plan: MaskPlan) -> Float[Tensor, "r n d"]:
-        return unpack(encoded.predict[0], plan.num_predict)
+    def forward(self, encoded: Encoded) -> Float[Tensor, "r n d"]:
+        return unpack(encoded.predict[0], encoded.plan.num_predict)

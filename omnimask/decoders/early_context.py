@@ -7,15 +7,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from omnimask.decoders.class_token import check_class_token, class_tokens
-from omnimask.decoders.decoder import selections
 from omnimask.foundation.errors import RecipeError
-from omnimask.masking.plan import MaskPlan
 from omnimask.network.backbone import Encoded, Places
 from omnimask.network.blocks import Block, Rows, initialise
 from omnimask.network.encoder import Encoder
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.packing import interleave, separate, unpack
-from omnimask.tokens.tokens import Layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,14 +75,12 @@ class _EarlyContext(nn.Module):
         self.norm = encoder.style.build_norm(encoder.width)
         initialise(self.blocks)
 
-    def forward(
-        self, encoded: Encoded, layout: Layout, plan: MaskPlan
-    ) -> Float[Tensor, "r n_predict d"]:
+    def forward(self, encoded: Encoded) -> Float[Tensor, "r n_predict d"]:
+        layout, plan = encoded.layout, encoded.plan
         shown, asked = encoded.visible[1], encoded.predict[1]
         if self.places is not None:
-            visible, hidden = selections(layout, plan)
-            shown = shown + self.places(layout, visible)
-            asked = asked + self.places(layout, hidden)
+            shown = shown + self.places(layout, encoded.packed_visible())
+            asked = asked + self.places(layout, encoded.packed_predict())
         classes = class_tokens(encoded.prefix[2], encoded.num_prefix)
         lengths = [(1,) * len(plan.num_visible), plan.num_visible, plan.num_predict]
         x, joined = interleave(list(zip([classes, shown, asked], lengths, strict=True)))

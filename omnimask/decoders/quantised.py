@@ -7,15 +7,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from omnimask.decoders.decoder import place_visible, predicted_rows, selections
+from omnimask.decoders.decoder import place_visible, predicted_rows
 from omnimask.foundation.errors import RecipeError
-from omnimask.masking.plan import MaskPlan
 from omnimask.network.backbone import Encoded, Places
 from omnimask.network.blocks import Block, BlockStyle, Rows, check_heads, initialise
 from omnimask.network.encoder import Encoder
 from omnimask.objectives.codebook import Codebook
 from omnimask.tokens.modality import Modality
-from omnimask.tokens.tokens import Layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,17 +100,15 @@ class _Quantised(nn.Module):
         self.last = nn.Sequential(nn.Linear(config.width, config.width), nn.Tanh())
         initialise(self, exclude=[self.places])
 
-    def forward(
-        self, encoded: Encoded, layout: Layout, plan: MaskPlan
-    ) -> tuple[Float[Tensor, "r n_predict d"], Float[Tensor, ""]]:
+    def forward(self, encoded: Encoded) -> tuple[Float[Tensor, "r n_predict d"], Float[Tensor, ""]]:
+        layout, plan = encoded.layout, encoded.plan
         quantised, _, commitment = self.codebook(self._project(encoded))
-        visible, _ = selections(layout, plan)
-        x = self.up(quantised) + self.places(layout, visible)
+        x = self.up(quantised) + self.places(layout, encoded.packed_visible())
         rows = Rows(groups=(plan.num_visible,))
         for block in self.blocks:
             x = block(x, rows)
         x = self.last(self.norm(x))
-        placed, _ = place_visible(x, plan, num_tokens=layout.valid.shape[1])
+        placed, _ = place_visible(x, plan, num_tokens=layout.num_tokens)
         return predicted_rows(placed, plan), self.commitment * commitment
 
     def codes(self, encoded: Encoded) -> Int64[Tensor, " t"]:

@@ -7,14 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnimask.decoders.decoder import selections
-from omnimask.masking.plan import MaskPlan
 from omnimask.network.backbone import Encoded, Places
 from omnimask.network.blocks import Block, BlockStyle, Rows, check_heads, initialise
 from omnimask.network.encoder import Encoder
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.packing import interleave, separate, unpack
-from omnimask.tokens.tokens import Layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,11 +58,11 @@ class _SelfAttention(nn.Module):
         self.norm = config.style.build_norm(config.width)
         initialise(self, exclude=[self.places])
 
-    def forward(self, encoded: Encoded, layout: Layout, plan: MaskPlan) -> Float[Tensor, "r n d"]:
-        visible, hidden = selections(layout, plan)
+    def forward(self, encoded: Encoded) -> Float[Tensor, "r n d"]:
+        layout, plan = encoded.layout, encoded.plan
         prefix_lengths = (encoded.num_prefix,) * len(plan.num_visible)
-        shown = self.project(encoded.visible[0]) + self.places(layout, visible)
-        asked = self.mask_token + self.places(layout, hidden)
+        shown = self.project(encoded.visible[0]) + self.places(layout, encoded.packed_visible())
+        asked = self.mask_token + self.places(layout, encoded.packed_predict())
         lengths = [prefix_lengths, plan.num_visible, plan.num_predict]
         parts = [self.project(encoded.prefix[0]), shown, asked.to(shown.dtype)]
         x, joined = interleave(list(zip(parts, lengths, strict=True)))

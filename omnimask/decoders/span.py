@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from omnimask.decoders.decoder import place_visible, present_tokens, selections
+from omnimask.decoders.decoder import place_visible, present_tokens
 from omnimask.foundation.errors import RecipeError, nearest_names
-from omnimask.masking.plan import MaskPlan, pick
+from omnimask.masking.plan import MaskPlan, pack_places, pick
 from omnimask.network.attention import Attention
-from omnimask.network.backbone import Encoded, Places, select
+from omnimask.network.backbone import Encoded, Places
 from omnimask.network.blocks import Block, BlockStyle, Rows, check_heads, initialise
 from omnimask.network.encoder import Encoder
 from omnimask.tokens.modality import Modality
@@ -83,15 +83,14 @@ class _SpanModule(nn.Module):
         )
         initialise(self, exclude=[self.places])
 
-    def forward(
-        self, encoded: Encoded, layout: Layout, plan: MaskPlan
-    ) -> Float[Tensor, "r n_predict d"]:
+    def forward(self, encoded: Encoded) -> Float[Tensor, "r n_predict d"]:
+        layout, plan = encoded.layout, encoded.plan
         span = self._span(layout)
         present = present_tokens(layout, plan.copies)[:, span.start : span.stop]
         lengths = _num_present(span, plan.copies)
         shown = self.project(encoded.visible[0])
-        x = self._queries(shown, present, lengths, layout=layout, plan=plan)
-        context, context_lengths = self._context(shown, encoded, layout=layout, plan=plan)
+        x = self._queries(shown, present, lengths, encoded)
+        context, context_lengths = self._context(shown, encoded)
         x = self.cross(
             self.norm_query(x),
             groups=[lengths],
@@ -118,28 +117,27 @@ class _SpanModule(nn.Module):
         shown: Float[Tensor, "t d"],
         present: Bool[Tensor, "r m"],
         lengths: Lengths,
-        *,
-        layout: Layout,
-        plan: MaskPlan,
+        encoded: Encoded,
     ) -> Float[Tensor, "q d"]:
         """Packed queries: the tokens of the span that are there, `lengths` of them."""
-        span, num_tokens = self._span(layout), layout.valid.shape[1]
+        layout, plan = encoded.layout, encoded.plan
+        span, num_tokens = self._span(layout), layout.num_tokens
         placed, visible = place_visible(shown, plan, num_tokens=num_tokens)
         places = torch.arange(span.start, span.stop, device=present.device).expand_as(present)
         ids, _ = pick(places, present, lengths)
         content = torch.where(visible[:, :, None], placed, self.mask_token.to(placed.dtype))
-        of_row = select(ids, lengths, copies=1, num_tokens=num_tokens)
-        of_sample = select(ids, lengths, copies=plan.copies, num_tokens=num_tokens)
-        return content.flatten(0, 1).index_select(0, of_row.ids) + self.places(layout, of_sample)
+        of_row = pack_places(ids, lengths, 1, num_tokens)
+        of_sample = pack_places(ids, lengths, plan.copies, num_tokens)
+        return content.flatten(0, 1).index_select(0, of_row) + self.places(layout, of_sample)
 
     def _context(
-        self, shown: Float[Tensor, "t d"], encoded: Encoded, *, layout: Layout, plan: MaskPlan
+        self, shown: Float[Tensor, "t d"], encoded: Encoded
     ) -> tuple[Float[Tensor, "s d"], Lengths]:
-        visible, _ = selections(layout, plan)
-        prefix_lengths = (encoded.num_prefix,) * len(plan.num_visible)
-        placed = shown + self.places(layout, visible)
+        num_visible = encoded.plan.num_visible
+        prefix_lengths = (encoded.num_prefix,) * len(num_visible)
+        placed = shown + self.places(encoded.layout, encoded.packed_visible())
         prefix = self.project(encoded.prefix[0]).to(placed.dtype)
-        return interleave([(prefix, prefix_lengths), (placed, plan.num_visible)])
+        return interleave([(prefix, prefix_lengths), (placed, num_visible)])
 
 
 def _num_present(span: Span, copies: int) -> Lengths:

@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from omnimask.decoders.decoder import selections
 from omnimask.foundation.errors import RecipeError
 from omnimask.masking.plan import MaskPlan
 from omnimask.network.backbone import Encoded, Places
@@ -117,12 +116,10 @@ class _Windowed(nn.Module):
         self.norm = config.style.build_norm(config.width)
         initialise(self, exclude=[self.places])
 
-    def forward(
-        self, encoded: Encoded, layout: Layout, plan: MaskPlan
-    ) -> Float[Tensor, "r n_predict d"]:
-        visible, hidden = selections(layout, plan)
-        shown = self.project(encoded.visible[0]) + self.places(layout, visible)
-        asked = self.mask_token + self.places(layout, hidden)
+    def forward(self, encoded: Encoded) -> Float[Tensor, "r n_predict d"]:
+        layout, plan = encoded.layout, encoded.plan
+        shown = self.project(encoded.visible[0]) + self.places(layout, encoded.packed_visible())
+        asked = self.mask_token + self.places(layout, encoded.packed_predict())
         lengths = [plan.num_visible, plan.num_predict]
         parts = [shown, asked.to(shown.dtype)]
         x, joined = interleave(list(zip(parts, lengths, strict=True)))

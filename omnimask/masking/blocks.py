@@ -9,8 +9,7 @@ from torch import Tensor
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.rng import Rng
 from omnimask.masking.columns import columns_of, describe, need_grid, spread
-from omnimask.masking.counts import check_ratio
-from omnimask.masking.plan import MaskPlan, SpanChoice, per_row, plan_by_span
+from omnimask.masking.plan import MaskPlan, SpanChoice, check_ratio, per_row, plan_by_span
 from omnimask.masking.rectangles import below, check_aspect, covering_order, draw_rectangles
 from omnimask.tokens.tokens import Grid, Layout, Span
 

@@ -14,8 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from omnimask.foundation.errors import RecipeError, nearest_names
-from omnimask.masking.counts import visible_count
-from omnimask.masking.plan import Counts
+from omnimask.masking.plan import Counts, visible_count
 from omnimask.tokens.tokens import Grid, Span
 
 

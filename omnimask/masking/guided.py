@@ -8,8 +8,15 @@ from torch import Tensor
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.rng import Rng
-from omnimask.masking.counts import check_ratio, visible_counts
-from omnimask.masking.plan import Counts, MaskPlan, SpanChoice, lowest, plan_by_span
+from omnimask.masking.plan import (
+    Counts,
+    MaskPlan,
+    SpanChoice,
+    check_ratio,
+    lowest,
+    plan_by_span,
+    visible_counts,
+)
 from omnimask.tokens.tokens import Grid, Layout
 
 # A product such as 0.3 * 10 may miss the integer that it means by a rounding error.

@@ -11,8 +11,7 @@ from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.rng import Rng
 from omnimask.masking.blocks import check_two_axes
 from omnimask.masking.columns import Columns, columns_of, spread
-from omnimask.masking.counts import check_ratio
-from omnimask.masking.plan import MaskPlan, SpanChoice, per_row, plan_by_span
+from omnimask.masking.plan import MaskPlan, SpanChoice, check_ratio, per_row, plan_by_span
 from omnimask.masking.rectangles import (
     Rectangles,
     below,

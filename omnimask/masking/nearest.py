@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from omnimask.foundation.rng import Rng
-from omnimask.masking.counts import check_ratio, visible_counts
-from omnimask.masking.plan import MaskPlan, SpanChoice, plan_by_span
+from omnimask.masking.plan import MaskPlan, SpanChoice, check_ratio, plan_by_span, visible_counts
 from omnimask.tokens.tokens import Grid, Layout
 
 

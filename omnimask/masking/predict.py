@@ -8,8 +8,7 @@ from torch import Tensor
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.rng import Rng
-from omnimask.masking.counts import share_count
-from omnimask.masking.plan import Masker, MaskPlan, lowest, pick, sum_rows
+from omnimask.masking.plan import Masker, MaskPlan, lowest, pick, share_count, sum_rows
 from omnimask.tokens.tokens import Grid, Layout
 
 

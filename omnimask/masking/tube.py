@@ -9,8 +9,7 @@ from torch import Tensor
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.rng import Rng
 from omnimask.masking.columns import columns_of, need_axis, spread
-from omnimask.masking.counts import check_ratio
-from omnimask.masking.plan import MaskPlan, SpanChoice, plan_by_span
+from omnimask.masking.plan import MaskPlan, SpanChoice, check_ratio, plan_by_span
 from omnimask.tokens.tokens import Grid, Layout, Span
 
 

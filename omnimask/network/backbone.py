@@ -1,7 +1,7 @@
 """Tokenizers and encoder: from the tokens of several groups to encoded rows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Int64
@@ -14,24 +14,8 @@ from omnimask.network.encoder import Encoder, TransformerEncoder
 from omnimask.network.positions import rotary_angles
 from omnimask.network.relative import RelativePlaces
 from omnimask.tokens.modality import Modality
-from omnimask.tokens.packing import Lengths, interleave, pack, separate
-from omnimask.tokens.tokens import Layout, Tokens
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Selection:
-    """Some tokens of a group, packed: `ids` (t) count through the flattened (b * n) sequence."""
-
-    ids: Int64[Tensor, " t"]
-    lengths: Lengths
-
-
-def select(
-    ids: Int64[Tensor, "r k"], lengths: Lengths, *, copies: int, num_tokens: int
-) -> Selection:
-    """Packs ids within rows, row i belonging to sample i // copies, into ids of the whole group."""
-    samples = torch.arange(ids.shape[0], device=ids.device)[:, None] // copies
-    return Selection(ids=pack(ids + samples * num_tokens, lengths), lengths=lengths)
+from omnimask.tokens.packing import Lengths, interleave, separate
+from omnimask.tokens.tokens import Layout, Tokens, View
 
 
 class Places(nn.Module):
@@ -48,10 +32,11 @@ class Places(nn.Module):
         for vector in self.modalities.values():
             nn.init.trunc_normal_(vector, std=0.02)
 
-    def forward(self, layout: Layout, selection: Selection) -> Float[Tensor, "t d"]:
+    def forward(self, layout: Layout, packed: Int64[Tensor, " t"]) -> Float[Tensor, "t d"]:
+        """`packed` are places in the samples' flattened (b n) sequence, as a plan packs them."""
         if len(layout.spans) == 1:
             span = layout.spans[0]
-            coords = span.coords.flatten(0, 1).index_select(0, selection.ids)
+            coords = span.coords.flatten(0, 1).index_select(0, packed)
             return self._of_modality(span.modality, coords)
         everywhere = [
             self._of_modality(span.modality, span.coords.flatten(0, 1)).unflatten(
@@ -59,7 +44,7 @@ class Places(nn.Module):
             )
             for span in layout.spans
         ]
-        return torch.cat(everywhere, dim=1).flatten(0, 1).index_select(0, selection.ids)
+        return torch.cat(everywhere, dim=1).flatten(0, 1).index_select(0, packed)
 
     def _of_modality(self, modality: str, coords: Float[Tensor, "k c"]) -> Float[Tensor, "k d"]:
         vector = self.modalities[modality]
@@ -77,10 +62,13 @@ class Contents(nn.Module):
             {modality.name: modality.embed(dim) for modality in modalities}
         )
 
-    def forward(self, tokens: Mapping[str, Tokens], selection: Selection) -> Float[Tensor, "t d"]:
+    def forward(
+        self, tokens: Mapping[str, Tokens], packed: Int64[Tensor, " t"]
+    ) -> Float[Tensor, "t d"]:
+        """`packed` as in `Places`."""
         if len(tokens) == 1:
             ((name, part),) = tokens.items()
-            values = part.values.flatten(0, 1).index_select(0, selection.ids)
+            values = part.values.flatten(0, 1).index_select(0, packed)
             return self.embeddings[name](values)
         # Modalities of one row are interleaved by ids that only the device knows, so that each is
         # embedded whole before the choice.
@@ -88,37 +76,46 @@ class Contents(nn.Module):
             self.embeddings[name](part.values.flatten(0, 1)).unflatten(0, part.values.shape[:2])
             for name, part in tokens.items()
         ]
-        return torch.cat(everything, dim=1).flatten(0, 1).index_select(0, selection.ids)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EncodeItem:
-    """One group under one mask plan, on its way through the encoder.
-
-    With `mask_tokens` the predicted places enter the encoder too, holding the mask token.
-    """
-
-    tokens: Mapping[str, Tokens]
-    layout: Layout
-    plan: MaskPlan
-    rng: Rng | None = None
-    mask_tokens: bool = False
+        return torch.cat(everything, dim=1).flatten(0, 1).index_select(0, packed)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Encoded:
-    """One item's packed encoder output, cut into its three parts, for each returned layer.
+    """One group under one mask plan, on its way through the step.
 
-    `layers[0]` is the normalised output; the layers asked for follow in the order of asking.
-    Lengths are per row; `predict` parts are empty unless mask tokens were encoded.
+    First the packed output of the encoder, cut into its three parts, for each returned layer:
+    `layers[0]` is the normalised output, those asked for follow in the order of asking; `predict`
+    parts are empty unless the backbone has a mask token. Then, filled in as the step goes on and
+    detached, for targets that are made of it: by decoder its `features` (r n_predict d), by
+    objective the `losses` (r n_predict) of predicted tokens and which of them are `counted`.
     """
 
-    prefix: tuple[Float[Tensor, "p d"], ...]
-    visible: tuple[Float[Tensor, "t d"], ...]
-    predict: tuple[Float[Tensor, "q d"], ...]
-    num_prefix: int
-    num_visible: Lengths
-    num_predict: Lengths
+    view: View
+    plan: MaskPlan
+    prefix: tuple[Float[Tensor, "p d"], ...] = ()
+    visible: tuple[Float[Tensor, "t d"], ...] = ()
+    predict: tuple[Float[Tensor, "q d"], ...] = ()
+    num_prefix: int = 0
+    features: dict[str, Tensor] = field(default_factory=dict)
+    losses: dict[str, Tensor] = field(default_factory=dict)
+    counted: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def layout(self) -> Layout:
+        return self.view.layout
+
+    @property
+    def num_tokens(self) -> int:
+        """How many tokens of samples went through the encoder."""
+        return sum(self.plan.num_visible) + (len(self.predict[0]) if self.predict else 0)
+
+    def packed_visible(self) -> Int64[Tensor, " t"]:
+        """Where the visible tokens stand in the samples' flattened (b n) sequence."""
+        return self.plan.packed_visible(self.layout.num_tokens)
+
+    def packed_predict(self) -> Int64[Tensor, " t"]:
+        """Where the predicted tokens stand there."""
+        return self.plan.packed_predict(self.layout.num_tokens)
 
     def with_layers(self, layers: Sequence[int], *, among: Sequence[int]) -> "Encoded":
         """Only the normalised output and `layers`, of an output that was asked for `among`."""
@@ -149,63 +146,59 @@ class Backbone(nn.Module):
         self.relative = RelativePlaces(modalities)
         self.encoder = TransformerEncoder(encoder, num_relative=self.relative.num_entries)
 
-    def forward(self, items: Sequence[EncodeItem], *, layers: Sequence[int] = ()) -> list[Encoded]:
-        """All items go through the blocks together; each row attends to itself alone."""
-        parts = [self._assemble(item) for item in items]
+    def forward(
+        self, masked: Sequence[tuple[View, MaskPlan]], *, layers: Sequence[int] = ()
+    ) -> list[Encoded]:
+        """All groups go through the blocks together; each row attends to itself alone.
+
+        With a mask token the predicted places enter too, holding it. Training drops branches of
+        blocks by the samples' keys.
+        """
+        parts = [self._assemble(view, plan) for view, plan in masked]
         known = {key: torch.cat([about[key] for _, _, about in parts]) for key in parts[0][2]}
         rows = Rows(
             groups=tuple(lengths for _, lengths, _ in parts),
             angles=known.get("angles"),
             places=known.get("places"),
             cells=known.get("cells"),
-            rngs=self._rngs(items),
+            rngs=self._rngs(masked) if self.training else None,
         )
         outputs = self.encoder(torch.cat([x for x, _, _ in parts]), rows, layers=layers)
         num_prefix = self.encoder.config.num_prefix
         sizes = [sum(lengths) + num_prefix * len(lengths) for lengths in rows.groups]
-        per_item = zip(*(output.split(sizes) for output in outputs), strict=True)
-        return [self._cut(item, output) for item, output in zip(items, per_item, strict=True)]
+        per_group = zip(*(output.split(sizes) for output in outputs), strict=True)
+        return [self._cut(*pair, output) for pair, output in zip(masked, per_group, strict=True)]
 
-    def _assemble(self, item: EncodeItem) -> tuple[Tensor, Lengths, dict[str, Tensor]]:
-        """Packed inputs of one item, the lengths of its rows, and the fields of `Rows` that say
+    def _assemble(self, view: View, plan: MaskPlan) -> tuple[Tensor, Lengths, dict[str, Tensor]]:
+        """Packed inputs of one group, the lengths of its rows, and the fields of `Rows` that say
         where its tokens stand."""
-        plan, num_tokens = item.plan, item.layout.valid.shape[1]
-        visible = select(
-            plan.visible_ids, plan.num_visible, copies=plan.copies, num_tokens=num_tokens
-        )
-        x, about = self._placed(self.contents(item.tokens, visible), item.layout, visible)
-        if not item.mask_tokens:
-            return x, visible.lengths, about
-        assert self.mask_token is not None, (
-            "Recipe.validate lets only `replace` ask for mask tokens"
-        )
-        hidden = select(
-            plan.predict_ids, plan.num_predict, copies=plan.copies, num_tokens=num_tokens
-        )
-        masks = self.mask_token.expand(len(hidden.ids), -1)
-        masked, about_masked = self._placed(masks, item.layout, hidden)
-        x, lengths = interleave([(x, visible.lengths), (masked.to(x.dtype), hidden.lengths)])
-        joined = {
-            key: interleave([(part, visible.lengths), (about_masked[key], hidden.lengths)])[0]
-            for key, part in about.items()
-        }
-        return x, lengths, joined
+        layout = view.layout
+        visible = plan.packed_visible(layout.num_tokens)
+        x, about = self._placed(self.contents(view.tokens, visible), layout, visible)
+        if self.mask_token is None or not any(plan.num_predict):
+            return x, plan.num_visible, about
+        hidden = plan.packed_predict(layout.num_tokens)
+        masks = self.mask_token.expand(len(hidden), -1)
+        masked, about_masked = self._placed(masks, layout, hidden)
+        pairs = {key: (part, about_masked[key]) for key, part in about.items()}
+        x, lengths = _interleave_two(x, masked.to(x.dtype), plan)
+        return x, lengths, {key: _interleave_two(*pair, plan)[0] for key, pair in pairs.items()}
 
     def _placed(
-        self, x: Tensor, layout: Layout, selection: Selection
+        self, x: Tensor, layout: Layout, packed: Int64[Tensor, " t"]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Chosen tokens as they enter the first block, and what later blocks need to know."""
-        config, places = self.encoder.config, self.places(layout, selection)
+        config, places = self.encoder.config, self.places(layout, packed)
         about: dict[str, Tensor] = {}
         if config.places_every_block:
             about["places"] = places
         else:
             x = x + places
         if config.positions in ("rotary", "both"):
-            about["angles"] = self._angles(layout).flatten(0, 1).index_select(0, selection.ids)
+            about["angles"] = self._angles(layout).flatten(0, 1).index_select(0, packed)
         if config.relative_bias:
             cells = self.relative.of(layout)
-            about["cells"] = cells.flatten(0, 1).index_select(0, selection.ids)
+            about["cells"] = cells.flatten(0, 1).index_select(0, packed)
         return x, about
 
     def _angles(self, layout: Layout) -> Tensor:
@@ -222,20 +215,23 @@ class Backbone(nn.Module):
         ]
         return torch.cat(angles, dim=1)
 
-    def _rngs(self, items: Sequence[EncodeItem]) -> tuple[Rng, ...] | None:
-        rngs = tuple(item.rng for item in items if item.rng is not None)
-        return rngs if len(rngs) == len(items) else None
+    def _rngs(self, masked: Sequence[tuple[View, MaskPlan]]) -> tuple[Rng, ...]:
+        return tuple(view.group.rng.child("encoder").repeat(plan.copies) for view, plan in masked)
 
-    def _cut(self, item: EncodeItem, outputs: Sequence[Tensor]) -> Encoded:
-        plan, num_prefix = item.plan, self.encoder.config.num_prefix
-        num_predict = plan.num_predict if item.mask_tokens else (0,) * len(plan.num_predict)
-        lengths = [(num_prefix,) * len(num_predict), plan.num_visible, num_predict]
+    def _cut(self, view: View, plan: MaskPlan, outputs: Sequence[Tensor]) -> Encoded:
+        num_prefix, num_rows = self.encoder.config.num_prefix, len(plan.num_visible)
+        num_predict = plan.num_predict if self.mask_token is not None else (0,) * num_rows
+        lengths = [(num_prefix,) * num_rows, plan.num_visible, num_predict]
         prefix, visible, predict = zip(*(separate(x, lengths) for x in outputs), strict=True)
         return Encoded(
+            view=view,
+            plan=plan,
             prefix=prefix,
             visible=visible,
             predict=predict,
             num_prefix=num_prefix,
-            num_visible=plan.num_visible,
-            num_predict=num_predict,
         )
+
+
+def _interleave_two(visible: Tensor, predict: Tensor, plan: MaskPlan) -> tuple[Tensor, Lengths]:
+    return interleave([(visible, plan.num_visible), (predict, plan.num_predict)])

@@ -22,7 +22,7 @@ def pool(encoded: Encoded, how: Pooling = "mean", *, layer: int = 0) -> Float[Te
     if how == "cls":
         assert encoded.num_prefix > 0, "checked by whoever lets a user ask for [CLS]"
         return encoded.prefix[layer].float().unflatten(0, (-1, encoded.num_prefix))[:, 0]
-    packed, lengths = encoded.visible[layer].float(), encoded.num_visible
+    packed, lengths = encoded.visible[layer].float(), encoded.plan.num_visible
     sums = packed.new_zeros(len(lengths), packed.shape[1])
     sums.index_add_(0, row_of_token(lengths, packed.device), packed)
     return sums / torch.tensor(lengths, device=packed.device).clamp_min(1)[:, None]

@@ -1,5 +1,6 @@
 """OnlineClusters: a teacher's tokens assigned to prototypes that are trained alongside."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,8 +12,8 @@ from omnimask.foundation.errors import RecipeError
 from omnimask.objectives.code_usage import count_codes, measure_usage
 from omnimask.objectives.losses import TemperedCrossEntropy
 from omnimask.objectives.sinkhorn import sinkhorn
-from omnimask.objectives.targets import TeacherOutput, Truth, View
 from omnimask.tokens.modality import Modality
+from omnimask.tokens.tokens import TeacherOutput, Tokens
 
 _MAX_TOKENS = 2048  # an even choice of them for the mean entropy, whose cost is tokens * prototypes
 
@@ -68,6 +69,9 @@ class OnlineClusters:
     def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
         return self.num_prototypes
 
+    def known(self, tokens: Tokens, /) -> Bool[Tensor, "b n"]:
+        return tokens.valid
+
     def build(self, teacher_dim: int, /) -> nn.Module:
         return _Clusters(self, teacher_dim)
 
@@ -82,14 +86,16 @@ class _Clusters(nn.Module):
         nn.init.zeros_(self.prototypes.bias)
         self._health: dict[str, Tensor] = {}
 
-    def forward(self, view: View) -> tuple[Truth, Float[Tensor, ""]]:
-        valid = view.tokens.valid
-        features = F.normalize(view.teacher[0].detach().float(), dim=-1, eps=1e-7)
+    def forward(
+        self, tokens: Tokens, teacher: Sequence[Tensor]
+    ) -> tuple[Float[Tensor, "b n k"], Float[Tensor, ""]]:
+        valid = tokens.valid
+        features = F.normalize(teacher[0].detach().float(), dim=-1, eps=1e-7)
         scores = self.prototypes(features)
         assigned = self._assign(scores, valid)
         losses = self.loss(scores, assigned)
         self._health = _measure(assigned, valid)
-        return Truth(values=assigned, known=valid), torch.where(valid, losses, 0.0).sum()
+        return assigned, torch.where(valid, losses, 0.0).sum()
 
     def health(self) -> dict[str, Tensor]:
         """Of the last call, on this process: `entropy` of a token's assignment, on average;

@@ -1,32 +1,16 @@
 """Targets that are made from what the step itself has just predicted."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from omnimask.masking.plan import MaskPlan
-from omnimask.objectives.targets import TargetRecord, TeacherOutput
+from omnimask.network.backbone import Encoded
+from omnimask.objectives.targets import TargetRecord
 from omnimask.tokens.modality import Modality
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decoded:
-    """One group under one plan, after decoding. All tensors are detached; the mappings fill up
-    as the objectives are evaluated, in the recipe's order.
-
-    `counted`: by objective, the predicted tokens that its loss counts. `losses`: by objective, its
-    loss at each predicted token. `features`: by decoder, its output before the objectives' heads.
-    Only `counted` is there while tokens are counted ahead of the step.
-    """
-
-    plan: MaskPlan
-    num_tokens: int
-    counted: dict[str, Bool[Tensor, "r n"]] = field(default_factory=dict)
-    losses: dict[str, Float[Tensor, "r n"]] = field(default_factory=dict)
-    features: dict[str, Float[Tensor, "r n d"]] = field(default_factory=dict)
+from omnimask.tokens.tokens import TeacherOutput
 
 
 @runtime_checkable
@@ -45,9 +29,13 @@ class LateTarget(TargetRecord, Protocol):
         """The decoder whose features it reads."""
         ...
 
-    def known(self, decoded: Decoded, /) -> Bool[Tensor, "r n"]: ...
+    def known(self, encoded: Encoded, /) -> Bool[Tensor, "r n"]:
+        """At the predicted tokens; where losses are counted ahead of a step, `encoded` has its plan
+        and `counted` alone.
+        """
+        ...
 
-    def values(self, decoded: Decoded, /) -> Float[Tensor, "r n t"]: ...
+    def values(self, encoded: Encoded, /) -> Float[Tensor, "r n t"]: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,12 +63,12 @@ class LossOf:
     def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
         return 1
 
-    def known(self, decoded: Decoded, /) -> Bool[Tensor, "r n"]:
-        return decoded.counted[self.objective]
+    def known(self, encoded: Encoded, /) -> Bool[Tensor, "r n"]:
+        return encoded.counted[self.objective]
 
-    def values(self, decoded: Decoded, /) -> Float[Tensor, "r n t"]:
-        counted = decoded.counted[self.objective]
-        return torch.stack([decoded.losses[self.objective], counted.float()], dim=-1)
+    def values(self, encoded: Encoded, /) -> Float[Tensor, "r n t"]:
+        counted = encoded.counted[self.objective]
+        return torch.stack([encoded.losses[self.objective], counted.float()], dim=-1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,18 +97,18 @@ class OtherCopy:
     def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
         return self.width
 
-    def known(self, decoded: Decoded, /) -> Bool[Tensor, "r n"]:
-        plan = decoded.plan
-        asked = plan.predict_ids.new_zeros(len(plan.num_predict), decoded.num_tokens)
+    def known(self, encoded: Encoded, /) -> Bool[Tensor, "r n"]:
+        plan = encoded.plan
+        asked = plan.predict_ids.new_zeros(len(plan.num_predict), encoded.layout.num_tokens)
         asked.scatter_add_(1, plan.predict_ids, plan.predict_ok.to(asked.dtype))
         return plan.predict_ok & (_partner(asked).gather(1, plan.predict_ids) > 0)
 
-    def values(self, decoded: Decoded, /) -> Float[Tensor, "r n t"]:
-        plan, features = decoded.plan, decoded.features[self.decoder]
+    def values(self, encoded: Encoded, /) -> Float[Tensor, "r n t"]:
+        plan, features = encoded.plan, encoded.features[self.decoder]
         ids = plan.predict_ids[:, :, None].expand_as(features)
         # Padded ids are 0; their rows are zeroed, so adding leaves token 0 as it is.
         own = torch.where(plan.predict_ok[:, :, None], features, 0.0)
-        placed = own.new_zeros(own.shape[0], decoded.num_tokens, own.shape[2])
+        placed = own.new_zeros(own.shape[0], encoded.layout.num_tokens, own.shape[2])
         return _partner(placed.scatter_add_(1, ids, own)).gather(1, ids)
 
 

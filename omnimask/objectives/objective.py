@@ -10,9 +10,10 @@ from torch import Tensor
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.masking.plan import MaskPlan
-from omnimask.objectives.late_targets import Decoded, LateTarget
-from omnimask.objectives.targets import Target, TrainedTarget, Truth
-from omnimask.tokens.tokens import Layout, Span
+from omnimask.network.backbone import Encoded
+from omnimask.objectives.late_targets import LateTarget
+from omnimask.objectives.targets import Target, TrainedTarget
+from omnimask.tokens.tokens import Layout
 
 
 @runtime_checkable
@@ -56,8 +57,51 @@ class LossSum:
         return LossSum(total=self.total + other.total, count=self.count + other.count)
 
 
-def find_span(layout: Layout, modality: str) -> Span | None:
-    return next((span for span in layout.spans if span.modality == modality), None)
+def count_tokens(objective: Objective, encoded: Encoded) -> Bool[Tensor, "r n_predict"]:
+    """Which predicted tokens the objective's loss counts: those of its modality that its `where`
+    takes in and whose target is known. Needs neither a teacher nor the encoder's output.
+    """
+    taken = taken_tokens(objective, encoded.layout, encoded.plan)
+    target = objective.target
+    if isinstance(target, LateTarget):
+        return taken & target.known(encoded)
+    known = target.known(encoded.view.tokens[objective.modality])
+    return taken & at_predicted(known, objective.modality, encoded)
+
+
+def taken_tokens(
+    objective: Objective, layout: Layout, plan: MaskPlan
+) -> Bool[Tensor, "r n_predict"]:
+    """The predicted tokens of the objective's modality that its `where` takes in."""
+    span = layout.span(objective.modality)
+    found = (plan.predict_ids >= span.start) & (plan.predict_ids < span.stop) & plan.predict_ok
+    if objective.where == "all":
+        return found
+    visible = _was_visible(plan, layout.num_tokens)
+    return found & (visible if objective.where == "visible" else ~visible)
+
+
+def at_predicted(values: Tensor, modality: str, encoded: Encoded) -> Tensor:
+    """What one modality's tokens have, (b n ...), at the plan's predicted ids: (r n_predict ...).
+
+    At ids of other modalities it is that of some token of this one.
+    """
+    span, plan = encoded.layout.span(modality), encoded.plan
+    ids = (plan.predict_ids - span.start).clamp(0, len(span) - 1)
+    samples = torch.arange(ids.shape[0], device=ids.device)[:, None] // plan.copies
+    return values[samples, ids]
+
+
+def token_losses(
+    objective: Objective,
+    predicted: Float[Tensor, "r n_predict p"],
+    truth: Float[Tensor, "r n_predict t"],
+    counted: Bool[Tensor, "r n_predict"],
+) -> Float[Tensor, "r n_predict"]:
+    """The loss at every predicted token in fp32, zero where it is not counted."""
+    with torch.autocast(predicted.device.type, enabled=False):
+        losses = objective.loss(predicted.float(), truth.float())
+    return torch.where(counted, losses, 0.0)
 
 
 def _was_visible(plan: MaskPlan, num_tokens: int) -> Bool[Tensor, "r n_predict"]:
@@ -66,80 +110,9 @@ def _was_visible(plan: MaskPlan, num_tokens: int) -> Bool[Tensor, "r n_predict"]
     return shown.gather(1, plan.predict_ids) > 0
 
 
-def _rows_of(values: Tensor, ids: Tensor, copies: int) -> Tensor:
-    """(b n ...) at ids (b * copies, k) -> (b * copies, k, ...)."""
-    samples = torch.arange(ids.shape[0], device=ids.device)[:, None] // copies
-    return values[samples, ids]
-
-
-def asked(objective: Objective, *, layout: Layout, plan: MaskPlan) -> Bool[Tensor, "r n_predict"]:
-    """Which predicted tokens are the objective's, by their modality and by its `where`."""
-    span = find_span(layout, objective.modality)
-    assert span is not None, "model.py evaluates an objective only on groups with its modality"
-    found = (plan.predict_ids >= span.start) & (plan.predict_ids < span.stop) & plan.predict_ok
-    if objective.where == "all":
-        return found
-    visible = _was_visible(plan, layout.valid.shape[1])
-    return found & (visible if objective.where == "visible" else ~visible)
-
-
-def align(objective: Objective, truth: Truth, *, layout: Layout, plan: MaskPlan) -> Truth:
-    """The truth at the predicted tokens, (r n_predict t); known where the objective counts it."""
-    span = find_span(layout, objective.modality)
-    assert span is not None
-    ids = (plan.predict_ids - span.start).clamp(0, len(span) - 1)
-    known = asked(objective, layout=layout, plan=plan) & _rows_of(truth.known, ids, plan.copies)
-    return Truth(values=_rows_of(truth.values, ids, plan.copies), known=known)
-
-
-def align_late(
-    objective: Objective, decoded: Decoded, *, layout: Layout, counting: bool = False
-) -> Truth:
-    """The same for a late target; with `counting` the values are left out."""
-    target = objective.target
-    assert isinstance(target, LateTarget)
-    known = asked(objective, layout=layout, plan=decoded.plan) & target.known(decoded)
-    values = known[:, :, None].float() if counting else target.values(decoded)
-    return Truth(values=values.detach(), known=known)
-
-
-def counted_truths(
-    objective: Objective, truth: Truth, *, layout: Layout, plan: MaskPlan
-) -> Float[Tensor, "k t"]:
-    """The truth at the tokens that `evaluate_objective` counts, for baselines outside training.
-
-    Their number depends on the values, so this waits for the device.
-    """
-    aligned = align(objective, truth, layout=layout, plan=plan)
-    return aligned.values[aligned.known].float()
-
-
-def token_losses(
-    objective: Objective, predicted: Float[Tensor, "r n_predict p"], aligned: Truth
-) -> Float[Tensor, "r n_predict"]:
-    """The loss at every predicted token, zero where the objective does not count it."""
-    with torch.autocast(predicted.device.type, enabled=False):
-        losses = objective.loss(predicted.float(), aligned.values.float())
-    return torch.where(aligned.known, losses, 0.0)
-
-
-def evaluate_objective(
-    objective: Objective,
-    predicted: Float[Tensor, "r n_predict p"],
-    truth: Truth,
-    *,
-    layout: Layout,
-    plan: MaskPlan,
-) -> LossSum:
-    """Sum and count over the predicted tokens of the objective's modality where truth is known."""
-    aligned = align(objective, truth, layout=layout, plan=plan)
-    return sum_losses(token_losses(objective, predicted, aligned), aligned.known)
-
-
-def sum_losses(
-    losses: Float[Tensor, "r n_predict"], counted: Bool[Tensor, "r n_predict"]
-) -> LossSum:
-    return LossSum(total=losses.sum(), count=counted.sum(dtype=torch.float32))
+def add_sum(sums: dict[str, LossSum], name: str, part: LossSum) -> None:
+    """Adds to what `sums` has under this name."""
+    sums[name] = sums[name] + part if name in sums else part
 
 
 def total_loss(

@@ -5,46 +5,23 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.tokens.modality import Modality
-from omnimask.tokens.tokens import Tokens
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class View:
-    """What a target is computed from: the unmasked tokens of one modality of one group.
-
-    `teacher` holds the teacher's outputs for these tokens, one tensor per entry of the target's
-    `teacher_layers`, in that order (codes as whole numbers with d = 1); empty where it reads none.
-    """
-
-    modality: Modality
-    tokens: Tokens
-    teacher: tuple[Float[Tensor, "b n d"], ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Truth:
-    """The target values of every token, and where they are known (the number of points in an
-    empty voxel is known, their places are not). A loss is counted at known, scorable tokens only.
-    """
-
-    values: Float[Tensor, "b n t"]
-    known: Bool[Tensor, "b n"]
-
-
-TeacherOutput = int | Literal["codes"]
+from omnimask.tokens.tokens import TeacherOutput, Tokens
 
 
 @runtime_checkable
 class TargetRecord(Protocol):
     """What all targets say of themselves; frozen dataclasses, part of a recipe.
 
-    There are three kinds: a `Target` is computed from the unmasked view, a `TrainedTarget` too but
-    by a module with weights of its own, a `LateTarget` from what the step has just predicted.
+    There are three kinds: a `Target` is computed from the unmasked tokens, a `TrainedTarget` too
+    but by a module with weights of its own, a `LateTarget` from what the step has just predicted.
+    Each says with `known` where it has a value, which needs neither teacher nor weights, so that
+    losses can be counted ahead of a step.
     """
 
     @property
@@ -77,17 +54,31 @@ class Restoring(Protocol):
 
 @runtime_checkable
 class Target(TargetRecord, Protocol):
-    """Called under `no_grad`."""
+    """Computed from the unmasked tokens of one modality of one group, under `no_grad`."""
 
-    def __call__(self, view: View, /) -> Truth: ...
+    def known(self, tokens: Tokens, /) -> Bool[Tensor, "b n"]:
+        """Where there is a value to compare with: the number of points in an empty voxel is known,
+        their places are not. A loss is counted at known, scorable tokens only.
+        """
+        ...
+
+    def __call__(
+        self, modality: Modality, tokens: Tokens, teacher: Sequence[Tensor] = (), /
+    ) -> Float[Tensor, "b n t"]:
+        """The values of every token. `teacher` has its outputs (b n d) for these tokens, one for
+        each of `teacher_layers`, in that order (codes as whole numbers with d = 1).
+        """
+        ...
 
 
 @runtime_checkable
 class TrainedTarget(TargetRecord, Protocol):
     """A target with weights. The module that `build` makes is called as
-    `module(view) -> (truth, own)` with `own` the sum over the modality's valid tokens of the loss
-    that trains the module; no gradient reaches the teacher or the encoder through it.
+    `module(tokens, teacher) -> (values, own)`, `own` being the sum over the modality's valid tokens
+    of the loss that trains the module; no gradient reaches the teacher or the encoder through it.
     """
+
+    def known(self, tokens: Tokens, /) -> Bool[Tensor, "b n"]: ...
 
     def build(self, teacher_dim: int, /) -> nn.Module: ...
 
@@ -119,10 +110,15 @@ class Content:
             )
         return modality.num_values
 
-    def __call__(self, view: View, /) -> Truth:
-        values = view.tokens.values.float()
+    def known(self, tokens: Tokens, /) -> Bool[Tensor, "b n"]:
+        return tokens.scorable
+
+    def __call__(
+        self, modality: Modality, tokens: Tokens, teacher: Sequence[Tensor] = (), /
+    ) -> Float[Tensor, "b n t"]:
+        values = tokens.values.float()
         mean, deviation = self._statistics(values)
-        return Truth(values=(values - mean) / deviation, known=view.tokens.scorable)
+        return (values - mean) / deviation
 
     def restore(
         self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
@@ -170,17 +166,19 @@ class TeacherFeatures:
     def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
         return teacher_dim
 
-    def __call__(self, view: View, /) -> Truth:
-        valid = view.tokens.valid
-        layers = [self._normalise(layer.float(), valid) for layer in view.teacher]
+    def known(self, tokens: Tokens, /) -> Bool[Tensor, "b n"]:
+        return tokens.valid
+
+    def __call__(
+        self, modality: Modality, tokens: Tokens, teacher: Sequence[Tensor] = (), /
+    ) -> Float[Tensor, "b n t"]:
+        layers = [self._normalise(layer.float(), tokens.valid) for layer in teacher]
         mean = torch.stack(layers).mean(dim=0)
-        if self.layer_norm_mean:
-            mean = torch.nn.functional.layer_norm(mean, mean.shape[-1:])
-        return Truth(values=mean, known=valid)
+        return F.layer_norm(mean, mean.shape[-1:]) if self.layer_norm_mean else mean
 
     def _normalise(self, features: Tensor, valid: Tensor) -> Tensor:
         if self.norm == "layer":
-            return torch.nn.functional.layer_norm(features, features.shape[-1:])
+            return F.layer_norm(features, features.shape[-1:])
         if self.norm == "instance":
             weight = valid[:, :, None].float()
             count = weight.sum(dim=1, keepdim=True).clamp_min(1.0)
@@ -206,8 +204,13 @@ class TeacherCodes:
     def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
         return self.num_codes
 
-    def __call__(self, view: View, /) -> Truth:
-        return Truth(values=view.teacher[0], known=view.tokens.valid)
+    def known(self, tokens: Tokens, /) -> Bool[Tensor, "b n"]:
+        return tokens.valid
+
+    def __call__(
+        self, modality: Modality, tokens: Tokens, teacher: Sequence[Tensor] = (), /
+    ) -> Float[Tensor, "b n t"]:
+        return teacher[0]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -227,8 +230,13 @@ class Pooled:
     def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
         return self.target.num_predicted(modality, teacher_dim)
 
-    def __call__(self, view: View, /) -> Truth:
-        truth = self.target(view)
-        weight = truth.known[:, :, None].to(truth.values.dtype)
-        mean = (truth.values * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1.0)
-        return Truth(values=mean[:, None].expand_as(truth.values), known=truth.known)
+    def known(self, tokens: Tokens, /) -> Bool[Tensor, "b n"]:
+        return self.target.known(tokens)
+
+    def __call__(
+        self, modality: Modality, tokens: Tokens, teacher: Sequence[Tensor] = (), /
+    ) -> Float[Tensor, "b n t"]:
+        values = self.target(modality, tokens, teacher)
+        weight = self.known(tokens)[:, :, None].to(values.dtype)
+        mean = (values * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1.0)
+        return mean[:, None].expand_as(values)

@@ -10,16 +10,22 @@ from torch import Tensor, nn
 from omnimask.data.samples import Batch, Unreadable, choose_samples, read_batches, spread
 from omnimask.data.streams import StreamReader
 from omnimask.foundation.rng import permutation
-from omnimask.network.backbone import Backbone
-from omnimask.objectives.group_view import GroupView
+from omnimask.network.backbone import Backbone, Encoded
 from omnimask.objectives.late_targets import LateTarget
-from omnimask.objectives.objective import Objective, counted_truths, evaluate_objective
-from omnimask.objectives.targets import Target, Truth
+from omnimask.objectives.objective import (
+    LossSum,
+    Objective,
+    at_predicted,
+    count_tokens,
+    token_losses,
+)
+from omnimask.objectives.targets import Target
 from omnimask.recipe.recipe import Recipe
 from omnimask.report.baselines import fit_constant
 from omnimask.report.map import HeldOutVectors
 from omnimask.tokens.modality import Label
-from omnimask.training.step import Masked, MaskedModel, build_model
+from omnimask.tokens.tokens import View
+from omnimask.training.step import MaskedModel, build_model
 from omnimask.transfer.probing.knn import Features, mean_features
 
 MAX_FIT_SAMPLES = 512
@@ -130,14 +136,14 @@ def _vectors(found: "_Collected", reader: StreamReader) -> HeldOutVectors | None
     )
 
 
-def _spaces_of(model: MaskedModel, spaces: "_Spaces | None", view: GroupView) -> list[np.ndarray]:
+def _spaces_of(model: MaskedModel, spaces: "_Spaces | None", view: View) -> list[np.ndarray]:
     """The trained encoder's features first; the other spaces only where a probe compares them."""
     return spaces.of(view) if spaces else [mean_features(model.backbone, view).cpu().numpy()]
 
 
 def _views(
     model: MaskedModel, reader: StreamReader, indices: Sequence[int], unreadable: Unreadable
-) -> Iterator[tuple[Batch, GroupView]]:
+) -> Iterator[tuple[Batch, View]]:
     device = next(model.parameters()).device
     for batch in read_batches(reader, indices, unreadable, device=device):
         yield batch, model.views([batch.group.to(device)])[0]
@@ -155,11 +161,11 @@ class _Spaces:
         self.backbones = [model.backbone, *(backbone.to(device) for backbone in untrained)]
         self.num_raw = 0
 
-    def of(self, view: GroupView) -> list[np.ndarray]:
+    def of(self, view: View) -> list[np.ndarray]:
         encoded = [mean_features(backbone, view) for backbone in self.backbones]
         return [part.cpu().numpy() for part in [*encoded, self._raw(view)]]
 
-    def _raw(self, view: GroupView) -> Tensor:
+    def _raw(self, view: View) -> Tensor:
         """Token values with zeros at invalid tokens, one row per sample, thinned out if many."""
         parts = [
             torch.where(part.valid[:, :, None], part.values.float(), 0.0).flatten(1)
@@ -203,17 +209,17 @@ class _Truths:
         ]
         self.parts: dict[str, list[Tensor]] = {o.name: [] for o in self.objectives}
 
-    def add(self, view: GroupView) -> None:
+    def add(self, view: View) -> None:
         """Takes every `every`-th batch."""
         self.seen += 1
         if not self.objectives or (self.seen - 1) % self.every:
             return
-        (truths,) = self.model.truths([view])
+        truths = self.model.truths(view, {})
         for plan in self.model.masks(view, 1.0):
+            encoded = Encoded(view=view, plan=plan)
             for objective in self.objectives:
-                found = counted_truths(
-                    objective, truths[objective.name], layout=view.layout, plan=plan
-                )
+                truth = at_predicted(truths[objective.name], objective.modality, encoded)
+                found = truth[count_tokens(objective, encoded)].float()
                 self.parts[objective.name].append(_thinned(found, MAX_FIT_TOKENS).cpu())
 
     def constants(self) -> dict[str, Tensor]:
@@ -253,25 +259,25 @@ class _Losses:
         self.sums = {o.name: torch.zeros(3, dtype=torch.float64) for o in self.objectives}
         self.samples = 0
 
-    def add(self, view: GroupView) -> None:
+    def add(self, view: View) -> None:
         self.samples += len(view.group)
-        (truths,) = self.model.truths([view])
-        for masked in self.model.encode([view], progress=1.0):
-            sums = self.model.losses(masked, truths)
+        truths = self.model.truths(view, {})
+        for encoded in self.model.encode([view], [self.model.masks(view, 1.0)]):
+            sums: dict[str, LossSum] = {}
+            self.model.losses(encoded, truths, sums)
             for objective in self.objectives:
                 of_model = sums[objective.name]
                 of_constant = torch.zeros_like(of_model.total)
                 if objective.name in self.constants:
-                    of_constant = self._of_constant(objective, truths[objective.name], masked)
+                    of_constant = self._of_constant(objective, truths[objective.name], encoded)
                 parts = [of_model.total, of_constant, of_model.count]
                 self.sums[objective.name] += torch.stack(parts).double().cpu()
 
-    def _of_constant(self, objective: Objective, truth: Truth, masked: Masked) -> Tensor:
+    def _of_constant(self, objective: Objective, truth: Tensor, encoded: Encoded) -> Tensor:
         """The summed loss of predicting the best constant in place of what the model says."""
-        plan = masked.plan
-        constant = self.constants[objective.name].expand(*plan.predict_ids.shape, -1)
-        layout = masked.view.layout
-        return evaluate_objective(objective, constant, truth, layout=layout, plan=plan).total
+        constant = self.constants[objective.name].expand(*encoded.plan.predict_ids.shape, -1)
+        truth = at_predicted(truth, objective.modality, encoded)
+        return token_losses(objective, constant, truth, count_tokens(objective, encoded)).sum()
 
     def result(self) -> tuple[HeldOutLoss, ...]:
         found = []

@@ -9,12 +9,10 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from omnimask.masking.plan import MaskPlan
-from omnimask.objectives.group_view import GroupView
 from omnimask.objectives.objective import Objective
 from omnimask.objectives.targets import Restoring
-from omnimask.tokens.group import Group
 from omnimask.tokens.modality import Drawing
-from omnimask.tokens.tokens import Raw, Span, Tokens
+from omnimask.tokens.tokens import Group, Raw, Span, Tokens, View
 from omnimask.training.step import MaskedModel
 
 _DOTS_PER_INCH = 130
@@ -73,15 +71,15 @@ def draw_group(model: MaskedModel, group: Group) -> list[Gallery]:
 
 
 @torch.no_grad()
-def fill(model: MaskedModel, view: GroupView) -> dict[str, Filled]:
+def fill(model: MaskedModel, view: View) -> dict[str, Filled]:
     """Predicts the first copy of the recipe's first mask, and puts predictions in their places.
 
     Objectives of one modality apply in the recipe's order, each to the values that the former
     left. A hidden token that nothing restores has zeros.
     """
     plan = model.masks(view, 1.0)[0]
-    (masked,) = model.encode([view], progress=1.0, plans=[[plan]])
-    predictions = model.predictions(masked)
+    (encoded,) = model.encode([view], [[plan]])
+    predictions = model.predictions(encoded)
     first = first_copy(plan)
     filled = {}
     for span in view.layout.spans:

@@ -18,7 +18,7 @@ from omnimask.report.page import report_page
 from omnimask.report.pictures import Gallery, draw_group
 from omnimask.report.results import Results
 from omnimask.report.scores import StreamScore, score_stream
-from omnimask.tokens.group import Group
+from omnimask.tokens.tokens import Group
 from omnimask.training.checkpoint import last_checkpoint, load_checkpoint, write_json
 from omnimask.training.step import MaskedModel, build_model
 

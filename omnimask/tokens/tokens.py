@@ -1,11 +1,16 @@
-"""Tokens of one modality, and the layout that a masker may see."""
+"""Samples as tokens: a group of samples, the tokens of each modality, the layout that a masker may
+see, and the view of a group from which targets and masks are made.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
+
+from omnimask.foundation.rng import Rng
 
 Grid = Mapping[str, int]  # named axes in storage order, such as {"t": 8, "h": 14, "w": 14}
 Raw = Mapping[str, Tensor | tuple[int, ...]]  # one collated modality; tuples stay on the host
@@ -75,6 +80,15 @@ class Layout:
     valid: Bool[Tensor, "b n"]
     scorable: Bool[Tensor, "b n"]
 
+    @property
+    def num_tokens(self) -> int:
+        """The length n of the sequence, padding included."""
+        return self.valid.shape[1]
+
+    def span(self, modality: str) -> Span:
+        """Where a modality of the group stands."""
+        return next(span for span in self.spans if span.modality == modality)
+
     def only(self, span: Span) -> "Layout":
         """The layout of one span alone, as if its modality were the whole sequence."""
         moved = replace(span, start=0, stop=len(span))
@@ -127,3 +141,94 @@ def layout_of(tokens: Mapping[str, Tokens]) -> Layout:
         valid=torch.cat([part.valid for part in tokens.values()], dim=1),
         scorable=torch.cat([part.scorable for part in tokens.values()], dim=1),
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """Samples of one stream: `{modality: raw}` with one batch size.
+
+    `keys` has one 64-bit key per sample, a function of (seed, stream, epoch, sample); everything
+    random about the sample comes from it. `names` are the samples' names, for logs. `labels` are
+    there in supervised runs only: what they mean is the task's, NaN is unknown.
+    """
+
+    stream: str
+    raw: Mapping[str, Raw]
+    keys: Int64[Tensor, " b"]
+    names: tuple[str, ...]
+    labels: Float[Tensor, "b k"] | None = None
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Group":
+        raw = {name: _move(part, device, non_blocking) for name, part in self.raw.items()}
+        return replace(
+            self,
+            raw=raw,
+            keys=self.keys.to(device, non_blocking=non_blocking),
+            labels=None
+            if self.labels is None
+            else self.labels.to(device, non_blocking=non_blocking),
+        )
+
+    def pin_memory(self) -> "Group":
+        raw = {
+            name: {k: v.pin_memory() if isinstance(v, Tensor) else v for k, v in part.items()}
+            for name, part in self.raw.items()
+        }
+        labels = None if self.labels is None else self.labels.pin_memory()
+        return replace(self, raw=raw, keys=self.keys.pin_memory(), labels=labels)
+
+    @property
+    def rng(self) -> Rng:
+        return Rng(keys=self.keys)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def _move(raw: Raw, device: torch.device | str, non_blocking: bool) -> Raw:
+    return {
+        key: value.to(device, non_blocking=non_blocking) if isinstance(value, Tensor) else value
+        for key, value in raw.items()
+    }
+
+
+TeacherOutput = int | Literal["codes"]
+
+
+@runtime_checkable
+class Splits(Protocol):
+    """What a view needs of a modality."""
+
+    def split(self, raw: Raw, /) -> Tokens: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """A group as targets and masks see it, nothing hidden.
+
+    `teacher` has the teacher's outputs (b n d) that targets read, zero at invalid tokens; `hints`
+    what the masker asks for, by name, None where it asks for nothing.
+    """
+
+    group: Group
+    tokens: Mapping[str, Tokens]
+    layout: Layout
+    teacher: Mapping[TeacherOutput, Tensor] = field(default_factory=dict)
+    hints: Mapping[str, Float[Tensor, "b n"]] | None = None
+
+    def teacher_of(
+        self, modality: str, outputs: tuple[TeacherOutput, ...]
+    ) -> tuple[Float[Tensor, "b n d"], ...]:
+        """The teacher's outputs for one modality's tokens, in the order of asking."""
+        span = self.layout.span(modality)
+        return tuple(self.teacher[output][:, span.start : span.stop] for output in outputs)
+
+
+def view_of(group: Group, modalities: Mapping[str, Splits]) -> View:
+    """The group's modalities as tokens, in the order of `modalities`."""
+    tokens = {
+        name: modality.split(group.raw[name])
+        for name, modality in modalities.items()
+        if name in group.raw
+    }
+    return View(group=group, tokens=tokens, layout=layout_of(tokens))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from omnimask.network.attention import Attention
-from omnimask.tokens.group import Group
+from omnimask.tokens.tokens import Group
 from omnimask.training.step import MaskedModel
 
 _ADAMW_BYTES = 16  # fp32 weight, gradient and two moments

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from omnimask.data.streams import StreamReader
 from omnimask.recipe.run_recipe import RunRecipe
-from omnimask.tokens.group import Group
+from omnimask.tokens.tokens import Group
 from omnimask.training.checkpoint import Checkpoint
+from omnimask.training.step import Hints
 
 
 @runtime_checkable
@@ -29,7 +30,7 @@ class Job(Protocol):
     def prepare(self, resumed: Checkpoint[Any] | None) -> nn.Module:
         """Fits the recipe and builds the model: anew, or as the checkpoint has both.
 
-        The model is `(groups, progress, watch) -> Outcome`, its sums named as in `recipe`.
+        The model is `(groups, progress, watch, hints) -> Outcome`, its sums named as in `recipe`.
         """
         ...
 
@@ -37,7 +38,13 @@ class Job(Protocol):
 
     def optimizer(self) -> torch.optim.Optimizer: ...
 
-    def counts(self, groups: Sequence[Group], progress: float) -> dict[str, Tensor]:
+    def hints(self, groups: Sequence[Group]) -> Sequence[Hints]:
+        """What the masks of a batch are drawn from beside its samples, by group; () for nothing."""
+        ...
+
+    def counts(
+        self, groups: Sequence[Group], progress: float, hints: Sequence[Hints]
+    ) -> dict[str, Tensor]:
         """The counts that the model will return, without encoding anything."""
         ...
 

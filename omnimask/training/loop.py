@@ -17,6 +17,7 @@ from omnimask.foundation.errors import OmnimaskError
 from omnimask.foundation.reloading import check_reloadable
 from omnimask.objectives.objective import LossSum, total_loss
 from omnimask.recipe.run_recipe import RunRecipe
+from omnimask.tokens.tokens import Group
 from omnimask.training.checkpoint import (
     Checkpoint,
     last_checkpoint,
@@ -33,7 +34,7 @@ from omnimask.training.optimizer import (
     set_schedules,
 )
 from omnimask.training.run_folder import RunLog, claim_run_folder
-from omnimask.training.step import Outcome
+from omnimask.training.step import Hints, Outcome
 from omnimask.training.stop_signal import StopSignal
 
 
@@ -170,15 +171,15 @@ def step_once(training: Training, batch: StepBatch, *, watch: bool = False) -> S
     rate = set_schedules(training.optimizer, recipe.optim, step)
     training.optimizer.zero_grad(set_to_none=True)
     weights = {objective.name: objective.weight for objective in recipe.objectives}
-    counts = _count_ahead(training, micro, progress)
+    counts, hints = _count_ahead(training, micro, progress)
     sums: dict[str, LossSum] = {}
     num_tokens, health = 0, {}
     for number, groups in enumerate(micro):
         last = number + 1 == len(micro)
         with _maybe_unsynced(training, last):
-            outcome: Outcome = training.wrapped(groups, progress, watch and last)
+            outcome: Outcome = training.wrapped(groups, progress, watch and last, hints[number])
             parts = outcome.sums
-            if counts is None:
+            if not counts:
                 counts = _over_ranks(training, {n: part.count for n, part in parts.items()})
             loss = total_loss(parts, counts, weights)
             # DDP averages gradients over the ranks; the loss is a mean over all their tokens.
@@ -203,20 +204,24 @@ def step_once(training: Training, batch: StepBatch, *, watch: bool = False) -> S
 
 
 def _count_ahead(
-    training: Training, micro: Sequence[Sequence], progress: float
-) -> dict[str, Tensor] | None:
-    """The counts of the whole accumulation window, needed before its first backward pass.
+    training: Training, micro: Sequence[Sequence[Group]], progress: float
+) -> tuple[dict[str, Tensor], list[Sequence[Hints]]]:
+    """The counts of the whole accumulation window, needed before its first backward pass, and by
+    micro-batch the hints that the masks were drawn from.
 
-    Masks are a pure function of the samples, so they can be drawn twice. With one micro-batch the
-    forward pass itself gives the counts, and None is returned.
+    Masks are a pure function of the samples and of hints, so they can be drawn twice. With one
+    micro-batch the forward pass itself gives both, and there is nothing to return.
     """
     if len(micro) == 1:
-        return None
+        return {}, [()]
     counted: dict[str, Tensor] = {}
+    hints: list[Sequence[Hints]] = []
     for groups in micro:
-        for name, count in training.job.counts(groups, progress).items():
+        with training.accelerator.autocast():
+            hints.append(training.job.hints(groups))
+        for name, count in training.job.counts(groups, progress, hints[-1]).items():
             counted[name] = counted[name] + count if name in counted else count
-    return _over_ranks(training, counted)
+    return _over_ranks(training, counted), hints
 
 
 def _over_ranks(training: Training, counts: Mapping[str, Tensor]) -> dict[str, Tensor]:

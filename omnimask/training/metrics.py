@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from accelerate import Accelerator
@@ -28,6 +28,7 @@ class StepReport:
     health: Mapping[str, Tensor] = field(default_factory=dict)
 
 
+@runtime_checkable
 class ProbesInTraining(Protocol):
     """What is measured of the model now and then, and leaves no trace in the training."""
 

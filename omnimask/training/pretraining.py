@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -11,15 +11,16 @@ from torch import Tensor
 from omnimask.data.streams import StreamReader, open_streams
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.teacher import FrozenTeacher, Teacher
-from omnimask.tokens.group import Group
+from omnimask.tokens.tokens import Group
 from omnimask.training.checkpoint import Checkpoint
 from omnimask.training.fitting import fit
 from omnimask.training.optimizer import build_optimizer
 from omnimask.training.progress import say
-from omnimask.training.step import MaskedModel, build_model
+from omnimask.training.step import Hints, MaskedModel, build_model
 from omnimask.training.teacher_network import load_frozen, update_teacher
 
 
+@runtime_checkable
 class Starts(Protocol):
     """The trained encoders that a recipe's `start` names, opened."""
 
@@ -78,8 +79,13 @@ class Pretraining:
     def optimizer(self) -> torch.optim.Optimizer:
         return build_optimizer(self.model, self.recipe.optim)
 
-    def counts(self, groups: Sequence[Group], progress: float) -> dict[str, Tensor]:
-        return self.model.counts(groups, progress)
+    def hints(self, groups: Sequence[Group]) -> Sequence[Hints]:
+        return self.model.hints(groups)
+
+    def counts(
+        self, groups: Sequence[Group], progress: float, hints: Sequence[Hints]
+    ) -> dict[str, Tensor]:
+        return self.model.counts(groups, progress, hints)
 
     def before_clip(self, progress: float) -> None:
         """Every gradient counts."""

@@ -1,41 +1,32 @@
 """One step: tokens, targets, masks, encode, decode, losses. Nothing here knows a modality."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from omnimask.masking.plan import MaskPlan
-from omnimask.network.backbone import Backbone, Encoded, EncodeItem
+from omnimask.network.backbone import Backbone, Encoded
 from omnimask.network.blocks import initialise
-from omnimask.objectives.group_view import GroupView, split_group
-from omnimask.objectives.late_targets import Decoded, LateTarget
+from omnimask.objectives.late_targets import LateTarget
 from omnimask.objectives.objective import (
     LossSum,
     Objective,
-    align,
-    align_late,
-    find_span,
-    sum_losses,
+    add_sum,
+    at_predicted,
+    count_tokens,
     token_losses,
 )
-from omnimask.objectives.targets import Target, TrainedTarget, Truth, View
+from omnimask.objectives.targets import Target, TrainedTarget
 from omnimask.recipe.recipe import Recipe
-from omnimask.tokens.group import Group
+from omnimask.tokens.tokens import Group, View, view_of
 from omnimask.training.health import measure_health
 from omnimask.training.teacher_network import build_teacher
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Masked:
-    """One group under one of its mask plans, encoded."""
-
-    view: GroupView
-    plan: MaskPlan
-    encoded: Encoded
-    number: int  # the view's place in the batch
+Hints = Mapping[str, Tensor] | None  # what the masker asks for, of one group: View.hints
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,12 +34,19 @@ class Outcome:
     """Per objective, the sum of its per-token losses and their count; and how many tokens went
     through the encoder. A part with a loss of its own (a codebook, prototypes) stands among the
     sums as "own/<name>". `health` has scalars to watch, if they were asked for. Reducing over ranks
-    and micro-batches is the trainer's part.
+    and micro-batches is the loop's part.
     """
 
     sums: dict[str, LossSum]
     num_tokens: int
     health: dict[str, Tensor] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A target's or decoder's module that has scalars to watch beside its loss."""
+
+    def health(self) -> dict[str, Tensor]: ...
 
 
 class MaskedModel(nn.Module):
@@ -59,7 +57,7 @@ class MaskedModel(nn.Module):
         self.recipe = recipe
         self.modalities = {modality.name: modality for modality in recipe.modalities}
         self.objectives = {objective.name: objective for objective in recipe.objectives}
-        encoder = recipe.encoder
+        encoder, teacher_dim = recipe.encoder, recipe.teacher_encoder.width
         self.backbone = Backbone(recipe.modalities, encoder, mask_token=recipe.hidden == "replace")
         self.decoders = nn.ModuleDict(
             {
@@ -67,18 +65,7 @@ class MaskedModel(nn.Module):
                 for name, decoder in recipe.decoders.items()
             }
         )
-        teacher_dim = recipe.teacher_encoder.width
-        self.heads = nn.ModuleDict(
-            {
-                objective.name: _head(
-                    recipe.decoders[objective.decoder].output_width(encoder),
-                    objective.target.num_predicted(
-                        self.modalities[objective.modality], teacher_dim
-                    ),
-                )
-                for objective in recipe.objectives
-            }
-        )
+        self.heads = nn.ModuleDict({o.name: _head(recipe, o) for o in recipe.objectives})
         self.targets = nn.ModuleDict(
             {
                 objective.name: objective.target.build(teacher_dim)
@@ -97,190 +84,148 @@ class MaskedModel(nn.Module):
         )
 
     def forward(
-        self, batch: Sequence[Group], progress: float = 0.0, watch: bool = False
+        self,
+        batch: Sequence[Group],
+        progress: float = 0.0,
+        watch: bool = False,
+        hints: Sequence[Hints] = (),
     ) -> Outcome:
-        views = self.views(batch)
+        """The step. `progress` is the share of training that is done, `hints` are what `self.hints`
+        gives, where somebody has computed them before.
+        """
         sums: dict[str, LossSum] = {}
-        truths = self._truths(views, own=sums)
-        masked = self.encode(views, progress=progress)
-        for item in masked:
-            for name, part in self.losses(item, truths[item.number]).items():
-                _add(sums, name, part)
-        order = [*self.objectives, *(name for name in sums if name not in self.objectives)]
+        views = self.views(batch, hints)
+        truths = [self.truths(view, sums) for view in views]
+        plans = [self.masks(view, progress) for view in views]
+        encoded = self.encode(views, plans)
+        truth_of = [truth for truth, each in zip(truths, plans, strict=True) for _ in each]
+        for group, truth in zip(encoded, truth_of, strict=True):
+            self.losses(group, truth, sums)
         return Outcome(
-            sums={name: sums[name] for name in order if name in sums},
-            num_tokens=sum(
-                sum(item.encoded.num_visible) + sum(item.encoded.num_predict) for item in masked
-            ),
-            health=self._health(masked) if watch else {},
+            sums={name: sums[name] for name in [*self.objectives, *sums] if name in sums},
+            num_tokens=sum(group.num_tokens for group in encoded),
+            health=self._health(encoded) if watch else {},
         )
 
-    def losses(self, item: Masked, truths: Mapping[str, Truth]) -> dict[str, LossSum]:
-        """Every objective's losses of one group under one plan, and the decoders' own."""
-        layout, plan = item.view.layout, item.plan
-        features, own = self.decode(item)
-        sums: dict[str, LossSum] = {}
-        for name, loss in own.items():
-            count = torch.full_like(loss, float(sum(plan.num_visible)))
-            sums[f"own/{name}"] = LossSum(total=loss, count=count)
-        decoded = Decoded(
-            plan=plan,
-            num_tokens=layout.valid.shape[1],
-            features={name: rows.detach() for name, rows in features.items()},
-        )
-        for objective in self._objectives_of(item.view):
-            predicted = self.heads[objective.name](features[objective.decoder])
-            aligned = (
-                align_late(objective, decoded, layout=layout)
-                if isinstance(objective.target, LateTarget)
-                else align(objective, truths[objective.name], layout=layout, plan=plan)
-            )
-            losses = token_losses(objective, predicted, aligned)
-            sums[objective.name] = sum_losses(losses, aligned.known)
-            decoded.losses[objective.name] = losses.detach()
-            decoded.counted[objective.name] = aligned.known
-        return sums
+    def views(self, batch: Sequence[Group], hints: Sequence[Hints] = ()) -> list[View]:
+        """The groups' modalities as tokens, and what the teacher says of them."""
+        views = [view_of(group, self.modalities) for group in batch]
+        return views if self.teacher is None else self.teacher.look(views, hints)
 
     @torch.no_grad()
-    def counts(self, batch: Sequence[Group], progress: float) -> dict[str, Tensor]:
-        """The counts that `forward` will return, without encoding anything."""
-        views = self.views(batch)
-        sums: dict[str, LossSum] = {}
-        truths = self._truths(views, own=sums)
-        for view, known in zip(views, truths, strict=True):
-            for plan in self.masks(view, progress):
-                self._count(view, plan, known, sums)
-        return {name: part.count for name, part in sums.items()}
+    def hints(self, batch: Sequence[Group]) -> list[Hints]:
+        """What the masker asks for, by group; the teacher runs only if it asks for something."""
+        if self.teacher is None or not self.teacher.hints:
+            return [None] * len(batch)
+        return [view.hints for view in self.views(batch)]
 
-    def _count(
-        self,
-        view: GroupView,
-        plan: MaskPlan,
-        truths: Mapping[str, Truth],
-        sums: dict[str, LossSum],
-    ) -> None:
-        nothing = view.layout.valid.new_zeros((), dtype=torch.float32)
-        shown = torch.full_like(nothing, float(sum(plan.num_visible)))
-        for name in dict.fromkeys(o.decoder for o in self._objectives_of(view)):
-            _add(sums, f"own/{name}", LossSum(total=nothing, count=shown))
-        decoded = Decoded(plan=plan, num_tokens=view.layout.valid.shape[1])
+    def truths(self, view: View, sums: dict[str, LossSum]) -> dict[str, Tensor]:
+        """By objective, its target's values (b n t) for every token, from the unmasked view.
+
+        Late targets, which need predictions, are not among them. The losses of targets that are
+        trained themselves go into `sums`.
+        """
+        truths: dict[str, Tensor] = {}
         for objective in self._objectives_of(view):
-            aligned = (
-                align_late(objective, decoded, layout=view.layout, counting=True)
-                if isinstance(objective.target, LateTarget)
-                else align(objective, truths[objective.name], layout=view.layout, plan=plan)
-            )
-            count = aligned.known.sum(dtype=torch.float32)
-            _add(sums, objective.name, LossSum(total=nothing, count=count))
-            decoded.counted[objective.name] = aligned.known
+            name, target = objective.name, objective.target
+            if isinstance(target, LateTarget):
+                continue
+            tokens = view.tokens[objective.modality]
+            teacher = view.teacher_of(objective.modality, target.teacher_layers)
+            with torch.autocast(tokens.valid.device.type, enabled=False):
+                if isinstance(target, Target):
+                    with torch.no_grad():
+                        truths[name] = target(self.modalities[objective.modality], tokens, teacher)
+                    continue
+                truths[name], own = self.targets[name](tokens, teacher)
+            add_sum(sums, f"own/{name}", _own(own, sum(tokens.num_valid)))
+        return truths
 
-    def masks(self, view: GroupView, progress: float) -> list[MaskPlan]:
+    def masks(self, view: View, progress: float) -> list[MaskPlan]:
         """The masks of one group: a pure function of its samples' keys, and of hints if asked."""
         return self.recipe.masker(view.layout, view.group.rng.child("mask"), view.hints, progress)
 
-    def views(self, batch: Sequence[Group]) -> list[GroupView]:
-        """The groups' modalities as tokens, and what the teacher says of them."""
-        views = [split_group(group, self.modalities) for group in batch]
-        return views if self.teacher is None else self.teacher.look(views)
+    def encode(self, views: Sequence[View], plans: Sequence[Sequence[MaskPlan]]) -> list[Encoded]:
+        """Encodes all views together, each under every one of its plans."""
+        masked = [(view, plan) for view, each in zip(views, plans, strict=True) for plan in each]
+        return self.backbone(masked, layers=self.layers)
 
-    def truths(self, views: Sequence[GroupView]) -> list[dict[str, Truth]]:
-        """Per view, each objective's target for every token, from the unmasked view.
-
-        Late targets, which need predictions, are not among them.
-        """
-        return self._truths(views, own={})
-
-    def _truths(
-        self, views: Sequence[GroupView], own: dict[str, LossSum]
-    ) -> list[dict[str, Truth]]:
-        """Adds the losses of targets that are trained themselves to `own`."""
-        return [
-            {
-                objective.name: self._truth(objective, view, own)
-                for objective in self._objectives_of(view)
-                if not isinstance(objective.target, LateTarget)
-            }
-            for view in views
-        ]
-
-    def _truth(self, objective: Objective, view: GroupView, own: dict[str, LossSum]) -> Truth:
-        span = find_span(view.layout, objective.modality)
-        assert span is not None, "asked only for modalities of the view"
-        seen = View(
-            modality=self.modalities[objective.modality],
-            tokens=view.tokens[objective.modality],
-            teacher=tuple(
-                view.teacher[layer][:, span.start : span.stop]
-                for layer in objective.target.teacher_layers
-            ),
-        )
-        with torch.autocast(view.layout.valid.device.type, enabled=False):
-            if isinstance(objective.target, Target):
-                with torch.no_grad():
-                    return objective.target(seen)
-            truth, loss = self.targets[objective.name](seen)
-        count = torch.full_like(loss, float(sum(span.num_valid)))
-        _add(own, f"own/{objective.name}", LossSum(total=loss, count=count))
-        return truth
-
-    def encode(
-        self,
-        views: Sequence[GroupView],
-        *,
-        progress: float,
-        plans: Sequence[Sequence[MaskPlan]] = (),
-    ) -> list[Masked]:
-        """Draws masks (unless given, one list per view) and encodes all views together."""
-        drawn = plans or [self.masks(view, progress) for view in views]
-        places = [(n, plan) for n, view_plans in enumerate(drawn) for plan in view_plans]
-        items = [
-            EncodeItem(
-                tokens=views[n].tokens,
-                layout=views[n].layout,
-                plan=plan,
-                rng=views[n].group.rng.child("encoder").repeat(plan.copies),
-                mask_tokens=self.recipe.hidden == "replace",
-            )
-            for n, plan in places
-        ]
-        encoded = self.backbone(items, layers=self.layers)
-        return [
-            Masked(view=views[n], plan=plan, encoded=result, number=n)
-            for (n, plan), result in zip(places, encoded, strict=True)
-        ]
-
-    def decode(self, item: Masked) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def decode(self, encoded: Encoded) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """By decoder, its rows (r n d) at the plan's predicted ids, and its own loss if it has one
         (the sum over the plan's visible tokens).
         """
         features: dict[str, Tensor] = {}
         own: dict[str, Tensor] = {}
-        for name in dict.fromkeys(o.decoder for o in self._objectives_of(item.view)):
+        for name in self._decoders_of(encoded.view):
             layers = self.recipe.decoders[name].layers(self.recipe.encoder)
-            encoded = item.encoded.with_layers(layers, among=self.layers)
-            result = self.decoders[name](encoded, item.view.layout, item.plan)
-            if isinstance(result, tuple):
-                result, own[name] = result
-            features[name] = result
+            decoded = self.decoders[name](encoded.with_layers(layers, among=self.layers))
+            if isinstance(decoded, tuple):
+                decoded, own[name] = decoded
+            features[name] = decoded
         return features, own
 
-    def predictions(self, item: Masked) -> dict[str, Float[Tensor, "r n p"]]:
+    def losses(
+        self, encoded: Encoded, truths: Mapping[str, Tensor], sums: dict[str, LossSum]
+    ) -> None:
+        """Adds every objective's losses of one group under one plan to `sums`, and the decoders'
+        own.
+        """
+        features, own = self.decode(encoded)
+        for name, loss in own.items():
+            add_sum(sums, f"own/{name}", _own(loss, sum(encoded.plan.num_visible)))
+        encoded.features.update({name: rows.detach() for name, rows in features.items()})
+        for objective in self._objectives_of(encoded.view):
+            name, target = objective.name, objective.target
+            predicted = self.heads[name](features[objective.decoder])
+            counted = count_tokens(objective, encoded)
+            if isinstance(target, LateTarget):
+                truth = target.values(encoded).detach()
+            else:
+                truth = at_predicted(truths[name], objective.modality, encoded)
+            losses = token_losses(objective, predicted, truth, counted)
+            add_sum(sums, name, LossSum(total=losses.sum(), count=_number(counted)))
+            encoded.losses[name], encoded.counted[name] = losses.detach(), counted
+
+    @torch.no_grad()
+    def counts(
+        self, batch: Sequence[Group], progress: float, hints: Sequence[Hints]
+    ) -> dict[str, Tensor]:
+        """The counts that `forward` will return. Runs neither teacher nor encoder nor targets."""
+        sums: dict[str, LossSum] = {}
+        for group, given in zip(batch, hints, strict=True):
+            view = replace(view_of(group, self.modalities), hints=given)
+            nothing = view.layout.valid.new_zeros((), dtype=torch.float32)
+            for objective in self._objectives_of(view):
+                if objective.name in self.targets:
+                    num_valid = sum(view.tokens[objective.modality].num_valid)
+                    add_sum(sums, f"own/{objective.name}", _own(nothing, num_valid))
+            for plan in self.masks(view, progress):
+                encoded = Encoded(view=view, plan=plan)
+                for name in self._decoders_of(view):
+                    add_sum(sums, f"own/{name}", _own(nothing, sum(plan.num_visible)))
+                for objective in self._objectives_of(view):
+                    counted = count_tokens(objective, encoded)
+                    encoded.counted[objective.name] = counted
+                    add_sum(sums, objective.name, LossSum(total=nothing, count=_number(counted)))
+        return {name: part.count for name, part in sums.items()}
+
+    def predictions(self, encoded: Encoded) -> dict[str, Float[Tensor, "r n p"]]:
         """Each objective's prediction at the plan's predicted ids, for the view's modalities."""
-        features, _ = self.decode(item)
-        objectives = self._objectives_of(item.view)
+        features, _ = self.decode(encoded)
+        objectives = self._objectives_of(encoded.view)
         return {o.name: self.heads[o.name](features[o.decoder]) for o in objectives}
 
-    def _objectives_of(self, view: GroupView) -> list[Objective]:
+    def _objectives_of(self, view: View) -> list[Objective]:
         return [o for o in self.recipe.objectives if o.modality in view.tokens]
 
-    def _health(self, masked: Sequence[Masked]) -> dict[str, Tensor]:
-        items = [(item.view.layout, item.plan, item.encoded.visible[0]) for item in masked]
-        health = measure_health(items)
-        parts = [*self.targets.items(), *self.decoders.items()]
-        for name, module in parts:
-            of_module = getattr(module, "health", None)
-            if of_module is not None:
-                health |= {f"{key}/{name}": value for key, value in of_module().items()}
+    def _decoders_of(self, view: View) -> list[str]:
+        return list(dict.fromkeys(o.decoder for o in self._objectives_of(view)))
+
+    def _health(self, encoded: Sequence[Encoded]) -> dict[str, Tensor]:
+        health = measure_health([(e.layout, e.plan, e.visible[0]) for e in encoded])
+        for name, module in [*self.targets.items(), *self.decoders.items()]:
+            if isinstance(module, Watched):
+                health |= {f"{key}/{name}": value for key, value in module.health().items()}
         return health
 
 
@@ -291,11 +236,17 @@ def build_model(recipe: Recipe) -> MaskedModel:
         return MaskedModel(recipe)
 
 
-def _add(sums: dict[str, LossSum], name: str, part: LossSum) -> None:
-    sums[name] = sums[name] + part if name in sums else part
+def _own(loss: Tensor, count: int) -> LossSum:
+    return LossSum(total=loss, count=torch.full_like(loss, float(count)))
 
 
-def _head(width: int, num_predicted: int) -> nn.Linear:
-    head = nn.Linear(width, num_predicted)
+def _number(flags: Tensor) -> Tensor:
+    return flags.sum(dtype=torch.float32)
+
+
+def _head(recipe: Recipe, objective: Objective) -> nn.Linear:
+    width = recipe.decoders[objective.decoder].output_width(recipe.encoder)
+    modality = recipe.modality(objective.modality)
+    head = nn.Linear(width, objective.target.num_predicted(modality, recipe.teacher_encoder.width))
     initialise(head)
     return head

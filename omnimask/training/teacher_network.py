@@ -12,13 +12,13 @@ from omnimask.decoders.decoder import place_visible
 from omnimask.foundation.errors import RecipeError
 from omnimask.masking.full import full_plan
 from omnimask.masking.hints import asked_hints
+from omnimask.masking.plan import MaskPlan
 from omnimask.masking.predict import predict_everything
-from omnimask.network.backbone import Backbone, Encoded, EncodeItem
-from omnimask.objectives.group_view import GroupView
-from omnimask.objectives.objective import asked
-from omnimask.objectives.targets import TeacherOutput
+from omnimask.network.backbone import Backbone, Encoded
+from omnimask.objectives.objective import taken_tokens
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.teacher import FrozenTeacher
+from omnimask.tokens.tokens import TeacherOutput, View
 from omnimask.training.checkpoint import load_checkpoint
 from omnimask.training.frozen_teacher import checkpoint_of
 
@@ -57,21 +57,29 @@ class TeacherNetwork(nn.Module):
         return super().train(False)
 
     @torch.no_grad()
-    def look(self, views: Sequence[GroupView]) -> list[GroupView]:
-        """The views with the teacher's outputs and hints; all go through it together."""
-        items = [self._item(view) for view in views]
+    def look(
+        self, views: Sequence[View], hints: Sequence[Mapping[str, Tensor] | None] = ()
+    ) -> list[View]:
+        """The views with the teacher's outputs and hints; all go through it together.
+
+        Where `hints` are given they are taken, and a teacher that is asked for nothing else rests.
+        """
+        if hints:
+            views = [replace(view, hints=given) for view, given in zip(views, hints, strict=True)]
+        if not self.layers and (hints or not self.hints):
+            return list(views)
+        shown = [self._shown(view) for view in views]
+        encoded = self.backbone(shown, layers=self.blocks)
         return [
             replace(
                 view,
-                teacher=self._outputs(item, encoded),
-                hints=self._hints(item, encoded) if self.hints else None,
+                teacher=self._outputs(seen),
+                hints=view.hints if hints or not self.hints else self._hints(seen),
             )
-            for view, item, encoded in zip(
-                views, items, self.backbone(items, layers=self.blocks), strict=True
-            )
+            for view, seen in zip(views, encoded, strict=True)
         ]
 
-    def _item(self, view: GroupView) -> EncodeItem:
+    def _shown(self, view: View) -> tuple[View, MaskPlan]:
         teacher = self.recipe.teacher
         known = teacher.modalities if isinstance(teacher, FrozenTeacher) else ()
         by_name = {modality.name: modality for modality in known}
@@ -83,10 +91,10 @@ class TeacherNetwork(nn.Module):
         plan = full_plan(view.layout)
         if self.hints:
             plan = predict_everything(plan, view.layout)
-        return EncodeItem(tokens=tokens, layout=view.layout, plan=plan)
+        return replace(view, tokens=tokens), plan
 
-    def _outputs(self, item: EncodeItem, encoded: Encoded) -> dict[TeacherOutput, Tensor]:
-        num_tokens = item.layout.valid.shape[1]
+    def _outputs(self, encoded: Encoded) -> dict[TeacherOutput, Tensor]:
+        num_tokens = encoded.layout.num_tokens
         outputs: dict[TeacherOutput, Tensor] = {}
         for layer in self.layers:
             if not isinstance(layer, int):
@@ -95,25 +103,23 @@ class TeacherNetwork(nn.Module):
                 packed = codes[:, None].float()
             else:
                 packed = encoded.visible[1 + self.blocks.index(layer) if layer else 0]
-            outputs[layer], _ = place_visible(packed, item.plan, num_tokens=num_tokens)
+            outputs[layer], _ = place_visible(packed, encoded.plan, num_tokens=num_tokens)
         return outputs
 
-    def _hints(self, item: EncodeItem, encoded: Encoded) -> dict[str, Float[Tensor, "b n"]]:
+    def _hints(self, encoded: Encoded) -> dict[str, Float[Tensor, "b n"]]:
         """Its prediction for every token, of the objectives that the masker names."""
         hints = {}
         for name in self.hints:
             objective = next(o for o in self.recipe.objectives if o.name == name)
-            hints[name] = torch.zeros_like(item.layout.valid, dtype=torch.float32)
-            if objective.modality not in item.tokens:
+            hints[name] = torch.zeros_like(encoded.layout.valid, dtype=torch.float32)
+            if objective.modality not in encoded.view.tokens:
                 continue
             layers = self._layers_of(objective.decoder)
-            rows = self.decoders[objective.decoder](
-                encoded.with_layers(layers, among=self.blocks), item.layout, item.plan
-            )
+            rows = self.decoders[objective.decoder](encoded.with_layers(layers, among=self.blocks))
             predicted = self.heads[name](rows).squeeze(-1).float()
-            mine = asked(replace(objective, where="all"), layout=item.layout, plan=item.plan)
+            mine = taken_tokens(replace(objective, where="all"), encoded.layout, encoded.plan)
             predicted = torch.where(mine, predicted, 0.0)
-            hints[name].scatter_add_(1, item.plan.predict_ids, predicted)
+            hints[name].scatter_add_(1, encoded.plan.predict_ids, predicted)
         return hints
 
     def _layers_of(self, decoder: str) -> tuple[int, ...]:

@@ -14,12 +14,11 @@ from torch import Tensor, nn
 from omnimask.foundation.errors import RecipeError, nearest_names
 from omnimask.foundation.records import to_json
 from omnimask.masking.full import full_plan
-from omnimask.network.backbone import Backbone, Encoded, EncodeItem
+from omnimask.network.backbone import Backbone, Encoded
 from omnimask.network.encoder import Encoder
 from omnimask.network.pooling import Pooling, pool
-from omnimask.objectives.group_view import split_group
-from omnimask.tokens.group import Group
 from omnimask.tokens.modality import Modality, Sample
+from omnimask.tokens.tokens import Group, view_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,10 +70,8 @@ class PretrainedEncoder(nn.Module):
         """
         for name in group.raw:
             self.info.modality(name)
-        view = split_group(group, self.modalities)
-        plan = full_plan(view.layout)
-        item = EncodeItem(tokens=view.tokens, layout=view.layout, plan=plan, rng=group.rng)
-        return self.backbone([item], layers=layers)[0]
+        view = view_of(group, self.modalities)
+        return self.backbone([(view, full_plan(view.layout))], layers=layers)[0]
 
     @torch.no_grad()
     def embed(

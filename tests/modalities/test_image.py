@@ -13,9 +13,10 @@ from torch import Tensor
 from modalities.image import ImageFiles, ImagePatches, available_readers, tiff
 from modalities.image.channels import Picture, to_channels
 from omnimask.foundation.errors import DataError, RecipeError
-from omnimask.objectives.targets import Content, View
+from omnimask.objectives.targets import Content
 from omnimask.tokens.modality import Draw
 from tests.modalities.case_image import bomb, encoded, scene, write, write_tiff
+from tests.steps import truth_of
 
 
 def read_whole(path: Path, *, channels: int = 3, size: tuple[int, int] | None = None) -> Tensor:
@@ -241,7 +242,7 @@ def test_values_suit_the_channel_norm_of_content() -> None:
     pixels = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     tokens = modality.split({"pixels": pixels})
     norm = Content(norm="channel", num_channels=3)
-    truth = norm(View(modality=modality, tokens=tokens)).values
+    truth = truth_of(norm, modality, tokens).values
     first = pixels[0, :, :8, 8:].flatten(1)
     expected = (first - first.mean(1, keepdim=True)) / (first.std(1, keepdim=True) + 1e-6)
     torch.testing.assert_close(truth[0, 1].reshape(-1, 3).T, expected, atol=1e-4, rtol=1e-4)

@@ -21,10 +21,11 @@ from modalities.image.label_files import at_centres
 from modalities.image.labels import ClassEmbedding
 from modalities.image.pictures import class_colour
 from omnimask.foundation.errors import DataError, RecipeError
-from omnimask.objectives.targets import View
 from omnimask.tokens.modality import Draw
+from omnimask.tokens.tokens import Tokens
 from tests.modalities.case_image import encoded, scene, write
 from tests.modalities.case_image_labels import png, write_tiff
+from tests.steps import truth_of
 
 
 def read(path: Path, modality: LabelPatches, draw: Draw, **fields: object) -> Tensor:
@@ -245,15 +246,14 @@ def test_unknown_pixels_have_a_vector_of_their_own() -> None:
 # Target and loss
 
 
-def view(values: Tensor) -> View:
-    modality = small()
-    tokens = modality.split({"classes": torch.zeros(len(values), 2, 4, dtype=torch.int32)})
-    return View(modality=modality, tokens=replace(tokens, values=values))
+def tokens_with(values: Tensor) -> Tokens:
+    tokens = small().split({"classes": torch.zeros(len(values), 2, 4, dtype=torch.int32)})
+    return replace(tokens, values=values)
 
 
 def test_a_token_without_a_known_pixel_is_not_known() -> None:
     values = torch.tensor([[[0.0, 1, 2, 3], [-1, -1, -1, -1]], [[-1, -1, 4, -1], [0, 0, 0, 0]]])
-    truth = ClassMap()(view(values))
+    truth = truth_of(ClassMap(), small(), tokens_with(values))
     assert truth.known.tolist() == [[True, False], [True, True]]
     assert torch.equal(truth.values, values)
 
@@ -288,7 +288,7 @@ def test_the_likeliest_class_is_restored() -> None:
     logits = F.one_hot(values.clamp_min(0).long(), 5).float().flatten(2)
     target = ClassMap()
     assert target.num_predicted(small(), 0) == logits.shape[-1] == 20
-    restored = target.restore(logits, view(values).tokens)
+    restored = target.restore(logits, tokens_with(values))
     assert restored is not None
     assert restored.tolist() == [[[0, 1, 2, 3], [4, 0, 0, 0]]]
 

@@ -18,7 +18,7 @@ from modalities.points import (
 from modalities.points.embedding import MiniPointNet
 from modalities.points.grouping import uses_pytorch3d
 from omnimask.foundation.errors import RecipeError
-from omnimask.objectives.targets import View
+from tests.steps import truth_of
 
 
 def clouds(batch: int, num_points: int, seed: int = 0) -> Tensor:
@@ -221,7 +221,7 @@ def test_group_points_target() -> None:
     xyz = clouds(1, 30)[0]
     tokens = groups.split(groups.collate([{"xyz": xyz, "features": xyz}]))
     target = GroupPoints()
-    truth = target(View(modality=groups, tokens=tokens))
+    truth = truth_of(target, groups, tokens)
     assert truth.values.shape[-1] == target.num_predicted(groups, 0) == 15
     assert GroupPoints(num_points=7).num_predicted(groups, 0) == 21
     restored = target.restore(truth.values, tokens)
@@ -235,7 +235,7 @@ def test_the_unit_of_group_points_scales_the_truth_and_comes_back() -> None:
     xyz = clouds(1, 30)[0]
     tokens = groups.split(groups.collate([{"xyz": xyz, "features": torch.zeros(30, 0)}]))
     target = GroupPoints(unit=0.25)
-    truth = target(View(modality=groups, tokens=tokens))
+    truth = truth_of(target, groups, tokens)
     assert torch.equal(truth.values, tokens.values * 4.0)
     restored = target.restore(truth.values, tokens)
     assert restored is not None

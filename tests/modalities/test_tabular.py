@@ -18,11 +18,11 @@ from modalities.tabular import (
     cells_to_rows,
 )
 from omnimask.foundation.errors import RecipeError
-from omnimask.objectives.targets import View
 from omnimask.tokens.modality import Draw
 from omnimask.tokens.tokens import Raw
 from tests.modalities.case_tabular import PATIENTS, edit_patients, make_case
 from tests.modalities.tabular_tables import FILES, fit_text, read_all, write
+from tests.steps import truth_of
 
 # Cells
 
@@ -60,7 +60,7 @@ def test_a_column_of_one_value_gives_no_nan(tmp_path: Path, value: str) -> None:
     modality, raw = fit_text(tmp_path, f"a,b\n1,{value}\n2,{value}\n")
     tokens = modality.split(raw)
     assert tokens.values.isfinite().all()
-    truth = Cells()(View(modality=modality, tokens=tokens))
+    truth = truth_of(Cells(), modality, tokens)
     predicted = torch.zeros(2, 2, Cells().num_predicted(modality, 0), requires_grad=True)
     loss = cell_loss(predicted, truth.values)
     loss.sum().backward()
@@ -80,7 +80,7 @@ def test_an_unseen_category_is_shown_as_its_column_and_is_no_truth(tmp_path: Pat
     root = str(edit_patients(tmp_path, "north", "roof").parent)
     raw = modality.collate(read_all(FILES, root, modality))
     tokens = modality.split(raw)
-    known = Cells()(View(modality=modality, tokens=tokens)).known
+    known = truth_of(Cells(), modality, tokens).known
     assert bool(tokens.valid[0, 2])
     assert not known[0, 2]
     assert known[2, 2]
@@ -155,7 +155,7 @@ def one_row() -> tuple[TableCells, Raw]:
 
 def test_the_loss_by_hand() -> None:
     modality, raw = one_row()
-    truth = Cells()(View(modality=modality, tokens=modality.split(raw))).values
+    truth = truth_of(Cells(), modality, modality.split(raw)).values
     assert truth[0].tolist() == [[1.5, 0, 0], [0, 1, 2], [0, 0, 3]]
     predicted = torch.tensor([[[1.0, 9, 9, 9], [9.0, 0, 1, 50], [9.0, 2, 0, 0]]])
     expected = [
@@ -181,7 +181,7 @@ def test_a_table_of_numbers_has_no_logits(tmp_path: Path) -> None:
     tokens, target = modality.split(raw), Cells()
     assert target.num_predicted(modality, 0) == 1
     predicted = tokens.values[..., 1:2]
-    assert cell_loss(predicted, target(View(modality=modality, tokens=tokens)).values).sum() == 0
+    assert cell_loss(predicted, truth_of(target, modality, tokens).values).sum() == 0
     restored = target.restore(predicted, tokens)
     assert restored is not None
     assert torch.equal(restored, tokens.values)

@@ -15,18 +15,18 @@ from modalities.voxels import (
 )
 from modalities.voxels.values import VoxelValues
 from omnimask.foundation.errors import RecipeError
-from omnimask.objectives.targets import Content, View
+from omnimask.objectives.targets import Content
 from tests.modalities.case_voxels import sweep
 from tests.modalities.test_voxels import GRID, raw_of, tokens_of
+from tests.steps import truth_of
 
 
 def test_targets_are_known_where_they_should_be() -> None:
     tokens = tokens_of(sweep(0), sweep(1, num_points=30))
-    view = View(modality=GRID, tokens=tokens)
-    assert torch.equal(VoxelPoints()(view).known, tokens.valid)
-    assert torch.equal(VoxelCount()(view).known, tokens.valid)
-    assert torch.equal(VoxelCount(where="all")(view).known, tokens.scorable)
-    occupied = VoxelOccupied()(view)
+    assert torch.equal(VoxelPoints().known(tokens), tokens.valid)
+    assert torch.equal(VoxelCount().known(tokens), tokens.valid)
+    assert torch.equal(VoxelCount(where="all").known(tokens), tokens.scorable)
+    occupied = truth_of(VoxelOccupied(), GRID, tokens)
     assert torch.equal(occupied.known, tokens.scorable)
     assert torch.equal(occupied.values[..., 0] > 0.5, tokens.valid)
 
@@ -34,13 +34,13 @@ def test_targets_are_known_where_they_should_be() -> None:
 def test_counts_are_of_all_points_even_those_left_out() -> None:
     rows, grid = sweep(0), dataclasses.replace(GRID, points_per_voxel=1)
     raw = raw_of(rows, grid=grid)
-    view = View(modality=grid, tokens=grid.split(raw))
-    linear = VoxelCount(scale="linear")(view).values[..., 0]
+    tokens = grid.split(raw)
+    linear = VoxelCount(scale="linear")(grid, tokens)[..., 0]
     count = raw["count"]
     assert isinstance(count, Tensor)
     torch.testing.assert_close(linear, count.float())
     assert linear.sum() == len(rows)
-    torch.testing.assert_close(VoxelCount()(view).values[..., 0], count.float().log1p())
+    torch.testing.assert_close(VoxelCount()(grid, tokens)[..., 0], count.float().log1p())
 
 
 def test_points_are_restored_in_their_voxels() -> None:

@@ -8,13 +8,12 @@ from torch import Tensor, nn
 from omnimask.decoders import Decoder
 from omnimask.masking.plan import Masker, MaskPlan
 from omnimask.network.encoder import Encoder
-from omnimask.objectives.group_view import GroupView
 from omnimask.objectives.objective import Loss, Objective, total_loss
 from omnimask.objectives.targets import Content
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Optim, Stream
-from omnimask.tokens.group import Group
 from omnimask.tokens.modality import Files, Modality
+from omnimask.tokens.tokens import Group, View
 from omnimask.training.step import MaskedModel
 
 WIDTH, DEPTH, NUM_HEADS = 32, 2, 4
@@ -77,14 +76,14 @@ def batch_of(modality: Modality, entry: str, pixels: Tensor, *, seed: int) -> Gr
     return Group(stream="main", raw={modality.name: raw}, keys=keys, names=names)
 
 
-def look(model: MaskedModel, batch: Group) -> tuple[GroupView, MaskPlan]:
+def look(model: MaskedModel, batch: Group) -> tuple[View, MaskPlan]:
     """The tokens and the masks of the step that `loss_of` takes."""
     (view,) = model.views([batch])
     (plan,) = model.masks(view, 0.0)
     return view, plan
 
 
-def hidden_tokens(view: GroupView, plan: MaskPlan) -> Tensor:
+def hidden_tokens(view: View, plan: MaskPlan) -> Tensor:
     """(r n); True where a token is hidden. Every row hides equally many."""
     hidden = torch.ones(len(plan.num_visible), view.layout.valid.shape[1], dtype=torch.bool)
     return hidden.scatter(1, plan.visible_ids, torch.zeros_like(plan.visible_ok))
@@ -96,7 +95,7 @@ def loss_of(model: MaskedModel, batch: Group) -> Tensor:
     return total_loss(sums, {name: part.count for name, part in sums.items()}, {})
 
 
-def place_table(model: MaskedModel, view: GroupView, *, owner: str, dim: int) -> Tensor:
+def place_table(model: MaskedModel, view: View, *, owner: str, dim: int) -> Tensor:
     """(n d), what we add to a token for its place: position embedding plus modality vector.
 
     `owner`: the part of the model, "backbone" or a decoder.

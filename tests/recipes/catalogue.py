@@ -14,7 +14,7 @@ from omnimask.objectives.objective import total_loss
 from omnimask.recipe.catalogue import find_recipes
 from omnimask.recipe.loading import load_named_recipe
 from omnimask.recipe.recipe import Recipe
-from omnimask.tokens.group import Group
+from omnimask.tokens.tokens import Group
 from omnimask.training.step import MaskedModel
 from recipes.small import debug_size
 

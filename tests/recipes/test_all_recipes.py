@@ -13,8 +13,7 @@ from omnimask.foundation.records import from_json, to_json
 from omnimask.masking import JointBudget
 from omnimask.recipe.recipe import Recipe
 from omnimask.report.write import write_report
-from omnimask.tokens.group import Group
-from omnimask.tokens.tokens import Layout
+from omnimask.tokens.tokens import Group, Layout
 from omnimask.training.checkpoint import load_recipe
 from omnimask.training.fitting import fit
 from omnimask.training.optimizer import build_optimizer
@@ -74,7 +73,7 @@ def model(recipe: Recipe) -> MaskedModel:
 def test_hidden_content_never_reaches_the_encoder(model: MaskedModel, batch: Sequence[Group]):
     for view in model.views(batch):
         for plan in model.masks(view, 0.0):
-            (before,) = model.encode([view], progress=0.0, plans=[[plan]])
+            (before,) = model.encode([view], [[plan]])
             shown = shown_of(plan, view.layout.valid.shape[1])
             # A token that one copy shows is not hidden from the sample.
             shown = shown.unflatten(0, (-1, plan.copies)).any(dim=1)
@@ -84,8 +83,8 @@ def test_hidden_content_never_reaches_the_encoder(model: MaskedModel, batch: Seq
                 hidden = ~shown[:, span.start : span.stop, None]
                 noise = torch.rand_like(part.values) * hidden
                 tokens[span.modality] = replace(part, values=part.values + noise)
-            (after,) = model.encode([replace(view, tokens=tokens)], progress=0.0, plans=[[plan]])
-            assert torch.equal(before.encoded.visible[0], after.encoded.visible[0])
+            (after,) = model.encode([replace(view, tokens=tokens)], [[plan]])
+            assert torch.equal(before.visible[0], after.visible[0])
 
 
 def test_invalid_is_never_shown_and_unscorable_never_asked(

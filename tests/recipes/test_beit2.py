@@ -17,6 +17,7 @@ from omnimask.training.teacher_network import load_frozen
 from recipes.beit2 import base, base_300, cpu, large, parts
 from recipes.vqkd import CODEBOOK
 from tests.recipes.catalogue import first_batch, load, shown_of
+from tests.steps import encode
 from tests.unit.masking_cases import keys, layout, part
 
 
@@ -52,13 +53,14 @@ def test_the_codes_are_those_that_the_tokenizers_run_gives_the_whole_image(
     recipe = fit(replace(load("recipes.beit2:debug", sample_data), teacher=teacher))
     model, batch = build_model(recipe), first_batch(recipe)
     load_frozen(model.teacher, recipe.teacher)  # pyright: ignore[reportArgumentType]
-    (truths,) = model.truths(model.views(batch))
+    (view,) = model.views(batch)
+    truths = model.truths(view, {})
 
-    (whole,) = trained.encode(trained.views(batch), progress=0.0)
-    codes = trained.decoders["main"].codes(whole.encoded)  # pyright: ignore[reportCallIssue]
+    (whole,) = encode(trained, batch)
+    codes = trained.decoders["main"].codes(whole)  # pyright: ignore[reportCallIssue]
     assert len(codes.unique()) > 1
     for name in ("image_codes", "image_codes_early"):
-        assert torch.equal(truths[name].values.flatten(), codes.float())
+        assert torch.equal(truths[name].flatten(), codes.float())
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_the_loss_is_smooth_l1_on_normalised_features_of_hidden_tokens(
             weight.data.copy_(torch.linspace(0.5, 3.0, 128))
     (view,) = model.views(batch)
     assert view.teacher[0].std(dim=-1).min() > 1.2
-    (masked,) = model.encode([view], progress=0.0)
+    (masked,) = model.encode([view], [model.masks(view, 0.0)])
     features, _ = model.decode(masked)
     predicted = model.heads["image_features"](features["main"])
     ids = masked.plan.predict_ids[:, :, None].expand(-1, -1, 128)

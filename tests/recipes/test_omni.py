@@ -10,7 +10,7 @@ import torch
 from omnimask.network.encoder import Encoder
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Stream
-from omnimask.tokens.group import Group
+from omnimask.tokens.tokens import Group
 from omnimask.training.fitting import fit
 from omnimask.training.step import build_model
 from recipes.omni import debug, omni, quickstart

@@ -123,7 +123,7 @@ def test_the_loss_falls_on_one_batch_and_every_weight_learns(name: str, sample_d
     assert falling[-1] < 0.7 * falling[0]
     # Several processes wait for the gradient of whatever asks for one.
     assert not [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
-    assert float(model.counts(batch, 0.0)["label"]) == count
+    assert float(model.counts(batch)["label"]) == count
 
 
 def test_a_sample_is_predicted_alone_as_in_a_batch(sample_data: Path) -> None:

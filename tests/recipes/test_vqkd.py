@@ -11,18 +11,18 @@ from omnimask.training.fitting import fit
 from omnimask.training.step import build_model
 from recipes.vqkd import MODALITIES, base, cpu
 from tests.recipes.catalogue import first_batch, load
+from tests.steps import encode
 
 
 def test_the_loss_is_one_minus_the_cosine_with_the_teachers_output(sample_data: Path):
     recipe = fit(load("recipes.vqkd:debug", sample_data))
     model, batch = build_model(recipe).eval(), first_batch(recipe)
-    (view,) = model.views(batch)
-    (masked,) = model.encode([view], progress=0.0)
+    (masked,) = encode(model, batch)
     assert masked.plan.num_visible == masked.plan.num_predict == (64,) * 4
     features, own = model.decode(masked)
     predicted = model.heads["image_features"](features["main"])
     # The teacher is the student's own random start, so that its output is the encoder's.
-    taught = masked.encoded.visible[0].unflatten(0, (4, 64))
+    taught = masked.visible[0].unflatten(0, (4, 64))
     cosines = (F.normalize(predicted, dim=-1) * F.normalize(taught, dim=-1)).sum(dim=-1)
     sums = model(batch).sums
     torch.testing.assert_close(sums["image_features"].total, (1 - cosines).sum())
@@ -34,7 +34,7 @@ def test_decoding_goes_through_the_codes(sample_data: Path):
     """With one code for everything, images can no longer be told apart."""
     recipe = fit(load("recipes.vqkd:debug", sample_data))
     model = build_model(recipe).eval()
-    (masked,) = model.encode(model.views(first_batch(recipe)), progress=0.0)
+    (masked,) = encode(model, first_batch(recipe))
     codes = model.decoders["main"].get_buffer("codebook.codes")
     codes.copy_(codes[:1].expand_as(codes).clone())
     features, _ = model.decode(masked)

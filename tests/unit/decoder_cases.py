@@ -17,7 +17,7 @@ from omnimask.masking.plan import MaskPlan
 from omnimask.network.backbone import Encoded
 from omnimask.network.encoder import Encoder
 from omnimask.network.positions import SinCosPosition
-from omnimask.tokens.tokens import Grid, Layout, Span
+from omnimask.tokens.tokens import Grid, Group, Layout, Span, View
 from tests.unit.toy import Toy
 
 ENCODER = Encoder(width=8, depth=3, num_heads=2)
@@ -43,9 +43,15 @@ LINE = GridToy(name="line", num_tokens=5, shape=(5,))
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    layout: Layout
-    plan: MaskPlan
     encoded: Encoded
+
+    @property
+    def layout(self) -> Layout:
+        return self.encoded.layout
+
+    @property
+    def plan(self) -> MaskPlan:
+        return self.encoded.plan
 
 
 def span(modality: GridToy, start: int, counts: tuple[int, ...]) -> Span:
@@ -80,15 +86,22 @@ def make_case(*, joint: bool = False, replace_hidden: bool = False, num_layers: 
     (plan,) = Copies(masker=masker, copies=2)(layout, Rng(keys=torch.tensor([3, 8])))
     none = (0,) * len(plan.num_predict)
     return Case(
-        layout=layout,
-        plan=plan,
         encoded=encoded_by_nobody(
-            plan, plan.num_predict if replace_hidden else none, num_layers=num_layers
+            layout, plan, plan.num_predict if replace_hidden else none, num_layers=num_layers
         ),
     )
 
 
-def encoded_by_nobody(plan: MaskPlan, num_predict: tuple[int, ...], *, num_layers: int) -> Encoded:
+def view_with(layout: Layout) -> View:
+    """A view of which only the layout is used."""
+    keys = torch.arange(len(layout.valid))
+    group = Group(stream="", raw={}, keys=keys, names=("",) * len(keys))
+    return View(group=group, tokens={}, layout=layout)
+
+
+def encoded_by_nobody(
+    layout: Layout, plan: MaskPlan, num_predict: tuple[int, ...], *, num_layers: int
+) -> Encoded:
     generator = torch.Generator().manual_seed(0)
 
     def layers(count: int) -> tuple[Tensor, ...]:
@@ -96,12 +109,12 @@ def encoded_by_nobody(plan: MaskPlan, num_predict: tuple[int, ...], *, num_layer
         return tuple(torch.randn(size, generator=generator) for _ in range(num_layers))
 
     return Encoded(
+        view=view_with(layout),
+        plan=plan,
         prefix=layers(ENCODER.num_prefix * len(plan.num_visible)),
         visible=layers(sum(plan.num_visible)),
         predict=layers(sum(num_predict)),
         num_prefix=ENCODER.num_prefix,
-        num_visible=plan.num_visible,
-        num_predict=num_predict,
     )
 
 
@@ -112,7 +125,7 @@ def build(decoder: Decoder, *, encoder: Encoder = ENCODER) -> nn.Module:
 
 def run(decoder: Decoder, case: Case) -> tuple[nn.Module, Tensor]:
     module = build(decoder)
-    rows = module(case.encoded, case.layout, case.plan)
+    rows = module(case.encoded)
     assert rows.shape == (*case.plan.predict_ids.shape, decoder.output_width(ENCODER))
     return module, rows
 

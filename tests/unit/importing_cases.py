@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from omnimask.tokens.group import Group
+from omnimask.tokens.tokens import Group
 from omnimask.transfer.pretrained_encoder import PretrainedEncoder
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)

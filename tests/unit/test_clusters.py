@@ -9,7 +9,7 @@ from omnimask.foundation.records import from_json, to_json
 from omnimask.objectives.clusters import OnlineClusters
 from omnimask.objectives.losses import TemperedCrossEntropy
 from omnimask.objectives.objective import Objective
-from omnimask.objectives.targets import TrainedTarget, View
+from omnimask.objectives.targets import TrainedTarget
 from tests.sync_watch import SyncWatch
 from tests.unit.masking_cases import part
 from tests.unit.toy import Toy
@@ -17,7 +17,6 @@ from tests.unit.toy import Toy
 TOKENS = part(5, [5, 3, 4, 5])
 GENERATOR = torch.Generator().manual_seed(0)
 FEATURES = torch.randn(4, 5, 6, generator=GENERATOR) * TOKENS.valid[:, :, None]
-VIEW = View(modality=Toy(), tokens=TOKENS, teacher=(FEATURES,))
 SMALL = OnlineClusters(num_prototypes=7)
 
 
@@ -50,20 +49,20 @@ def reference(module: torch.nn.Module, groups: list[list[tuple[int, int]]]) -> t
 @pytest.mark.parametrize("position_wise", [True, False])
 def test_assignments_and_loss_are_those_of_plain_loops(position_wise: bool):
     module = build(replace(SMALL, position_wise=position_wise))
-    truth, loss = module(VIEW)
+    assigned_to, loss = module(TOKENS, (FEATURES,))
     places = [[(b, n) for b in range(4) if TOKENS.valid[b, n]] for n in range(5)]
     groups = places if position_wise else [[place for group in places for place in group]]
     assigned, expected = reference(module, groups)
-    assert np.abs(truth.values.numpy() - assigned).max() < 1e-5
+    assert np.abs(assigned_to.numpy() - assigned).max() < 1e-5
     assert loss.item() == pytest.approx(expected, rel=1e-5)
-    assert torch.equal(truth.known, TOKENS.valid)
-    assert not truth.values.requires_grad
+    assert torch.equal(SMALL.known(TOKENS), TOKENS.valid)
+    assert not assigned_to.requires_grad
 
 
 def test_only_the_prototypes_learn():
     module = build(SMALL)
     features = FEATURES.clone().requires_grad_()
-    _, loss = module(replace(VIEW, teacher=(features,)))
+    _, loss = module(TOKENS, (features,))
     loss.backward()
     assert features.grad is None
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters())
@@ -71,9 +70,9 @@ def test_only_the_prototypes_learn():
 
 def test_the_loss_is_the_students_own():
     module = build(SMALL)
-    truth, loss = module(VIEW)
+    truth, loss = module(TOKENS, (FEATURES,))
     scores = module.prototypes(torch.nn.functional.normalize(FEATURES, dim=-1))
-    expected = TemperedCrossEntropy(temperature=0.12)(scores, truth.values)[TOKENS.valid].sum()
+    expected = TemperedCrossEntropy(temperature=0.12)(scores, truth)[TOKENS.valid].sum()
     torch.testing.assert_close(loss, expected)
 
 
@@ -82,7 +81,7 @@ def test_training_the_prototypes_lowers_their_loss():
     optimizer = torch.optim.AdamW(module.parameters(), lr=0.05)
     losses = []
     for _ in range(30):
-        _, loss = module(VIEW)
+        _, loss = module(TOKENS, (FEATURES,))
         losses.append(loss.item())
         optimizer.zero_grad()
         loss.backward()
@@ -93,17 +92,17 @@ def test_training_the_prototypes_lowers_their_loss():
 def test_what_stands_at_invalid_tokens_never_matters():
     module = build(SMALL)
     noise = torch.where(TOKENS.valid[:, :, None], FEATURES, 3.0)
-    truth, loss = module(VIEW)
-    again, loss_again = module(replace(VIEW, teacher=(noise,)))
-    assert torch.equal(truth.values, again.values)
+    truth, loss = module(TOKENS, (FEATURES,))
+    again, loss_again = module(TOKENS, (noise,))
+    assert torch.equal(truth, again)
     assert torch.equal(loss, loss_again)
 
 
 def test_health_of_assignments():
     module = build(SMALL)
     assert module.health() == {}
-    truth, _ = module(VIEW)
-    rows = truth.values[TOKENS.valid].double().numpy()
+    truth, _ = module(TOKENS, (FEATURES,))
+    rows = truth[TOKENS.valid].double().numpy()
     first, mean = rows.argmax(axis=1), rows.mean(axis=0)
     share = np.bincount(first, minlength=7) / len(rows)
     share = share[share > 0]
@@ -120,7 +119,7 @@ def test_health_of_assignments():
 def test_the_device_is_never_waited_for():
     module = build(SMALL)
     with SyncWatch() as watch:
-        module(VIEW)[1].backward()
+        module(TOKENS, (FEATURES,))[1].backward()
         module.health()
     assert not watch.waits + watch.host_copies, watch.report()
 

@@ -20,10 +20,8 @@ from omnimask.decoders import (
 )
 from omnimask.masking import Copies, JointBudget, RandomMask
 from omnimask.masking.plan import MaskPlan
-from omnimask.network.backbone import EncodeItem
 from omnimask.recipe.recipe import Recipe
-from omnimask.tokens.group import Group
-from omnimask.tokens.tokens import Tokens, layout_of
+from omnimask.tokens.tokens import Group, Tokens, View, layout_of
 from omnimask.training.step import MaskedModel, build_model
 from tests.sync_watch import SyncWatch
 from tests.unit.toy_recipe import first_batch, loss_of, toy_recipe
@@ -79,16 +77,14 @@ def decoded(
     model: MaskedModel, tokens: Mapping[str, Tokens], group: Group
 ) -> tuple[MaskPlan, dict[str, Tensor]]:
     """The rows of every decoder that decodes a modality of the group."""
-    recipe, layout = model.recipe, layout_of(tokens)
-    (plan,) = recipe.masker(layout, group.rng.child("mask"))
-    mask_tokens = recipe.hidden == "replace"
-    item = EncodeItem(tokens=tokens, layout=layout, plan=plan, mask_tokens=mask_tokens)
+    recipe, view = model.recipe, View(group=group, tokens=tokens, layout=layout_of(tokens))
+    (plan,) = model.masks(view, 0.0)
     rows: dict[str, Tensor] = {}
     for name, decoder in recipe.decoders.items():
         if name in model.modalities and name not in tokens:
             continue
-        (encoded,) = model.backbone([item], layers=decoder.layers(recipe.encoder))
-        rows[name] = model.decoders[name](encoded, layout, plan)
+        (encoded,) = model.backbone([(view, plan)], layers=decoder.layers(recipe.encoder))
+        rows[name] = model.decoders[name](encoded)
     return plan, rows
 
 

@@ -7,7 +7,7 @@ from omnimask.decoders import EarlyContextDecoder
 from omnimask.foundation.errors import RecipeError
 from omnimask.network.blocks import Rows
 from omnimask.network.encoder import Encoder
-from tests.unit.decoder_cases import ENCODER, build, make_case, run, visible_row
+from tests.unit.decoder_cases import ENCODER, build, make_case, run, view_with, visible_row
 
 DECODER = EarlyContextDecoder(layer=-2, depth=2)
 
@@ -34,9 +34,9 @@ def test_a_rotary_encoder_has_its_places_added():
     rotary = Encoder(width=8, depth=3, num_heads=2, positions="rotary")
     case = make_case(replace_hidden=True, num_layers=3)
     module = build(DECODER, encoder=rotary)
-    before = module(case.encoded, case.layout, case.plan)
+    before = module(case.encoded)
     spans = tuple(replace(span, coords=span.coords.flip(1)) for span in case.layout.spans)
-    after = module(case.encoded, replace(case.layout, spans=spans), case.plan)
+    after = module(replace(case.encoded, view=view_with(replace(case.layout, spans=spans))))
     assert not torch.allclose(before, after)
 
 

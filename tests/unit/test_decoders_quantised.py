@@ -16,6 +16,7 @@ from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.teacher import Teacher
 from omnimask.tokens.packing import unpack
 from omnimask.training.step import MaskedModel, build_model
+from tests.steps import encode
 from tests.sync_watch import SyncWatch
 from tests.unit.toy_recipe import first_batch, loss_of, toy_recipe
 
@@ -38,7 +39,7 @@ def tokenizer(masker: Masker | None = None, decoder: QuantisedDecoder = SMALL) -
 
 
 def encoded(model: MaskedModel) -> list:
-    return model.encode(model.views(first_batch(model.recipe)), progress=0.0)
+    return encode(model, first_batch(model.recipe))
 
 
 def test_a_tokenizer_learns_one_repeated_batch():
@@ -72,7 +73,7 @@ def test_every_parameter_learns():
 def test_a_token_that_is_not_visible_gets_zeros():
     model = build_model(tokenizer(PredictVisible(masker=RandomMask(ratio=0.5)))).eval()
     for item in encoded(model):
-        rows, _ = model.decoders["main"](item.encoded, item.view.layout, item.plan)
+        rows, _ = model.decoders["main"](item)
         plan = item.plan
         shown = torch.zeros_like(item.view.layout.valid, dtype=torch.long)
         shown.scatter_add_(1, plan.visible_ids, plan.visible_ok.long())
@@ -86,9 +87,9 @@ def test_codes_are_the_nearest_of_the_projection_at_every_token():
     model = build_model(tokenizer()).eval()
     decoder = model.decoders["main"]
     for item in encoded(model):
-        z = F.normalize(decoder.down(item.encoded.visible[0]), dim=-1)
+        z = F.normalize(decoder.down(item.visible[0]), dim=-1)
         expected = torch.cdist(z, decoder.codebook.codes).argmin(dim=1)
-        assert torch.equal(decoder.codes(item.encoded), expected)
+        assert torch.equal(decoder.codes(item), expected)
         assert len(expected) == sum(item.plan.num_visible)
 
 
@@ -96,13 +97,13 @@ def test_a_row_depends_on_content_through_codes_alone():
     """Rows with the same codes and places are decoded alike, whatever their features were."""
     model = build_model(tokenizer()).eval()
     decoder, item = model.decoders["main"], encoded(model)[0]
-    rows, _ = decoder(item.encoded, item.view.layout, item.plan)
-    ids = decoder.codes(item.encoded)
+    rows, _ = decoder(item)
+    ids = decoder.codes(item)
     # Invertible to the projection: features moved without crossing to another code.
-    moved = item.encoded.visible[0] + 1e-4 * torch.randn_like(item.encoded.visible[0])
-    nudged = replace(item.encoded, visible=(moved,))
+    moved = item.visible[0] + 1e-4 * torch.randn_like(item.visible[0])
+    nudged = replace(item, visible=(moved,))
     assert torch.equal(decoder.codes(nudged), ids)
-    again, _ = decoder(nudged, item.view.layout, item.plan)
+    again, _ = decoder(nudged)
     torch.testing.assert_close(again, rows, atol=1e-6, rtol=0.0)
 
 
@@ -111,12 +112,9 @@ def test_a_sample_is_decoded_alike_in_any_company():
     group = first_batch(model.recipe)[0]
     raw = {name: {k: v[:1] for k, v in part.items()} for name, part in group.raw.items()}
     first = replace(group, raw=raw, keys=group.keys[:1], names=group.names[:1])
-    (alone,) = model.encode(model.views([first]), progress=0.0)
-    (both,) = model.encode(model.views([group]), progress=0.0)
-    rows = [
-        model.decoders["main"](item.encoded, item.view.layout, item.plan)[0]
-        for item in (alone, both)
-    ]
+    (alone,) = encode(model, [first])
+    (both,) = encode(model, [group])
+    rows = [model.decoders["main"](item)[0] for item in (alone, both)]
     kept = alone.plan.predict_ids.shape[1]
     torch.testing.assert_close(rows[0], rows[1][:1, :kept], atol=1e-5, rtol=1e-5)
 
@@ -125,13 +123,10 @@ def test_commitment_is_the_weighted_sum_over_visible_tokens():
     heavy = build_model(tokenizer(decoder=replace(SMALL, commitment=2.5))).eval()
     plain = build_model(tokenizer()).eval()
     for one, other in zip(encoded(heavy), encoded(plain), strict=True):
-        losses = [
-            model.decoders["main"](item.encoded, item.view.layout, item.plan)[1]
-            for model, item in ((heavy, one), (plain, other))
-        ]
+        losses = [model.decoders["main"](item)[1] for model, item in ((heavy, one), (plain, other))]
         torch.testing.assert_close(losses[0], 2.5 * losses[1])
-        z = F.normalize(plain.decoders["main"].down(other.encoded.visible[0]), dim=-1)
-        code = plain.decoders["main"].codebook.codes[plain.decoders["main"].codes(other.encoded)]
+        z = F.normalize(plain.decoders["main"].down(other.visible[0]), dim=-1)
+        code = plain.decoders["main"].codebook.codes[plain.decoders["main"].codes(other)]
         torch.testing.assert_close(losses[1], F.mse_loss(z, code) * len(z))
         assert unpack(z, other.plan.num_visible).shape[0] == len(other.plan.num_visible)
 

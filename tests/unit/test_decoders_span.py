@@ -16,6 +16,7 @@ from tests.unit.decoder_cases import (
     make_case,
     predict_ids,
     run,
+    view_with,
     visible_ids,
     visible_row,
 )
@@ -80,13 +81,17 @@ def test_a_token_that_can_only_be_predicted_is_a_query_too():
         copies=1,
     )
     encoded = replace(
-        case.encoded, visible=(torch.randn(4, 8),), prefix=(torch.randn(2, 8),), num_visible=(2, 2)
+        case.encoded,
+        view=view_with(layout),
+        plan=plan,
+        visible=(torch.randn(4, 8),),
+        prefix=(torch.randn(2, 8),),
     )
     torch.manual_seed(0)
     module = decoder.build([MAP, LINE], ENCODER)
-    rows = module(encoded, layout, plan)
+    rows = module(encoded)
     assert (rows[plan.predict_ok].abs().sum(dim=1) > 0).all()
-    as_if_valid = module(encoded, whole, plan)
+    as_if_valid = module(replace(encoded, view=view_with(whole)))
     torch.testing.assert_close(rows, as_if_valid)
 
 
@@ -99,4 +104,4 @@ def test_a_group_without_the_modality_is_refused():
     module = SpanDecoder(modality="map", width=8, num_heads=2).build([MAP, LINE], ENCODER)
     case = make_case()
     with pytest.raises(RecipeError, match="asked to decode a group of"):
-        module(case.encoded, case.layout.only(case.layout.spans[1]), case.plan)
+        module(replace(case.encoded, view=view_with(case.layout.only(case.layout.spans[1]))))

@@ -17,6 +17,7 @@ from tests.unit.decoder_cases import (
     make_case,
     predict_ids,
     run,
+    view_with,
     visible_ids,
     visible_row,
 )
@@ -129,10 +130,10 @@ def test_a_change_outside_the_window_is_not_seen():
         copies=1,
     )
     module = decoder.build([line], Encoder(width=8, num_heads=2))
-    encoded = replace(case.encoded, visible=(torch.randn(2, 8),))
+    encoded = replace(case.encoded, view=view_with(layout), plan=plan, visible=(torch.randn(2, 8),))
     changed = encoded.visible[0] + torch.tensor([[0.0], [1.0]]) * torch.randn(8)
-    before = module(encoded, layout, plan)
-    after = module(replace(encoded, visible=(changed,)), layout, plan)
+    before = module(encoded)
+    after = module(replace(encoded, visible=(changed,)))
     assert torch.equal(before[0, 0], after[0, 0])
     assert not torch.allclose(before[0, 1], after[0, 1])
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import omnimask.training.loop as trainer
+from omnimask.commands.pretrain import train
 from omnimask.foundation.determinism import same_sums_on_cpu
 from tests.unit.toy_recipe import toy_recipe
 
@@ -40,7 +41,7 @@ def test_only_the_loop_runs_so(tmp_path, monkeypatch: pytest.MonkeyPatch):
         return step_once(*arguments, **options)
 
     monkeypatch.setattr(trainer, "step_once", watched)
-    trainer.train(toy_recipe(), tmp_path / "run")
+    train(toy_recipe(), tmp_path / "run")
     assert seen
     assert all(seen)
     assert not torch.are_deterministic_algorithms_enabled()

@@ -13,14 +13,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from omnimask.commands.main import main
 from omnimask.commands.pretrain import train
 from omnimask.data.streams import StreamReader
 from omnimask.foundation.errors import DataError
 from omnimask.foundation.rng import Rng
 from omnimask.masking import Copies, PredictShare, RandomMask, SeveralMasks
 from omnimask.masking.plan import MaskPlan
-from omnimask.objectives.group_view import GroupView
-from omnimask.recipe.loading import load_named_recipe, main
+from omnimask.recipe.loading import load_named_recipe
 from omnimask.recipe.recipe import Recipe, override
 from omnimask.recipe.teacher import FrozenTeacher
 from omnimask.report.drawing.masks import draw_masks, draw_visits, hint_note, mask_model
@@ -31,7 +31,7 @@ from omnimask.report.drawing.panels import (
 from omnimask.report.drawing.reconstructions import draw_reconstructions
 from omnimask.report.drawing.sheet import Sheet, paint
 from omnimask.tokens.modality import Drawing
-from omnimask.tokens.tokens import Grid, Layout, Raw
+from omnimask.tokens.tokens import Grid, Layout, Raw, View
 from omnimask.training.fitting import fit
 from omnimask.training.step import MaskedModel, build_model
 from omnimask.transfer.loading import load_model
@@ -80,7 +80,7 @@ def only_toy(**fields) -> Recipe:
     return replace(recipe, modalities=(Panelled(mean=0.0),), data=data, **fields)
 
 
-def visits(recipe: Recipe, num_visits: int) -> tuple[MaskedModel, list[GroupView]]:
+def visits(recipe: Recipe, num_visits: int) -> tuple[MaskedModel, list[View]]:
     model = mask_model(recipe)
     stream = model.recipe.data.streams[0]
     reader = StreamReader(stream, stream.files, model.recipe)

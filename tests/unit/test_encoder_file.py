@@ -85,8 +85,8 @@ def test_what_is_no_encoder_is_said(run: Path, tmp_path: Path):
 def test_files_of_another_version_are_refused(run: Path, tmp_path: Path):
     saved = save_encoder(load_encoder(run), tmp_path / "encoder")
     info = json.loads((saved / "encoder.json").read_text())
-    (saved / "encoder.json").write_text(json.dumps({**info, "format": 0}))
-    with pytest.raises(RecipeError, match=r"has format 0, this version of omnimask reads 1"):
+    (saved / "encoder.json").write_text(json.dumps({**info, "format": 99}))
+    with pytest.raises(RecipeError, match=r"has format 99, this version of omnimask reads up to 2"):
         load_encoder(saved)
     changed = {**info, "encoder": {**info["encoder"], "depth": 3}}
     (saved / "encoder.json").write_text(json.dumps(changed))

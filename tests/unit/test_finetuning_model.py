@@ -56,8 +56,8 @@ def test_counts_are_those_of_the_step():
     recipe = fit_task(replace(recipe, task=weighted))
     model = build_finetuned(recipe).train()
     group = batch_of(recipe)
-    assert model.counts([group], 0.0)["label"] == model([group]).sums["label"].count
-    assert model.eval().counts([group], 0.0)["label"] == 16.0
+    assert model.counts([group])["label"] == model([group]).sums["label"].count
+    assert model.eval().counts([group])["label"] == 16.0
 
 
 def test_hidden_tokens_do_not_reach_the_encoder_in_training_alone():

@@ -3,7 +3,10 @@
 import torch
 
 from omnimask.masking.plan import MaskPlan
-from omnimask.objectives.late_targets import Decoded, LateTarget, LossOf, OtherCopy
+from omnimask.network.backbone import Encoded
+from omnimask.objectives.late_targets import LateTarget, LossOf, OtherCopy
+from omnimask.tokens.tokens import Group, View, layout_of
+from tests.unit.masking_cases import part
 
 # Two copies of one sample of six tokens: the first asks for 1, 3, 5, the second for 3, 4.
 PLAN = MaskPlan(
@@ -18,10 +21,19 @@ PLAN = MaskPlan(
 FEATURES = torch.arange(12.0).reshape(2, 3, 2)
 
 
+def encoded(plan: MaskPlan, **parts: dict[str, torch.Tensor]) -> Encoded:
+    """One sample of six tokens under a plan."""
+    group = Group(stream="", raw={}, keys=torch.zeros(1, dtype=torch.int64), names=("one",))
+    tokens = {"toy": part(6, [6])}
+    return Encoded(
+        view=View(group=group, tokens=tokens, layout=layout_of(tokens)), plan=plan, **parts
+    )
+
+
 def test_the_loss_of_another_objective_comes_with_where_it_counts():
     losses = torch.tensor([[0.5, 0.0, 2.0], [1.0, 3.0, 0.0]])
     counted = torch.tensor([[True, False, True], [True, True, False]])
-    decoded = Decoded(plan=PLAN, num_tokens=6, losses={"a": losses}, counted={"a": counted})
+    decoded = encoded(PLAN, losses={"a": losses}, counted={"a": counted})
     target = LossOf(objective="a")
     assert torch.equal(target.known(decoded), counted)
     assert torch.equal(target.values(decoded)[..., 0], losses)
@@ -29,7 +41,7 @@ def test_the_loss_of_another_objective_comes_with_where_it_counts():
 
 
 def test_the_other_copys_feature_is_that_of_the_same_token():
-    decoded = Decoded(plan=PLAN, num_tokens=6, features={"main": FEATURES})
+    decoded = encoded(PLAN, features={"main": FEATURES})
     target = OtherCopy(decoder="main", width=2)
     known = target.known(decoded)
     assert known.tolist() == [[False, True, False], [True, False, False]]
@@ -41,8 +53,8 @@ def test_the_other_copys_feature_is_that_of_the_same_token():
 def test_a_padded_row_never_stands_for_token_0():
     plan = PLAN
     shifted = torch.where(plan.predict_ids == 1, 0, plan.predict_ids)  # now copy one asks for 0
-    decoded = Decoded(
-        plan=MaskPlan(
+    decoded = encoded(
+        MaskPlan(
             visible_ids=plan.visible_ids,
             visible_ok=plan.visible_ok,
             predict_ids=shifted,
@@ -51,7 +63,6 @@ def test_a_padded_row_never_stands_for_token_0():
             num_predict=plan.num_predict,
             copies=2,
         ),
-        num_tokens=6,
         features={"main": FEATURES},
     )
     assert not OtherCopy(decoder="main", width=2).known(decoded)[0, 0]

@@ -11,10 +11,10 @@ from omnimask.masking.full import full_plan
 from omnimask.network.encoder import Encoder
 from omnimask.objectives.objective import LossSum
 from omnimask.recipe.recipe import Recipe
-from omnimask.tokens.group import Group
-from omnimask.tokens.tokens import Layout
+from omnimask.tokens.tokens import Group, Layout
 from omnimask.training.step import MaskedModel, build_model
 from omnimask.training.teacher_network import update_teacher
+from tests.steps import encode
 from tests.sync_watch import SyncWatch
 from tests.unit.toy_recipe import first_batch, loss_of, toy_recipe, with_teacher
 
@@ -83,20 +83,20 @@ def one_sample(group: Group, row: int) -> Group:
 
 def test_a_sample_is_encoded_alike_in_any_company(recipe: Recipe):
     model, batch = build_model(recipe).eval(), first_batch(recipe)
-    together = model.encode(model.views(batch), progress=0.0)
+    together = encode(model, batch)
     for number, group in enumerate(batch):
-        lengths = together[number].encoded.num_visible
-        rows = together[number].encoded.visible[0].split(lengths)
+        lengths = together[number].plan.num_visible
+        rows = together[number].visible[0].split(lengths)
         for row in range(len(group)):
-            (alone,) = model.encode(model.views([one_sample(group, row)]), progress=0.0)
-            torch.testing.assert_close(alone.encoded.visible[0], rows[row], atol=1e-5, rtol=1e-5)
+            (alone,) = encode(model, [one_sample(group, row)])
+            torch.testing.assert_close(alone.visible[0], rows[row], atol=1e-5, rtol=1e-5)
 
 
 def with_changed_values(model: MaskedModel, group: Group, *, hidden: bool) -> tuple:
     """The encoder's output before and after noise is put on hidden (or shown) tokens."""
     view = model.views([group])[0]
     plans = model.masks(view, 0.0)
-    (before,) = model.encode([view], progress=0.0, plans=[plans])
+    (before,) = model.encode([view], [plans])
     shown = torch.zeros_like(view.layout.valid, dtype=torch.long)
     shown.scatter_add_(1, plans[0].visible_ids, plans[0].visible_ok.long())
     start, tokens = 0, {}
@@ -106,8 +106,8 @@ def with_changed_values(model: MaskedModel, group: Group, *, hidden: bool) -> tu
         noise = torch.randn_like(part.values) * where[:, :, None]
         tokens[name] = replace(part, values=part.values + noise)
         start = stop
-    (after,) = model.encode([replace(view, tokens=tokens)], progress=0.0, plans=[plans])
-    return before.encoded.visible[0], after.encoded.visible[0]
+    (after,) = model.encode([replace(view, tokens=tokens)], [plans])
+    return before.visible[0], after.visible[0]
 
 
 def test_hidden_content_never_reaches_the_encoder(recipe: Recipe):
@@ -156,7 +156,7 @@ def test_a_modality_with_nothing_to_predict_adds_zero(recipe: Recipe):
 def test_counts_ahead_are_the_counts_of_the_step():
     recipe = with_teacher()
     model, batch = build_model(recipe), first_batch(recipe)
-    ahead = model.counts(batch, 0.0)
+    ahead = model.counts(batch, 0.0, model.hints(batch))
     for name, part in model(batch).sums.items():
         assert ahead[name] == part.count > 0
 
@@ -174,13 +174,13 @@ def test_branches_are_dropped_by_sample_not_by_place_in_the_batch():
     recipe = with_teacher()
     model = build_model(recipe).train()
     group = first_batch(recipe)[0]
-    (whole,) = model.encode(model.views([group]), progress=0.0)
-    rows = whole.encoded.visible[0].split(whole.encoded.num_visible)
-    (last,) = model.encode(model.views([one_sample(group, 3)]), progress=0.0)
-    torch.testing.assert_close(last.encoded.visible[0], rows[3], atol=1e-5, rtol=1e-5)
+    (whole,) = encode(model, [group])
+    rows = whole.visible[0].split(whole.plan.num_visible)
+    (last,) = encode(model, [one_sample(group, 3)])
+    torch.testing.assert_close(last.visible[0], rows[3], atol=1e-5, rtol=1e-5)
     model.eval()
-    (calm,) = model.encode(model.views([group]), progress=0.0)
-    assert not torch.allclose(calm.encoded.visible[0], whole.encoded.visible[0])
+    (calm,) = encode(model, [group])
+    assert not torch.allclose(calm.visible[0], whole.visible[0])
 
 
 def test_checkpointed_blocks_give_the_same_gradients():

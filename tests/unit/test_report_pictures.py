@@ -15,7 +15,7 @@ from omnimask.recipe.recipe import Recipe
 from omnimask.report.pictures import draw_group, fill
 from omnimask.tokens.tokens import Tokens
 from omnimask.training.fitting import fit
-from omnimask.training.step import GroupView, MaskedModel, build_model
+from omnimask.training.step import MaskedModel, View, build_model
 from tests.unit.toy_recipe import toy_recipe, with_teacher
 
 
@@ -29,17 +29,17 @@ class Addition(Content):
         return tokens.values + self.amount
 
 
-def prepared(recipe: Recipe, stream: int = 0) -> tuple[MaskedModel, GroupView]:
+def prepared(recipe: Recipe, stream: int = 0) -> tuple[MaskedModel, View]:
     recipe = fit(recipe)
     model = build_model(recipe).eval()
     return model, model.views([open_held_out(recipe)[stream].held_out_group([0, 4, 7])])[0]
 
 
-def assert_filled_with_predictions(model: MaskedModel, view: GroupView, *, plus: float) -> None:
+def assert_filled_with_predictions(model: MaskedModel, view: View, *, plus: float) -> None:
     """Every predicted token of `toy` under the first copy of the mask holds prediction + `plus`."""
     filled = fill(model, view)["toy"]
     (plan,) = model.masks(view, 1.0)
-    (masked,) = model.encode([view], progress=1.0, plans=[[plan]])
+    (masked,) = model.encode([view], [[plan]])
     predicted = model.predictions(masked)["toy_content"]
     for sample in range(len(filled.values)):
         row = sample * plan.copies

@@ -13,18 +13,17 @@ from omnimask import RecipeError, adapt, load_encoder, save_encoder
 from omnimask.commands.dry_run import describe
 from omnimask.commands.pretrain import train
 from omnimask.data.streams import open_streams
-from omnimask.foundation.records import from_json, to_json
+from omnimask.foundation.records import from_json, load, to_json
 from omnimask.masking.full import full_plan
-from omnimask.network.backbone import EncodeItem
 from omnimask.network.encoder import Encoder
-from omnimask.objectives.group_view import split_group
 from omnimask.recipe.recipe import Recipe, override
 from omnimask.recipe.start import Start
 from omnimask.recipe.teacher import Teacher
-from omnimask.tokens.group import Group
+from omnimask.tokens.tokens import Group, view_of
 from omnimask.training.pretraining import Pretraining
 from omnimask.training.step import MaskedModel, build_model
 from omnimask.transfer.pretrained_encoder import EncoderInfo, PretrainedEncoder
+from omnimask.transfer.warm_start import open_starts
 from recipes.mae import cpu
 from recipes.small import debug_size
 from tests.unit.toy import Toy
@@ -52,7 +51,9 @@ def source(tmp_path: Path, toys: tuple[Toy, ...]) -> str:
 
 
 def started(*starts: Start, recipe: Recipe | None = None) -> MaskedModel:
-    return Pretraining(recipe=replace(recipe or toy_recipe(), start=starts)).prepare(None)
+    return Pretraining(
+        recipe=replace(recipe or toy_recipe(), start=starts), starts=open_starts
+    ).prepare(None)
 
 
 def group_of(name: str, model: MaskedModel) -> Group:
@@ -61,9 +62,8 @@ def group_of(name: str, model: MaskedModel) -> Group:
 
 
 def features(model: MaskedModel, group: Group) -> torch.Tensor:
-    view = split_group(group, {m.name: m for m in model.recipe.modalities})
-    item = EncodeItem(tokens=view.tokens, layout=view.layout, plan=full_plan(view.layout))
-    return model.eval().backbone([item])[0].visible[0]
+    view = view_of(group, {m.name: m for m in model.recipe.modalities})
+    return model.eval().backbone([(view, full_plan(view.layout))])[0].visible[0]
 
 
 def weights(module: torch.nn.Module, part: str) -> dict[str, torch.Tensor]:
@@ -170,7 +170,8 @@ def test_a_resumed_run_needs_no_source(source: str, tmp_path: Path):
     train(recipe, cut)
     assert len(last) > 1
     assert load_encoder(cut).hash() == load_encoder(whole).hash()
-    assert from_json(json.loads((cut / "recipe.json").read_text())) == recipe
+    path = cut / "recipe.json"
+    assert load(json.loads(path.read_text()), str(path)) == recipe
 
 
 def test_the_record_goes_through_json_and_set():

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from omnimask.foundation.errors import RecipeError
-from omnimask.objectives.targets import Content, Restoring, Target, TeacherFeatures, View
+from omnimask.objectives.targets import Content, Restoring, Target, TeacherFeatures
 from omnimask.tokens.tokens import Tokens
+from tests.steps import Truth, truth_of
 from tests.unit.masking_cases import part
 from tests.unit.toy import Toy
 
@@ -16,39 +17,39 @@ TOKENS = replace(part(5, [5, 3]), values=VALUES)
 TOY = Toy(num_values=12)
 
 
-def view(tokens: Tokens = TOKENS, *teacher: torch.Tensor) -> View:
-    return View(modality=TOY, tokens=tokens, teacher=teacher)
+def truth(target: Target, tokens: Tokens = TOKENS, *teacher: torch.Tensor) -> Truth:
+    return truth_of(target, TOY, tokens, *teacher)
 
 
 def test_plain_content_is_the_values():
-    truth = Content()(view())
-    assert torch.equal(truth.values, VALUES)
-    assert torch.equal(truth.known, TOKENS.scorable)
+    found = truth(Content())
+    assert torch.equal(found.values, VALUES)
+    assert torch.equal(found.known, TOKENS.scorable)
 
 
 def test_token_norm_is_that_of_mae():
-    truth = Content(norm="token")(view()).values.numpy()
+    found = truth(Content(norm="token")).values.numpy()
     for b in range(2):
         for n in range(5):
             patch = VALUES[b, n].numpy().astype(np.float64)
             expected = (patch - patch.mean()) / (patch.var(ddof=1) + 1e-6) ** 0.5
-            assert np.allclose(truth[b, n], expected, atol=1e-5)
+            assert np.allclose(found[b, n], expected, atol=1e-5)
 
 
 def test_channel_norm_is_that_of_videomae():
-    truth = Content(norm="channel", num_channels=3)(view()).values.numpy()
+    found = truth(Content(norm="channel", num_channels=3)).values.numpy()
     for b in range(2):
         for n in range(5):
             # Pixels of a token in order, their three channels innermost.
             cube = VALUES[b, n].numpy().astype(np.float64).reshape(4, 3)
             expected = (cube - cube.mean(axis=0)) / (cube.std(axis=0, ddof=1) + 1e-6)
-            assert np.allclose(truth[b, n].reshape(4, 3), expected, atol=1e-5)
+            assert np.allclose(found[b, n].reshape(4, 3), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("norm", ["none", "token", "channel"])
 def test_restore_undoes_the_norm(norm):
     target = Content(norm=norm, num_channels=3)
-    restored = target.restore(target(view()).values, TOKENS)
+    restored = target.restore(truth(target).values, TOKENS)
     assert restored is not None
     assert torch.allclose(restored, VALUES, atol=1e-4)
     assert bool(target.restores_with) == (norm != "none")
@@ -57,7 +58,7 @@ def test_restore_undoes_the_norm(norm):
 def test_a_constant_token_stays_finite():
     flat = replace(TOKENS, values=torch.full_like(VALUES, 2.0))
     for target in (Content(norm="token"), Content(norm="channel", num_channels=3)):
-        assert (target(view(flat)).values == 0).all()
+        assert (truth(target, flat).values == 0).all()
 
 
 def test_channels_must_divide_the_values():
@@ -72,39 +73,39 @@ FEATURES = torch.randn(2, 5, 8, generator=GENERATOR) * 2 + 3
 
 def test_teacher_features_are_known_at_valid_tokens_and_cannot_be_restored():
     target = TeacherFeatures(norm="none")
-    truth = target(view(TOKENS, FEATURES))
-    assert torch.equal(truth.values, FEATURES)
-    assert torch.equal(truth.known, TOKENS.valid)
+    found = truth(target, TOKENS, FEATURES)
+    assert torch.equal(found.values, FEATURES)
+    assert torch.equal(found.known, TOKENS.valid)
     assert not isinstance(target, Restoring)
     assert target.num_predicted(TOY, 8) == 8
     assert target.teacher_layers == (-1,)
 
 
 def test_layer_norm_is_over_a_tokens_features():
-    truth = TeacherFeatures(norm="layer")(view(TOKENS, FEATURES)).values
+    found = truth(TeacherFeatures(norm="layer"), TOKENS, FEATURES).values
     mean, deviation = FEATURES.mean(dim=-1), FEATURES.var(dim=-1, correction=0)
     expected = (FEATURES - mean[..., None]) / (deviation[..., None] + 1e-5).sqrt()
-    assert torch.allclose(truth, expected, atol=1e-5)
+    assert torch.allclose(found, expected, atol=1e-5)
 
 
 def test_instance_norm_is_over_a_samples_valid_tokens():
     target = TeacherFeatures(norm="instance")
-    truth = target(view(TOKENS, FEATURES)).values
+    found = truth(target, TOKENS, FEATURES).values
     for sample, count in enumerate((5, 3)):
         real = FEATURES[sample, :count]
         expected = torch.nn.functional.instance_norm(real.T[None])[0].T
-        assert torch.allclose(truth[sample, :count], expected, atol=1e-5)
+        assert torch.allclose(found[sample, :count], expected, atol=1e-5)
     padded = FEATURES.clone()
     padded[1, 3:] = 1000.0
-    again = target(view(TOKENS, padded)).values
-    assert torch.equal(again[1, :3], truth[1, :3])
+    again = truth(target, TOKENS, padded).values
+    assert torch.equal(again[1, :3], found[1, :3])
 
 
 def test_layers_are_normalised_and_then_averaged():
     other = FEATURES.flip(0) * 10
     target = TeacherFeatures(layers=(-1, -3), norm="instance")
-    parts = [TeacherFeatures(norm="instance")(view(TOKENS, x)).values for x in (FEATURES, other)]
-    both = target(view(TOKENS, FEATURES, other)).values
+    parts = [truth(TeacherFeatures(norm="instance"), TOKENS, x).values for x in (FEATURES, other)]
+    both = truth(target, TOKENS, FEATURES, other).values
     assert torch.allclose(both, (parts[0] + parts[1]) / 2, atol=1e-6)
     assert target.teacher_layers == (-1, -3)
 

@@ -141,7 +141,7 @@ def test_counts_ahead_hold_for_late_targets_too():
     recipe = consistent()
     for recipe in (guided(), consistent()):
         model, batch = build_model(recipe), first_batch(recipe)
-        ahead = model.counts(batch, 0.0)
+        ahead = model.counts(batch, 0.0, model.hints(batch))
         for name, part in model(batch).sums.items():
             assert ahead[name] == part.count > 0, name
 
@@ -164,11 +164,11 @@ def test_pooled_features_are_the_mean_of_a_samples_tokens():
     recipe = replace(recipe, objectives=(whole, pooled, recipe.objectives[1]))
     model = build_model(recipe)
     for view in model.views(first_batch(recipe)[:1]):
-        (truths,) = model.truths([view])
+        truths = model.truths(view, {})
         each, mean = truths["toy_features"], truths["pooled"]
         for row, count in enumerate(view.layout.spans[0].num_valid):
-            expected = each.values[row, :count].mean(dim=0)
-            torch.testing.assert_close(mean.values[row, 0], expected)
+            expected = each[row, :count].mean(dim=0)
+            torch.testing.assert_close(mean[row, 0], expected)
 
 
 @pytest.mark.parametrize(

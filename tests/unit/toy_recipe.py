@@ -14,7 +14,7 @@ from omnimask.objectives.targets import Content, TeacherFeatures
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Optim, Run, Stream
 from omnimask.recipe.teacher import Teacher
-from omnimask.tokens.group import Group
+from omnimask.tokens.tokens import Group
 from omnimask.training.fitting import fit
 from omnimask.training.step import MaskedModel
 from tests.unit.toy import Toy, ToyFiles

@@ -13,7 +13,6 @@ from omnimask.data.streams import StreamReader
 from omnimask.foundation.errors import DataError
 from omnimask.masking.hints import asked_hints
 from omnimask.network.encoder import Encoder
-from omnimask.objectives.group_view import GroupView
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Stream
 from omnimask.report.drawing.grid import Line, Section
@@ -32,7 +31,7 @@ from omnimask.report.drawing.panels import (
 from omnimask.report.drawing.sheet import Sheet
 from omnimask.report.drawing.words import masker_words
 from omnimask.report.pictures import places
-from omnimask.tokens.tokens import Span
+from omnimask.tokens.tokens import Span, View
 from omnimask.training.fitting import fit
 from omnimask.training.step import MaskedModel, build_model
 
@@ -103,7 +102,7 @@ def _stream_sections(
     return _sections(model, view, stages)
 
 
-def _visit(view: GroupView, reader: StreamReader, indices: Sequence[int], epoch: int) -> GroupView:
+def _visit(view: View, reader: StreamReader, indices: Sequence[int], epoch: int) -> View:
     """The same samples with the keys of another epoch, from which masks are drawn."""
     keys = torch.tensor([reader.key(index, epoch) for index in indices])
     return replace(view, group=replace(view.group, keys=keys))
@@ -111,7 +110,7 @@ def _visit(view: GroupView, reader: StreamReader, indices: Sequence[int], epoch:
 
 @torch.no_grad()
 def draw_visits(
-    model: MaskedModel, visits: Sequence[GroupView], *, progress: float, draws: int
+    model: MaskedModel, visits: Sequence[View], *, progress: float, draws: int
 ) -> list[Mask]:
     """The masks of the visits in order: all of one mask, else at most 2 * `draws` in all."""
     masks: list[Mask] = []
@@ -144,7 +143,7 @@ class _Part:
     tinted: bool
 
 
-def _sections(model: MaskedModel, view: GroupView, stages: dict[str, list[Mask]]) -> list[Section]:
+def _sections(model: MaskedModel, view: View, stages: dict[str, list[Mask]]) -> list[Section]:
     """One section of the group; two where some of its modalities can only be drawn as squares."""
     spans = view.layout.spans
     words = {s.modality: masker_words(model.recipe.masker, s.modality) for s in spans}
@@ -183,7 +182,7 @@ def _legend(*, squares: bool, tinted: bool) -> tuple[tuple[tuple[int, int, int],
     return (*asked, hidden) if tinted else ()
 
 
-def _numbers(view: GroupView, span: Span, masks: Sequence[Mask]) -> str:
+def _numbers(view: View, span: Span, masks: Sequence[Mask]) -> str:
     """How much is visible, hidden and predicted, over the drawn samples and masks."""
     where = slice(span.start, span.stop)
     valid, scorable = view.layout.valid[:, where], view.layout.scorable[:, where]
@@ -205,7 +204,7 @@ def _extent(counts: Tensor) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def _part(model: MaskedModel, view: GroupView, span: Span, masks: Sequence[Mask]) -> _Part:
+def _part(model: MaskedModel, view: View, span: Span, masks: Sequence[Mask]) -> _Part:
     parts = [_sample(model, view, span, masks, index=index) for index in range(len(view.group))]
     pictures = [picture for part in parts for picture in part.pictures]
     if not all(part.framed for part in parts):
@@ -233,7 +232,7 @@ class _Pictures:
 
 
 def _sample(
-    model: MaskedModel, view: GroupView, span: Span, masks: Sequence[Mask], *, index: int
+    model: MaskedModel, view: View, span: Span, masks: Sequence[Mask], *, index: int
 ) -> _Pictures:
     where = slice(span.start, span.stop)
     tokens = view.tokens[span.modality]
@@ -264,9 +263,7 @@ def _sample(
     return _Pictures(pictures=tuple(pictures), framed=first.framed, tinted=any(partly))
 
 
-def _panels(
-    model: MaskedModel, view: GroupView, span: Span, shown: Tensor, index: int
-) -> Panels | None:
+def _panels(model: MaskedModel, view: View, span: Span, shown: Tensor, index: int) -> Panels | None:
     """A drawing with the `shown` tokens (b n) in its second panel and the original elsewhere."""
     raw, values = view.group.raw[span.modality], view.tokens[span.modality].values.float()
     drawing = model.modalities[span.modality].draw(raw, shown=shown, filled=values, index=index)

@@ -8,9 +8,8 @@ from torch import Tensor
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.network.pooling import pool
-from omnimask.tokens.group import Group
 from omnimask.tokens.modality import Modality, Sample
-from omnimask.tokens.tokens import Raw, Tokens
+from omnimask.tokens.tokens import Group, Raw, Tokens
 from omnimask.transfer.exporting.front import Start, front_of
 from omnimask.transfer.pretrained_encoder import PretrainedEncoder
 

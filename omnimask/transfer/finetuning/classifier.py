@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from omnimask.foundation.errors import RecipeError, nearest_names
-from omnimask.tokens.group import Group
 from omnimask.tokens.modality import Sample
+from omnimask.tokens.tokens import Group
 from omnimask.training.checkpoint import (
     Checkpoint,
     fill_weights,

@@ -9,7 +9,7 @@ from torch import Tensor
 from omnimask.data.samples import Unreadable, read_batches
 from omnimask.data.streams import StreamReader
 from omnimask.foundation.errors import DataError
-from omnimask.tokens.group import Group
+from omnimask.tokens.tokens import Group
 from omnimask.transfer.finetuning.model import FinetunedModel
 from omnimask.transfer.finetuning.place_scores import (
     Confusions,

@@ -31,10 +31,10 @@ class AttentivePool(nn.Module):
         initialise(self.block)
 
     def forward(self, encoded: Encoded) -> Float[Tensor, "r d"]:
-        num_rows = len(encoded.num_visible)
+        num_rows = len(encoded.plan.num_visible)
         prefix = (encoded.num_prefix,) * num_rows
         context, lengths = interleave(
-            [(encoded.prefix[0], prefix), (encoded.visible[0], encoded.num_visible)]
+            [(encoded.prefix[0], prefix), (encoded.visible[0], encoded.plan.num_visible)]
         )
         query = self.query.expand(num_rows, -1)
         return self.block(query, context, lengths=(1,) * num_rows, context_lengths=lengths)

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from omnimask.data.streams import StreamReader
-from omnimask.tokens.group import Group
+from omnimask.tokens.tokens import Group
 from omnimask.training.checkpoint import Checkpoint, save_checkpoint
 from omnimask.training.fitting import fit_modalities
 from omnimask.training.optimizer import build_optimizer
 from omnimask.training.run_folder import append_line
+from omnimask.training.step import Hints
 from omnimask.transfer.adapting import adapt
 from omnimask.transfer.finetuning.evaluate import predict_all
 from omnimask.transfer.finetuning.head_start import start_head
@@ -76,8 +77,13 @@ class FineTuning:
 
         return build_optimizer(self.model, recipe.optim, scale_of)
 
-    def counts(self, groups: Sequence[Group], progress: float) -> dict[str, Tensor]:
-        return self.model.counts(groups, progress)
+    def hints(self, groups: Sequence[Group]) -> Sequence[Hints]:
+        return ()
+
+    def counts(
+        self, groups: Sequence[Group], progress: float, hints: Sequence[Hints]
+    ) -> dict[str, Tensor]:
+        return self.model.counts(groups)
 
     def before_clip(self, progress: float) -> None:
         """Layers that have not thawed yet lose their gradients, so that they stay as they are."""

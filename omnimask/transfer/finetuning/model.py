@@ -9,12 +9,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from omnimask.masking.full import full_plan
-from omnimask.network.backbone import Backbone, Encoded, EncodeItem
-from omnimask.objectives.group_view import GroupView, split_group
+from omnimask.masking.plan import MaskPlan
+from omnimask.network.backbone import Backbone, Encoded
 from omnimask.objectives.objective import LossSum
-from omnimask.tokens.group import Group
+from omnimask.tokens.tokens import Group, View, view_of
 from omnimask.training.checkpoint import fill_weights
-from omnimask.training.step import Outcome
+from omnimask.training.step import Hints, Outcome
 from omnimask.transfer.finetuning.heads import Head
 from omnimask.transfer.finetuning.layers import freeze
 from omnimask.transfer.finetuning.lora import add_lora
@@ -67,22 +67,26 @@ class FinetunedModel(nn.Module):
         return self
 
     def forward(
-        self, batch: Sequence[Group], progress: float = 0.0, watch: bool = False
+        self,
+        batch: Sequence[Group],
+        progress: float = 0.0,
+        watch: bool = False,
+        hints: Sequence[Hints] = (),
     ) -> Outcome:
         views, targets = self._supervised(batch)
-        items = [self._item(view, progress) for view in views]
-        encoded = self.backbone(items, layers=self.layers)
+        masked = [(view, self._plan(view, progress)) for view in views]
+        encoded = self.backbone(masked, layers=self.layers)
         parts = [
-            self.recipe.task.loss(self._outputs(self.head, each, view, item), target)
-            for each, view, item, target in zip(encoded, views, items, targets, strict=True)
+            self.recipe.task.loss(self._outputs(self.head, each), target)
+            for each, target in zip(encoded, targets, strict=True)
         ]
         return Outcome(
             sums={LOSS: _summed(parts)},
-            num_tokens=sum(sum(each.num_visible) for each in encoded),
+            num_tokens=sum(each.num_tokens for each in encoded),
         )
 
     @torch.no_grad()
-    def counts(self, batch: Sequence[Group], progress: float) -> dict[str, Tensor]:
+    def counts(self, batch: Sequence[Group]) -> dict[str, Tensor]:
         """The count that `forward` will return, without encoding anything."""
         _, targets = self._supervised(batch)
         counts = [self.recipe.task.count(target) for target in targets]
@@ -100,8 +104,7 @@ class FinetunedModel(nn.Module):
     def features(self, group: Group) -> Float[Tensor, "b d"]:
         """What the head of whole samples pools, with everything shown; not yet normalised."""
         assert isinstance(self.head, Head), "Segmentation has no vector per sample"
-        _, item = self._whole(group)
-        return self.head.features(self.backbone([item])[0])
+        return self.head.features(self.backbone([self._whole(group)])[0])
 
     @torch.no_grad()
     def predict(self, group: Group) -> Float[Tensor, "b p *k"]:
@@ -115,9 +118,8 @@ class FinetunedModel(nn.Module):
             parts = dict(self.average.items())
         was_training = self.training
         self.eval()
-        view, item = self._whole(group)
-        encoded = parts["backbone"]([item], layers=self.layers)[0]
-        outputs = self._outputs(parts["head"], encoded, view, item)
+        encoded = parts["backbone"]([self._whole(group)], layers=self.layers)[0]
+        outputs = self._outputs(parts["head"], encoded)
         self.train(was_training)
         return self.recipe.task.read(outputs)
 
@@ -134,17 +136,16 @@ class FinetunedModel(nn.Module):
             else:
                 slow.copy_(own[name])
 
-    def _whole(self, group: Group) -> tuple[GroupView, EncodeItem]:
+    def _whole(self, group: Group) -> tuple[View, MaskPlan]:
         """The group with every token shown."""
-        view = split_group(group, self.modalities)
-        plan = full_plan(view.layout)
-        return view, EncodeItem(tokens=view.tokens, layout=view.layout, plan=plan)
+        view = view_of(group, self.modalities)
+        return view, full_plan(view.layout)
 
-    def _supervised(self, batch: Sequence[Group]) -> tuple[list[GroupView], list[Tensor]]:
+    def _supervised(self, batch: Sequence[Group]) -> tuple[list[View], list[Tensor]]:
         views, targets = [], []
         mix = self.recipe.mix
         for group in batch:
-            view, lam = split_group(group, self.modalities), None
+            view, lam = view_of(group, self.modalities), None
             if self.training and (mix.mixup > 0.0 or mix.cutmix > 0.0):
                 tokens, lam = mix_tokens(view.tokens, mix, group.rng.child("mix"))
                 view = replace(view, tokens=tokens)
@@ -152,22 +153,19 @@ class FinetunedModel(nn.Module):
             targets.append(self.recipe.task.targets(self.truth(group), lam))
         return views, targets
 
-    def _outputs(
-        self, head: nn.Module, encoded: Encoded, view: GroupView, item: EncodeItem
-    ) -> Tensor:
+    def _outputs(self, head: nn.Module, encoded: Encoded) -> Tensor:
         task = self.recipe.task
         if not isinstance(task, Segmentation):
             return head(encoded)
-        ((name, tokens),) = view.tokens.items()
-        features = features_of(encoded, item.plan, num_tokens=tokens.values.shape[1])
-        return head(features, tokens, task.labels.places(view.group.raw[name]))
+        ((name, tokens),) = encoded.view.tokens.items()
+        places = task.labels.places(encoded.view.group.raw[name])
+        return head(features_of(encoded), tokens, places)
 
-    def _item(self, view: GroupView, progress: float) -> EncodeItem:
-        plan, show = full_plan(view.layout), self.recipe.show
+    def _plan(self, view: View, progress: float) -> MaskPlan:
+        show = self.recipe.show
         if self.training and show is not None:
-            plan = show(view.layout, view.group.rng.child("show"), None, progress)[0]
-        rng = view.group.rng.child("encoder").repeat(plan.copies)
-        return EncodeItem(tokens=view.tokens, layout=view.layout, plan=plan, rng=rng)
+            return show(view.layout, view.group.rng.child("show"), None, progress)[0]
+        return full_plan(view.layout)
 
 
 def _build_head(recipe: FinetuneRecipe) -> nn.Module:

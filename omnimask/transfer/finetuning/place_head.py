@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from omnimask.decoders.decoder import place_visible
 from omnimask.foundation.errors import RecipeError
-from omnimask.masking.plan import MaskPlan
 from omnimask.network.backbone import Encoded
 from omnimask.tokens.tokens import Tokens
 from omnimask.transfer.finetuning.places import FreePlaces, Places, spread
@@ -75,9 +74,8 @@ class PlaceHead(nn.Module):
         return self.at_places(at_places)
 
 
-def features_of(
-    encoded: Encoded, plan: MaskPlan, *, num_tokens: int
-) -> tuple[Float[Tensor, "b n d"], ...]:
+def features_of(encoded: Encoded) -> tuple[Float[Tensor, "b n d"], ...]:
     """The layers that were asked for, the normalised output where none was, at their tokens."""
     packed = encoded.visible[1:] or encoded.visible
+    plan, num_tokens = encoded.plan, encoded.layout.num_tokens
     return tuple(place_visible(part, plan, num_tokens=num_tokens)[0] for part in packed)

@@ -10,11 +10,9 @@ from torch import Tensor
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.rng import Rng, fold_key
 from omnimask.masking.plan import MaskPlan, plan_from_flags
-from omnimask.objectives.group_view import split_group
-from omnimask.objectives.objective import Objective, find_span
+from omnimask.objectives.objective import Objective
 from omnimask.objectives.targets import Restoring
-from omnimask.tokens.group import Group
-from omnimask.tokens.tokens import Raw, Tokens
+from omnimask.tokens.tokens import Group, Raw, Tokens, view_of
 from omnimask.training.step import MaskedModel
 
 _NEIGHBOURS = 4
@@ -46,7 +44,7 @@ def restore_hidden(model: MaskedModel, name: str, raw: Raw, hidden: Bool[Tensor,
     device = next(model.parameters()).device
     key = torch.tensor([fold_key(0, "complete", name)])
     group = Group(stream="complete", raw={name: raw}, keys=key, names=(name,)).to(device)
-    view = split_group(group, model.modalities)
+    view = view_of(group, model.modalities)
     tokens = view.tokens[name]
     shown = tokens.valid & ~hidden.to(device)[None]
     _check_some(shown[0], tokens.valid[0], name)
@@ -56,10 +54,8 @@ def restore_hidden(model: MaskedModel, name: str, raw: Raw, hidden: Bool[Tensor,
     shown_too = any(o.where != "hidden" for o in objectives)
     asked = tokens.scorable & (shown_too | ~shown)
     plan = _plan(shown, asked)
-    (masked,) = model.encode([view], progress=1.0, plans=[[plan]])
-    predicted = model.predictions(masked)
-    span = find_span(view.layout, name)
-    assert span is not None, "the group has this modality alone"
+    (encoded,) = model.encode([view], [[plan]])
+    predicted = model.predictions(encoded)
     placed = {o.name: _placed(predicted[o.name], plan, tokens.values.shape[1]) for o in objectives}
     return _restored(model, objectives, placed, tokens, shown)
 

@@ -10,8 +10,8 @@ from omnimask.data.samples import Unreadable, read_batches
 from omnimask.data.streams import StreamReader
 from omnimask.network.backbone import Encoded
 from omnimask.network.pooling import Pooling, pool
-from omnimask.tokens.group import Group
 from omnimask.tokens.modality import Label
+from omnimask.tokens.tokens import Group
 from omnimask.transfer.pretrained_encoder import PretrainedEncoder
 
 Encode = Callable[[Group], Encoded]
@@ -75,7 +75,7 @@ def encode_samples(
                 vectors = pool(encoded, kept.pooling, layer=place)
                 pooled[number][layer].append(vectors.cpu().numpy())
             if kept.tokens:
-                parts = encoded.visible[0].half().cpu().split(list(encoded.num_visible))
+                parts = encoded.visible[0].half().cpu().split(list(encoded.plan.num_visible))
                 tokens[number].extend(part.numpy() for part in parts)
     if not labels:
         return None

@@ -11,9 +11,8 @@ from torch import nn
 from omnimask.data.samples import Unreadable
 from omnimask.data.streams import StreamReader
 from omnimask.masking.full import full_plan
-from omnimask.network.backbone import Encoded, EncodeItem
-from omnimask.objectives.group_view import split_group
-from omnimask.tokens.group import Group
+from omnimask.network.backbone import Encoded
+from omnimask.tokens.tokens import Group, view_of
 from omnimask.training.job import Job
 from omnimask.training.pretraining import Pretraining
 from omnimask.training.step import MaskedModel
@@ -116,9 +115,8 @@ class TrainingProbes:
 
 
 def _encode(model: MaskedModel, group: Group) -> Encoded:
-    view = split_group(group, model.modalities)
-    plan = full_plan(view.layout)
-    return model.backbone([EncodeItem(tokens=view.tokens, layout=view.layout, plan=plan)])[0]
+    view = view_of(group, model.modalities)
+    return model.backbone([(view, full_plan(view.layout))])[0]
 
 
 @contextmanager

@@ -12,10 +12,10 @@ from torch import Tensor
 from omnimask.data.streams import StreamReader
 from omnimask.foundation.errors import DataError
 from omnimask.masking.full import full_plan
-from omnimask.network.backbone import Backbone, EncodeItem
+from omnimask.network.backbone import Backbone
 from omnimask.network.pooling import pool
-from omnimask.objectives.group_view import GroupView, split_group
 from omnimask.tokens.modality import Label
+from omnimask.tokens.tokens import View, view_of
 from omnimask.training.step import MaskedModel
 
 Z95 = 1.959964  # standard normal quantile of a two-sided 95 % interval
@@ -58,13 +58,12 @@ class Score:
 
 
 @torch.no_grad()
-def mean_features(backbone: Backbone, view: GroupView) -> Float[Tensor, "b d"]:
+def mean_features(backbone: Backbone, view: View) -> Float[Tensor, "b d"]:
     """The mean of the encoder's output over a sample's tokens, all valid ones shown.
 
     A sample without a valid token has the zero vector. Prefix tokens are left out.
     """
-    item = EncodeItem(tokens=view.tokens, layout=view.layout, plan=full_plan(view.layout))
-    return pool(backbone([item])[0], "mean")
+    return pool(backbone([(view, full_plan(view.layout))])[0], "mean")
 
 
 def collect_features(
@@ -79,7 +78,7 @@ def collect_features(
     parts = []
     for start in range(0, len(indices), batch_size):
         group = reader.held_out_group(indices[start : start + batch_size]).to(device)
-        view = split_group(group, model.modalities)
+        view = view_of(group, model.modalities)
         parts.append(mean_features(model.backbone, view).cpu().numpy())
     return Features(values=np.concatenate(parts), labels=tuple(reader.label(i) for i in indices))
 

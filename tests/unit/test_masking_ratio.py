@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnimask.foundation.errors import RecipeError
-from omnimask.masking.counts import check_ratio, share_count, visible_count
+from omnimask.masking.plan import check_ratio, share_count, visible_count
 
 
 @pytest.mark.parametrize(
