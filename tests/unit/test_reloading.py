@@ -72,6 +72,7 @@ class Unequal(Calls):
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A module outside the repository, which nobody has trusted yet."""
+    monkeypatch.setattr(trust, "_trusted", {"tests"})
     (tmp_path / "own_parts.py").write_text(SOURCE)
     monkeypatch.syspath_prepend(tmp_path)
     yield importlib.import_module("own_parts")
