@@ -2,8 +2,9 @@
 
 Chosen over `torchaudio.transforms.MelSpectrogram` because published weights of all of these expect
 it, so spectrograms and checkpoints can be compared. The filters are torchaudio's and built once per
-process; the framing is written out, which takes two thirds of the time of
-`torchaudio.compliance.kaldi.fbank` and gives the same numbers (tested).
+process. The framing is written out because `torchaudio.compliance.kaldi.fbank` takes one waveform,
+where exported graphs take a batch of them; it gives the same numbers (tested) and makes the filters
+anew on every call, which shows in short windows (tools/bench_readers.py).
 """
 
 import functools

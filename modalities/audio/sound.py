@@ -7,7 +7,7 @@ import math
 import wave
 
 import torch
-from jaxtyping import Complex, Float, Int16
+from jaxtyping import Float, Int16
 from torch import Tensor
 
 from modalities.audio.logmel import PREEMPHASIS, MelScale, hann_window, mel_filters
@@ -22,8 +22,8 @@ _MOST_SAMPLES = 100_000  # 200 kB of 16-bit sound per player
 def sound_of(logmel: Float[Tensor, "t m"], scale: MelScale) -> Float[Tensor, " n"]:
     """A waveform of (t - 1) * hop samples with these energies and an estimated phase.
 
-    Its first sample is the middle of the first frame. The same input gives the same sound: the
-    phase starts from a fixed seed of its own.
+    Its first sample is the middle of the first frame. No random number is drawn: the same input
+    gives the same sound.
     """
     power = _power_of_mel(logmel.float().clamp_max(_LOUDEST_LOG).exp().T, mel_filters(scale).T)
     angles = 2 * math.pi * torch.arange(scale.num_fft // 2 + 1) / scale.num_fft
@@ -46,45 +46,28 @@ def _power_of_mel(
 
 
 def _griffin_lim(magnitude: Float[Tensor, "bins t"], scale: MelScale) -> Float[Tensor, " n"]:
-    """Griffin-Lim with momentum (Perraudin, Balazs, Sondergaard 2013).
+    """Griffin-Lim with momentum (Perraudin, Balazs, Sondergaard 2013), from phases of zero.
 
     https://doi.org/10.1109/WASPAA.2013.6701851, algorithm 2.
     """
+    from torchaudio.functional import griffinlim
+
     length = (magnitude.shape[1] - 1) * scale.hop
-    turns = torch.rand(magnitude.shape, generator=torch.Generator().manual_seed(0))
-    spectrum = torch.polar(magnitude, 2 * math.pi * turns)
-    before = torch.zeros_like(spectrum)
-    for _ in range(_GRIFFIN_LIM_STEPS):
-        consistent = _spectrum_of(_sound_of_spectrum(spectrum, scale, length), scale)
-        moved = consistent + _MOMENTUM * (consistent - before)
-        spectrum = torch.polar(magnitude, moved.angle())
-        before = consistent
-    return _sound_of_spectrum(spectrum, scale, length)
-
-
-def _spectrum_of(sound: Float[Tensor, " n"], scale: MelScale) -> Complex[Tensor, "bins t"]:
-    return torch.stft(
-        sound,
-        scale.num_fft,
+    # torchaudio mirrors half a frame at the ends, which the shortest sounds do not have.
+    silence = scale.num_fft // 2 // scale.hop + 1
+    sound = griffinlim(
+        torch.nn.functional.pad(magnitude, (0, silence)),
+        window=hann_window(scale.frame),
+        n_fft=scale.num_fft,
         hop_length=scale.hop,
         win_length=scale.frame,
-        window=hann_window(scale.frame),
-        pad_mode="constant",
-        return_complex=True,
+        power=1.0,
+        n_iter=_GRIFFIN_LIM_STEPS,
+        momentum=_MOMENTUM,
+        length=length + silence * scale.hop,
+        rand_init=False,
     )
-
-
-def _sound_of_spectrum(
-    spectrum: Complex[Tensor, "bins t"], scale: MelScale, length: int
-) -> Float[Tensor, " n"]:
-    return torch.istft(
-        spectrum,
-        scale.num_fft,
-        hop_length=scale.hop,
-        win_length=scale.frame,
-        window=hann_window(scale.frame),
-        length=length,
-    )
+    return sound[:length]
 
 
 def pcm_of(sound: Float[Tensor, " n"]) -> Int16[Tensor, " n"]:

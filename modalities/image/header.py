@@ -2,6 +2,10 @@
 
 The size is known before anything is decoded, so that a small file that would unpack to gigabytes is
 refused. A file's suffix is not asked: PNG files called `.jpg` are common.
+
+Not by Pillow, which takes at least thirty times as long (tools/bench_readers.py), a tenth of the
+whole reading of a JPEG of 500 × 375 pixels and most of that of one of 64 × 64. It also refuses
+images above a limit of its own, whatever `max_pixels` says.
 """
 
 import struct

@@ -1,6 +1,8 @@
 """Chamfer losses per token between two sets of points: `(predicted, truth) -> (rows n)` in fp32.
 
 Values of a token are the x, y, z of one point after another. The number of points may differ.
+Neighbours are found by PyTorch3D's kernels on a CUDA device where they are installed. Its own
+`chamfer_distance` knows L1 as the sum over axes, which is not PCN's.
 """
 
 import torch
@@ -8,7 +10,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from omnimask.data.geometry import nearest_offsets
+from modalities.points.pytorch3d_part import pytorch3d_ops
+from omnimask.data.geometry import nearest_offsets, offsets_from
 
 
 def chamfer_l2(
@@ -43,4 +46,15 @@ def _offsets(predicted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     """From the nearest point of the other set to each point, for both sets, (r n k 3) in fp32."""
     here = rearrange(predicted.float(), "r n (k xyz) -> r n k xyz", xyz=3)
     there = rearrange(truth.float(), "r n (k xyz) -> r n k xyz", xyz=3)
-    return nearest_offsets(here, there), nearest_offsets(there, here)
+    return _nearest_offsets(here, there), _nearest_offsets(there, here)
+
+
+def _nearest_offsets(
+    source: Float[Tensor, "r n s 3"], target: Float[Tensor, "r n t 3"]
+) -> Float[Tensor, "r n s 3"]:
+    ops = pytorch3d_ops(source.device)
+    if ops is None or not source.numel():  # a kernel is not started on nothing
+        return nearest_offsets(source, target)
+    with torch.no_grad():
+        nearest = ops.knn_points(source.flatten(0, 1), target.flatten(0, 1), K=1).idx
+    return offsets_from(source, target, nearest.view(*source.shape[:-1], 1))

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from modalities.points.meshes import Mesh, read_obj, read_off, read_stl
-from modalities.points.open3d_part import open3d_state
-from omnimask.data.point_files import Table, read_npy, read_npz, read_pcd, read_ply, read_text
+from modalities.points.meshes import Mesh, read_obj, read_off, read_ply_mesh, read_stl
+from modalities.points.open3d_part import has_open3d, open3d_state
+from modalities.points.pytorch3d_part import pytorch3d_state
+from omnimask.data.point_files import Table, read_npy, read_npz, read_pcd, read_text
 from omnimask.foundation.errors import DataError
 
 _MESHES: dict[str, Callable[[Path], Mesh]] = {".off": read_off, ".obj": read_obj, ".stl": read_stl}
@@ -30,8 +31,7 @@ def read_points(path: Path, columns: Sequence[str]) -> Table | Mesh:
     if suffix == ".pcd":
         return read_pcd(path)
     if suffix == ".ply":
-        vertices, triangles = read_ply(path)
-        return Mesh(vertices=vertices, triangles=triangles) if len(triangles) else vertices
+        return read_ply_mesh(path)
     known = ", ".join((".ply", ".pcd", *_NAMELESS, *_MESHES))
     raise DataError(f"{path}: unknown format {suffix!r}; known: {known}")
 
@@ -40,4 +40,11 @@ def available_readers() -> dict[str, str]:
     """By format, what reads it here, or why nothing does. Imports Open3D, which takes seconds."""
     numpy = f"numpy {np.__version__}"
     readers = dict.fromkeys(SUFFIXES, numpy)
-    return readers | {".stl": open3d_state(), "estimated normals": open3d_state()}
+    state = open3d_state()
+    text_mesh = {".ply of plain triangles in text": state} if has_open3d() else {}
+    return (
+        readers
+        | text_mesh
+        | {".stl": state, "estimated normals": state}
+        | {"groups and Chamfer distances on CUDA": pytorch3d_state()}
+    )

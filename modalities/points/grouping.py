@@ -1,16 +1,17 @@
 """Farthest-point sampling and nearest-neighbour groups of a batch of clouds, without weights.
 
 Point-MAE's patches, https://arxiv.org/abs/2203.06604, section 3.1. Plain torch everywhere, and
-PyTorch3D's kernels for clouds on a CUDA device where that package is installed.
+PyTorch3D's kernels for clouds on a CUDA device where that package is installed with them.
 """
 
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
+
+from modalities.points.pytorch3d_part import pytorch3d_ops
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,23 +35,14 @@ def group_points(
     Only points with `ok` take part. The first centre is the point farthest from the middle of the
     cloud's bounding box: no random number, and the same whatever the order of the points.
     """
-    if uses_pytorch3d(xyz.device):
-        groups = _group_with_pytorch3d(xyz, ok, num_groups, group_size)
-    else:
+    ops = pytorch3d_ops(xyz.device)
+    if ops is None:
         groups = _group_with_torch(xyz, ok, num_groups, group_size)
+    else:
+        groups = _group_with_pytorch3d(ops, xyz, ok, num_groups, group_size)
     member_ok = ok.gather(1, groups.member_ids.flatten(1)).view_as(groups.member_ids)
     member_ids = torch.where(member_ok, groups.member_ids, groups.member_ids[:, :, :1])
     return Groups(center_ids=groups.center_ids, member_ids=member_ids)
-
-
-def uses_pytorch3d(device: torch.device) -> bool:
-    """Whether `group_points` runs PyTorch3D's kernels on this device."""
-    return device.type == "cuda" and _has_pytorch3d()
-
-
-@cache
-def _has_pytorch3d() -> bool:
-    return find_spec("pytorch3d") is not None
 
 
 def _first_centers(xyz: Tensor, ok: Tensor) -> Int64[Tensor, " b"]:
@@ -87,10 +79,10 @@ def _group_with_torch(xyz: Tensor, ok: Tensor, num_groups: int, group_size: int)
     return Groups(center_ids=torch.stack(center_ids, dim=1), member_ids=member_ids)
 
 
-def _group_with_pytorch3d(xyz: Tensor, ok: Tensor, num_groups: int, group_size: int) -> Groups:
+def _group_with_pytorch3d(
+    ops: Any, xyz: Tensor, ok: Tensor, num_groups: int, group_size: int
+) -> Groups:
     """PyTorch3D always starts at point 0, so the first centre is swapped there and back."""
-    from pytorch3d.ops import knn_points, sample_farthest_points  # pyright: ignore[reportMissingImports] optional, no wheel on the index
-
     batch, num_points, _ = xyz.shape
     lengths = ok.sum(dim=1)
     first = _first_centers(xyz, ok)[:, None]
@@ -98,10 +90,10 @@ def _group_with_pytorch3d(xyz: Tensor, ok: Tensor, num_groups: int, group_size: 
     order.scatter_(1, first, 0)
     order[:, :1] = first
     swapped = xyz.gather(1, order[:, :, None].expand(-1, -1, 3))
-    sampled = sample_farthest_points(swapped, lengths, K=num_groups)[1]
+    sampled = ops.sample_farthest_points(swapped, lengths, K=num_groups)[1]
     center_ids = order.gather(1, sampled.clamp_min(0))
     centers = xyz.gather(1, center_ids[:, :, None].expand(-1, -1, 3))
-    near = knn_points(centers, xyz, lengths2=lengths, K=group_size, return_sorted=True)
+    near = ops.knn_points(centers, xyz, lengths2=lengths, K=group_size, return_sorted=True)
     missing = torch.arange(group_size, device=xyz.device) >= lengths[:, None, None]
     return Groups(
         center_ids=center_ids,

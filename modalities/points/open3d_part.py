@@ -1,6 +1,9 @@
-"""What needs Open3D: STL files and normals. It imports slowly and prints instead of raising."""
+"""What Open3D does: STL files, text PLY of meshes, normals. It imports slowly and prints instead of
+raising."""
 
-from contextlib import AbstractContextManager
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +37,23 @@ def open3d_state() -> str:
     return f"open3d {open3d.__version__}"
 
 
-def quiet(open3d: Any) -> AbstractContextManager[Any]:
-    """Keeps Open3D from printing warnings, which our errors replace."""
-    return open3d.utility.VerbosityContextManager(open3d.utility.VerbosityLevel.Error)
+def has_open3d() -> bool:
+    """Whether it can be imported; where it cannot, NumPy reads what both can read."""
+    return open3d_state().startswith("open3d")
+
+
+@contextmanager
+def quiet(open3d: Any) -> Iterator[None]:
+    """Keeps Open3D, and the C libraries in it, from printing what our errors say better."""
+    silent = open3d.utility.VerbosityContextManager(open3d.utility.VerbosityLevel.Error)
+    with silent, Path(os.devnull).open("wb") as nowhere:
+        stderr = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def estimated_normals(xyz: np.ndarray, path: Path, *, num_neighbours: int = 16) -> np.ndarray:

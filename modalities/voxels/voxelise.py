@@ -1,4 +1,8 @@
-"""A sweep of points to voxels: which cells are occupied, by which points, and where to ask."""
+"""A sweep of points to voxels: which cells are occupied, by which points, and where to ask.
+
+NumPy: of Open3D's voxel calls only `voxel_down_sample_and_trace` says which points lie where; it is
+slower (tools/bench_readers.py) and has neither seeded choices nor cells that are not cubes.
+"""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
 """Sets of points: nearest neighbours between two small sets, the core of every Chamfer loss."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 
@@ -37,5 +37,13 @@ def nearest_offsets(
     distances = squared_distances(source, target)
     if target_ok is not None:
         distances.masked_fill_(~target_ok[..., None, :], torch.inf)
-    nearest = distances.argmin(dim=-1, keepdim=True)
+    return offsets_from(source, target, distances.argmin(dim=-1, keepdim=True))
+
+
+def offsets_from(
+    source: Float[Tensor, "*sets m c"],
+    target: Float[Tensor, "*sets k c"],
+    nearest: Int64[Tensor, "*sets m 1"],
+) -> Float[Tensor, "*sets m c"]:
+    """From the target point of each number in `nearest` to the source point."""
     return source - target.gather(-2, nearest.expand(*nearest.shape[:-1], target.shape[-1]))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from omnimask.report.html import Html, paragraphs, picture
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -21,6 +23,23 @@ _RUN_PANELS = (
     ("tokens_per_s", "tokens per second", 1.0),
     ("data_wait", "waiting for data (% of time)", 100.0),
 )
+
+
+def training_curves(
+    lines: Sequence[Mapping[str, Any]],
+    titles: Mapping[str, str],
+    held_out: Mapping[str, tuple[float, float | None]],
+) -> list[Html]:
+    """`loss_curves` and `run_curves` for a page."""
+    if not lines:
+        return [paragraphs(["metrics.jsonl has no line yet."])]
+    losses = loss_curves(lines, titles, held_out)
+    return [
+        picture(losses, media_type="image/svg+xml", alt="loss of every objective by step"),
+        picture(
+            run_curves(lines), media_type="image/svg+xml", alt="learning rate and speed by step"
+        ),
+    ]
 
 
 def loss_curves(

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +9,23 @@ import numpy as np
 
 from omnimask.data.samples import Unreadable, spread
 from omnimask.data.streams import StreamReader
-from omnimask.foundation.records import to_json
-from omnimask.report.curves import loss_curves, run_curves
+from omnimask.report.curves import training_curves
 from omnimask.report.history import drop_repeated, read_lines
-from omnimask.report.html import Html, element, folded, joined, paragraphs, picture, styled, table
+from omnimask.report.html import (
+    Html,
+    captioned,
+    element,
+    figure_picture,
+    folded_recipe,
+    page,
+    paragraphs,
+    picture,
+    section,
+    styled,
+    table,
+    with_interval,
+)
 from omnimask.report.mistakes import picture_of, worst_mistakes
-from omnimask.report.style import CSS
 from omnimask.transfer.finetuning.classifier import Classifier, load_classifier
 from omnimask.transfer.finetuning.evaluate import predict_all
 from omnimask.transfer.finetuning.job import EVALUATIONS
@@ -42,34 +52,22 @@ def write_finetune_report(run: Path) -> Path:
     results = json.loads((run / "results.json").read_text())
     folder = run / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    page = folder / "index.html"
-    page.write_text(_page(run, classifier, results), encoding="utf-8")
-    return page
+    path = folder / "index.html"
+    path.write_text(_page(run, classifier, results), encoding="utf-8")
+    return path
 
 
 def _page(run: Path, classifier: Classifier, results: Mapping[str, Any]) -> str:
     recipe = classifier.recipe
-    head = element(
-        "head",
-        element("meta", attributes={"charset": "utf-8"}),
-        element("title", f"{recipe.name}: report"),
-        element("style", Html(CSS)),
-    )
     start = results["start"] or "from scratch"
-    body = element(
-        "main",
+    return page(
+        f"{recipe.name}: report",
         element("header", element("h1", recipe.name), element("p", f"Fine-tuning from: {start}")),
-        element("section", element("h2", "Results on held-out samples"), *_scores(results)),
+        section("Results on held-out samples", *_scores(results)),
         *(_stream(classifier, part.held_out) for part in open_readers(recipe)),
-        element("section", element("h2", "Training"), *_curves(run, recipe)),
-        element(
-            "section",
-            element("h2", "Run"),
-            folded("Recipe", element("pre", json.dumps(to_json(recipe), indent=2))),
-        ),
+        section("Training", *_curves(run, recipe)),
+        section("Run", folded_recipe(recipe)),
     )
-    page = element("html", head, element("body", body), attributes={"lang": "en"})
-    return f"<!doctype html>\n{page}\n"
 
 
 def _scores(results: Mapping[str, Any]) -> list[Html]:
@@ -78,10 +76,7 @@ def _scores(results: Mapping[str, Any]) -> list[Html]:
             stream,
             name,
             f"{part['num_train']:,} / {part['num_held_out']:,}",
-            joined(
-                styled("span", "strong", f"{score['value']:.3f}"),
-                styled("span", "small", f"  ({score['low']:.3f} – {score['high']:.3f})"),
-            ),
+            with_interval(*(f"{score[key]:.3f}" for key in ("value", "low", "high"))),
         ]
         for stream, part in results["streams"].items()
         for name, score in part["scores"].items()
@@ -94,21 +89,12 @@ def _scores(results: Mapping[str, Any]) -> list[Html]:
 
 def _curves(run: Path, recipe: FinetuneRecipe) -> list[Html]:
     lines = drop_repeated(read_lines(run / "metrics.jsonl"))
-    if not lines:
-        return [paragraphs(["metrics.jsonl has no line yet."])]
-    shown = [
-        picture(
-            loss_curves(lines, {LOSS: "training loss"}, {}),
-            media_type="image/svg+xml",
-            alt="training loss by step",
-        ),
-        picture(run_curves(lines), media_type="image/svg+xml", alt="learning rate and speed"),
-    ]
+    shown = training_curves(lines, {LOSS: "training loss"}, {})
     looks = drop_repeated(read_lines(run / EVALUATIONS))
-    if looks:
+    if lines and looks:
         score = recipe.task.main_score
         figure = _line_figure(looks, score, str(looks[0]["part"]))
-        shown.insert(0, _png(figure, f"{score} by step"))
+        shown.insert(0, figure_picture(figure, alt=f"{score} by step"))
     return shown
 
 
@@ -138,7 +124,7 @@ def _stream(classifier: Classifier, reader: StreamReader) -> Html:
     parts += [element("h3", "Worst mistakes"), styled("div", "gallery", *pictures)]
     if not pictures:
         parts.append(paragraphs(["None: every held-out sample is right."]))
-    return element("section", element("h2", f"Mistakes: {reader.stream.name}"), *parts)
+    return section(f"Mistakes: {reader.stream.name}", *parts)
 
 
 def _by_class(task: Task, predicted: Results) -> list[Html]:
@@ -151,15 +137,14 @@ def _by_class(task: Task, predicted: Results) -> list[Html]:
     parts = [table(["class", score], rows)]
     if len(values) <= _MOST_CLASSES:
         figure = _matrix_figure(list(values), confusion_of(task, predicted))
-        parts.append(_png(figure, "confusion matrix"))
+        parts.append(figure_picture(figure, alt="confusion matrix"))
     return parts
 
 
 def _drawn(classifier: Classifier, reader: StreamReader, name: str, words: str) -> Html:
     data = picture_of(classifier, reader, name)
     caption = " · ".join(part for part in (words, name) if part)
-    shown = picture(data, media_type="image/png", alt=name)
-    return element("figure", shown, element("figcaption", caption))
+    return captioned(caption, picture(data, media_type="image/png", alt=name))
 
 
 def _matrix_figure(classes: Sequence[str], counts: np.ndarray) -> "Figure":
@@ -182,9 +167,3 @@ def _matrix_figure(classes: Sequence[str], counts: np.ndarray) -> "Figure":
     axes.set_xlabel("predicted", fontsize=8)
     axes.set_ylabel("is", fontsize=8)
     return figure
-
-
-def _png(figure: "Figure", alt: str) -> Html:
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    return picture(buffer.getvalue(), media_type="image/png", alt=alt)

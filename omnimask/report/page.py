@@ -3,14 +3,26 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from omnimask.foundation.records import to_json
 from omnimask.recipe.recipe import Recipe
-from omnimask.report.curves import loss_curves, run_curves
-from omnimask.report.html import Html, element, folded, joined, paragraphs, picture, styled, table
+from omnimask.report.curves import training_curves
+from omnimask.report.html import (
+    Html,
+    captioned,
+    element,
+    folded,
+    folded_recipe,
+    joined,
+    page,
+    paragraphs,
+    picture,
+    plotly_script,
+    section,
+    styled,
+    table,
+)
 from omnimask.report.map import HeldOutMap
 from omnimask.report.pictures import Gallery, Picture
 from omnimask.report.results import Results
-from omnimask.report.style import CSS
 from omnimask.report.tables import loss_table, score_table
 
 # Scripts inside a template run when its content is put into the page; removing it frees the GPU.
@@ -35,39 +47,25 @@ document.addEventListener("toggle", (event) => {
 def report_page(results: Results, galleries: Sequence[Gallery], drawn_map: HeldOutMap) -> str:
     """The whole page, with plotly.js inside only if something needs it."""
     pictures = [p for gallery in galleries for p in gallery.pictures]
-    title = f"{results.recipe.name}: report"
-    head = element(
-        "head",
-        element("meta", attributes={"charset": "utf-8"}),
-        element(
-            "meta",
-            attributes={"name": "viewport", "content": "width=device-width, initial-scale=1"},
-        ),
-        element("title", title),
-        element("style", Html(CSS)),
-        _plotly() if drawn_map.needs_plotly or any(p.needs_plotly for p in pictures) else Html(""),
-    )
-    body = element(
-        "main",
+    needs_plotly = drawn_map.needs_plotly or any(p.needs_plotly for p in pictures)
+    return page(
+        f"{results.recipe.name}: report",
         _header(results),
-        _section("Results on held-out files", "results", *_results(results)),
-        _section("Reconstructions", "reconstructions", *_galleries(results.recipe, galleries)),
-        _section("Map of held-out samples", "map", drawn_map.html),
-        _section("Training", "training", *_training(results)),
-        _section("Run", "run", *_run(results)),
+        section("Results on held-out files", *_results(results), anchor="results"),
+        section(
+            "Reconstructions",
+            *_galleries(results.recipe, galleries),
+            anchor="reconstructions",
+        ),
+        section("Map of held-out samples", drawn_map.html, anchor="map"),
+        section("Training", *_training(results), anchor="training"),
+        section("Run", *_run(results), anchor="run"),
+        scripts=_scenes() if needs_plotly else "",
     )
-    page = element("html", head, element("body", body), attributes={"lang": "en"})
-    return f"<!doctype html>\n{page}\n"
 
 
-def _plotly() -> Html:
-    from plotly.offline import get_plotlyjs
-
-    return joined(element("script", Html(get_plotlyjs())), element("script", Html(_OPEN_SCENES)))
-
-
-def _section(title: str, anchor: str, *children: str) -> Html:
-    return element("section", element("h2", title), *children, attributes={"id": anchor})
+def _scenes() -> Html:
+    return joined(plotly_script(), element("script", Html(_OPEN_SCENES)))
 
 
 def _header(results: Results) -> Html:
@@ -141,11 +139,10 @@ def _galleries(recipe: Recipe, galleries: Sequence[Gallery]) -> list[Html]:
 
 def _figure(modality: str, part: Picture) -> Html:
     alt = f"{modality}: original, visible part and reconstruction"
-    return element(
-        "figure",
+    return captioned(
+        part.sample,
         picture(part.png, media_type="image/png", alt=alt),
         _turnable(part.html) if part.needs_plotly else Html(part.html),
-        element("figcaption", part.sample),
     )
 
 
@@ -160,16 +157,10 @@ def _turnable(plot: str) -> Html:
 
 
 def _training(results: Results) -> list[Html]:
-    if not results.lines:
-        return [paragraphs(["metrics.jsonl has no line yet."])]
     titles = {o.name: f"{o.modality} · {o.name}" for o in results.recipe.objectives}
-    losses = loss_curves(results.lines, titles, results.per_objective())
-    run = run_curves(results.lines)
-    return [
-        picture(losses, media_type="image/svg+xml", alt="loss of every objective by step"),
-        picture(run, media_type="image/svg+xml", alt="learning rate and speed by step"),
-        paragraphs(["Mean over the steps since the line before; horizontal: steps."]),
-    ]
+    said = ["Mean over the steps since the line before; horizontal: steps."]
+    curves = training_curves(results.lines, titles, results.per_objective())
+    return [*curves, paragraphs(said if results.lines else [])]
 
 
 def _run(results: Results) -> list[Html]:
@@ -182,7 +173,7 @@ def _run(results: Results) -> list[Html]:
             ]
         ),
         table(["package", "version"], list(results.versions.items()), num_text=2),
-        folded("Recipe", element("pre", json.dumps(to_json(results.recipe), indent=2))),
+        folded_recipe(results.recipe),
     ]
     if results.bad_files:
         parts.append(_entries("Files that could not be read in training", results.bad_files))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from omnimask.report.evaluate import MAX_RAW_VALUES, HeldOutLoss
-from omnimask.report.html import Html, element, joined, paragraphs, styled, table
+from omnimask.report.html import Html, element, joined, paragraphs, styled, table, with_interval
 from omnimask.report.scores import NUM_NEIGHBOURS, StreamScore
 
 
@@ -75,17 +75,13 @@ def _score_row(score: StreamScore) -> list[str]:
     trained = score.trained
     measure = f"accuracy, {score.num_classes} classes" if score.measure == "accuracy" else "R²"
     percent = score.measure == "accuracy"
-    interval = f"{_share(trained.low, percent)} – {_share(trained.high, percent)}"
+    value, low, high = (_share(x, percent) for x in (trained.value, trained.low, trained.high))
     spread = _share(score.untrained_deviation, percent)
     return [
         score.stream,
         measure,
         f"{trained.num_train:,} / {trained.num_test:,}",
-        joined(
-            styled("span", "strong", _share(trained.value, percent)),
-            styled("span", "small", f"  ({interval})"),
-            bar(trained.value),
-        ),
+        joined(with_interval(value, low, high), bar(trained.value)),
         joined(
             _share(score.untrained_mean, percent),
             styled("span", "small", f" ± {spread}"),

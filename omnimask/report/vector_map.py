@@ -8,9 +8,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from omnimask.foundation.errors import DataError, RecipeError
-from omnimask.report.html import Html, element, paragraphs
+from omnimask.report.html import element, page, paragraphs, plotly_script, section
 from omnimask.report.scatter import Points, draw_points, scene, tsne_places
-from omnimask.report.style import CSS
 from omnimask.transfer.probing.knn import whitened
 from omnimask.transfer.searching.features import VectorTable
 
@@ -96,8 +95,6 @@ def _class_of(table: VectorTable, place: int) -> str | None:
 
 def map_page(table: VectorTable, points: Points, options: MapOptions) -> str:
     """The whole page, with plotly.js inside."""
-    from plotly.offline import get_plotlyjs
-
     made, count = table.made, len(points.names)
     how = "whitened" if options.whiten else "the"
     shown = f"{count:,} of {len(table):,}" if count < len(table) else f"{len(table):,}"
@@ -106,25 +103,18 @@ def map_page(table: VectorTable, points: Points, options: MapOptions) -> str:
         "tells something, distances between groups and their sizes do not.",
         "Point at a sample for its path; click an entry of the legend to hide it.",
     ]
-    head = element(
-        "head",
-        element("meta", attributes={"charset": "utf-8"}),
-        element("title", f"{made.encoder}: map"),
-        element("style", Html(CSS)),
-        element("script", Html(get_plotlyjs())),
-    )
-    body = element(
-        "main",
+    return page(
+        f"{made.encoder}: map",
         element(
             "header",
             element("h1", f"{made.encoder}: map"),
             element("p", f"{shown} vectors, model {made.model}, pooling {made.pooling}"),
         ),
-        _section("By modality", scene(points, points.kinds, "modality")),
-        _section("By label or folder", scene(points, points.by_label(), "label")),
-        _section("How to read it", paragraphs(notes)),
+        section("By modality", scene(points, points.kinds, "modality")),
+        section("By label or folder", scene(points, points.by_label(), "label")),
+        section("How to read it", paragraphs(notes)),
+        scripts=plotly_script(),
     )
-    return f"<!doctype html>\n{element('html', head, element('body', body))}\n"
 
 
 def save_picture(points: Points, out: Path) -> None:
@@ -140,7 +130,3 @@ def save_picture(points: Points, out: Path) -> None:
         draw_points(axes, points, groups)
         axes.set_title(title, loc="left", fontsize=11)
     figure.savefig(out, dpi=110)
-
-
-def _section(title: str, body: Html) -> Html:
-    return element("section", element("h2", title), body)

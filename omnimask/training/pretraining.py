@@ -13,11 +13,12 @@ from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.teacher import FrozenTeacher, Teacher
 from omnimask.tokens.tokens import Group
 from omnimask.training.checkpoint import Checkpoint
+from omnimask.training.ema import update_ema
 from omnimask.training.fitting import fit
 from omnimask.training.optimizer import build_optimizer
 from omnimask.training.progress import say
 from omnimask.training.step import Hints, MaskedModel, build_model
-from omnimask.training.teacher_network import load_frozen, update_teacher
+from omnimask.training.teacher_network import load_frozen
 
 
 @runtime_checkable
@@ -94,7 +95,7 @@ class Pretraining:
         teacher = self.recipe.teacher
         if isinstance(teacher, Teacher):
             assert self.model.teacher is not None
-            update_teacher(self.model.teacher, self.model, teacher.decay_at(progress))
+            update_ema(self.model.teacher, self.model, teacher.decay_at(progress))
 
     def numbers(self, progress: float) -> dict[str, float]:
         teacher = self.recipe.teacher

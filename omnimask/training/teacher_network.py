@@ -1,4 +1,4 @@
-"""The teacher as a network: made from the student or read from another run, and moved by EMA."""
+"""The teacher as a network: made from the student or read from another run."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -180,20 +180,3 @@ def _load(
             f"teacher.run {teacher.run}: its weights do not fit its recipe; missing {missing[:3]}, "
             f"unexpected {unexpected[:3]}. Was it written by another version of omnimask?"
         )
-
-
-@torch.no_grad()
-def update_teacher(teacher: TeacherNetwork, student: nn.Module, decay: float) -> None:
-    """teacher = decay * teacher + (1 - decay) * student, parameters and floating buffers alike.
-
-    `student` has the parts that the teacher copied, under the same names.
-    """
-    sources = student.state_dict(keep_vars=True)
-    pairs = [
-        (slow, sources[name].detach())
-        for name, slow in teacher.state_dict(keep_vars=True).items()
-        if slow.is_floating_point()
-    ]
-    slow, fast = [slow.detach() for slow, _ in pairs], [fast for _, fast in pairs]
-    # One kernel for all tensors; torch's own EMA (swa_utils) calls the same function.
-    torch._foreach_lerp_(slow, fast, 1.0 - decay)  # pyright: ignore[reportPrivateImportUsage]

@@ -15,8 +15,8 @@ from omnimask.recipe.start import Start
 from omnimask.recipe.teacher import Teacher
 from omnimask.tokens.modality import Modality
 from omnimask.training.checkpoint import fill_weights
+from omnimask.training.ema import update_ema
 from omnimask.training.step import MaskedModel
-from omnimask.training.teacher_network import update_teacher
 from omnimask.transfer.adapting import adapt
 from omnimask.transfer.loading import load_encoder
 from omnimask.transfer.pretrained_encoder import PretrainedEncoder
@@ -100,7 +100,7 @@ def take_weights(model: MaskedModel, opened: Sequence[OpenedStart]) -> None:
         fill_weights(model, {**kept, **part.weights}, source=part.line)
     if opened and isinstance(model.recipe.teacher, Teacher):
         assert model.teacher is not None
-        update_teacher(model.teacher, model, 0.0)
+        update_ema(model.teacher, model, 0.0)
 
 
 def start_lines(recipe: Recipe, opened: Sequence[OpenedStart]) -> tuple[str, ...]:

@@ -192,6 +192,15 @@ def test_sound_has_the_energies_it_was_made_from_and_is_always_the_same() -> Non
     assert (again - logmel)[3:-3].abs().mean() < 0.35
 
 
+@pytest.mark.parametrize("num_frames", [1, 2, 5])
+def test_the_shortest_sounds_are_heard_too(num_frames: int) -> None:
+    scale = AudioSpectrogram(num_mels=64).mel_scale
+    sound = sound_of(torch.zeros(num_frames, 64), scale)
+    assert len(sound) == (num_frames - 1) * scale.hop
+    assert sound.isfinite().all()
+    assert num_frames == 1 or sound.abs().max() > 0.01
+
+
 def players(html: str) -> list[tuple[int, np.ndarray]]:
     sounds = []
     for data in re.findall(r'src="data:audio/wav;base64,([^"]*)"', html):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from modalities.image import ImageFiles, ImagePatches, available_readers, tiff
 from modalities.image.channels import Picture, to_channels
+from modalities.image.header import read_header
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.objectives.targets import Content
 from omnimask.tokens.modality import Draw
@@ -83,6 +84,17 @@ def test_palette_png_gives_colours_and_not_palette_numbers(tmp_path: Path) -> No
     Image.fromarray(scene(40, 60)).quantize(16).save(file, "PNG")
     path = write(tmp_path / "a.png", file.getvalue())
     assert torch.equal(read_whole(path), by_pillow(path))
+
+
+@pytest.mark.parametrize("options", [{}, {"exif": b"Exif\0\0"}, {"lossless": True}])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("size", [(40, 61), (1, 1), (300, 7)])
+def test_headers_say_what_pillow_says(kind: str, options: dict, size: tuple[int, int]) -> None:
+    file = io.BytesIO()
+    Image.fromarray(scene(*size)).save(file, kind, **options)
+    header = read_header(file.getvalue(), "")
+    theirs = Image.open(file)
+    assert (header.format.upper(), header.width, header.height) == (theirs.format, *theirs.size)
 
 
 def test_format_is_told_by_content_and_not_by_suffix(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from modalities.points import (
     group_points,
 )
 from modalities.points.embedding import MiniPointNet
-from modalities.points.grouping import uses_pytorch3d
+from modalities.points.pytorch3d_part import pytorch3d_state
 from omnimask.foundation.errors import RecipeError
 from tests.steps import truth_of
 
@@ -93,7 +93,7 @@ def test_a_cloud_smaller_than_a_group_repeats_the_nearest_point() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(
-    not uses_pytorch3d(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
+    not pytorch3d_state().startswith("pytorch3d"),
     reason="PyTorch3D's kernels need that package and a CUDA device",
 )
 def test_pytorch3d_gives_the_same_groups() -> None:

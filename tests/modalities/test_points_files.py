@@ -15,7 +15,13 @@ from modalities.points import (
     available_readers,
 )
 from modalities.points.augment import Cloud, in_unit_sphere, rotation, upright
-from modalities.points.meshes import read_obj, sample_surface
+from modalities.points.meshes import (
+    Mesh,
+    read_obj,
+    read_off,
+    read_ply_mesh,
+    sample_surface,
+)
 from omnimask.data.point_files import NORMAL, PLACE, stack
 from omnimask.foundation.errors import DataError
 from omnimask.tokens.modality import Draw
@@ -82,6 +88,124 @@ def test_missing_open3d_is_said_with_the_command_that_mends_it(
         PointFiles().open(str(tmp_path), PointGroups()).read(0, Draw(key=0))
     assert available_readers()[".stl"].startswith("missing")
     assert available_readers()[".ply"].startswith("numpy")
+
+
+def mesh_ply(path: Path, *, more: str = "", faces: str = "3 0 1 2\n3 0 2 1\n") -> Path:
+    """Text of three coloured vertices, `more` a further property of theirs, always 7."""
+    names = {"x": "float", "y": "float", "z": "float", **dict.fromkeys(("nx", "ny", "nz"), "float")}
+    names |= dict.fromkeys(("red", "green", "blue"), "uchar") | ({more: "float"} if more else {})
+    properties = "".join(f"property {kind} {name}\n" for name, kind in names.items())
+    rows = [(0, 0, 0.1), (1, 0, 0.2), (0, 1e-3, 0.3)]
+    body = "".join(
+        " ".join(map(str, (*row, 0, 0, 1, 255, 51, i))) + " 7" * bool(more) + "\n"
+        for i, row in enumerate(rows)
+    )
+    path.write_text(
+        f"ply\nformat ascii 1.0\nelement vertex 3\n{properties}element face 2\n"
+        f"property list uchar int vertex_indices\nend_header\n{body}{faces}"
+    )
+    return path
+
+
+def test_open3d_and_numpy_read_the_same_text_mesh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open3d = importlib.import_module("open3d")
+    path, calls, read = mesh_ply(tmp_path / "mesh.ply"), [], open3d.t.io.read_triangle_mesh
+    monkeypatch.setattr(open3d.t.io, "read_triangle_mesh", lambda *a: calls.append(a) or read(*a))
+    by_open3d = read_ply_mesh(path)
+    assert calls == [(str(path),)]
+    monkeypatch.setitem(sys.modules, "open3d", None)
+    by_numpy = read_ply_mesh(path)
+    assert isinstance(by_open3d, Mesh)
+    assert isinstance(by_numpy, Mesh)
+    np.testing.assert_array_equal(by_open3d.triangles, by_numpy.triangles)
+    assert list(by_open3d.vertices) == list(by_numpy.vertices)
+    for name, column in by_numpy.vertices.items():
+        np.testing.assert_array_equal(by_open3d.vertices[name], column)
+
+
+def test_a_further_column_of_a_text_mesh_is_kept(tmp_path: Path) -> None:
+    mesh = read_ply_mesh(mesh_ply(tmp_path / "mesh.ply", more="quality"))
+    assert isinstance(mesh, Mesh)
+    assert mesh.vertices["quality"].tolist() == [7, 7, 7]
+
+
+@pytest.mark.parametrize(
+    ("faces", "said"),
+    [
+        ("3 0 1 2\n", "truncated"),
+        ("4 0 1 2 0\n", "truncated"),
+        ("3 0 1 2\n3 0 2\n", "truncated"),
+        ("4 0 1 2 0\n3\n", "truncated"),
+        ("3 0 1 2\n3 0 two 1\n", "two"),
+        ("3 0 1 2\n3 0 2 9\n", "vertex 9 of 3"),
+        ("3 0 1 2\n3 0 2 -1\n", "vertex -1 of 3"),
+    ],
+)
+def test_damaged_text_meshes_are_named_and_nothing_is_printed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], faces: str, said: str
+) -> None:
+    importlib.import_module("open3d")
+    with pytest.raises(DataError, match=rf"mesh\.ply.*{said}"):
+        read_ply_mesh(mesh_ply(tmp_path / "mesh.ply", faces=faces))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_polygons_of_a_text_mesh_become_fans(tmp_path: Path) -> None:
+    mesh = read_ply_mesh(mesh_ply(tmp_path / "mesh.ply", faces="4 0 1 2 1\n3 2 1 0\n"))
+    assert isinstance(mesh, Mesh)
+    assert mesh.triangles.tolist() == [[0, 1, 2], [0, 2, 1], [2, 1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("faces", "triangles"),
+    [
+        ("f 1/1/1 2/2 3//4\nf 4 3 2\n", [[0, 1, 2], [3, 2, 1]]),
+        ("f 1 2 3 4\nf 1 2 3\n", [[0, 1, 2], [0, 2, 3], [0, 1, 2]]),
+        ("f -1 -2 -3\nv 9 9 9\n f -1\t1 2\n", [[3, 2, 1], [4, 0, 1]]),
+    ],
+)
+def test_faces_of_an_obj(tmp_path: Path, faces: str, triangles: list[list[int]]) -> None:
+    path = tmp_path / "a.obj"
+    path.write_text("o thing\nv 0 0 0\nv 1 0 0 1 1 1\nvn 0 0 1\nv 0 1 0\nv 1 1 0\n" + faces)
+    assert read_obj(path).triangles.tolist() == triangles
+
+
+@pytest.mark.parametrize("face", ["f 0 1 2", "f 1 2 9", "f 1 2 x", "f 1 2"])
+def test_wrong_faces_of_an_obj_are_refused(tmp_path: Path, face: str) -> None:
+    path = tmp_path / "a.obj"
+    path.write_text(f"v 0 0 0\nv 1 0 0\nv 0 1 0\n{face}\n")
+    with pytest.raises(DataError, match=r"a\.obj"):
+        read_obj(path)
+
+
+def test_an_off_file_with_comments_colours_and_polygons(tmp_path: Path) -> None:
+    path = tmp_path / "a.off"
+    path.write_text(
+        "# made by hand\nOFF # no counts\n\n4 2 0\n0 0 0 # first\n1 0 0\n0 1 0\n1 1 0.5\n"
+        "3 0 1 2 255 0 0\n#\n4 3 2 1 0\n"
+    )
+    mesh = read_off(path)
+    assert mesh.triangles.tolist() == [[0, 1, 2], [3, 2, 1], [3, 1, 0]]
+    assert mesh.vertices["z"].tolist() == [0, 0, 0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("3 0 1 2", "3 0 1 x"), "x"),
+        (("0 1 0\n", "0 one 0\n"), "one"),
+        (("3 0 1 2", "4 0 1 2"), "too few corners"),
+        (("3 0 1 2", "3 0 1 7"), "vertex 7 of 3"),
+        (("3 1 0", "3 2 0"), "ends before"),
+    ],
+)
+def test_damaged_off_files_are_named(tmp_path: Path, change: tuple[str, str], said: str) -> None:
+    path = tmp_path / "a.off"
+    path.write_text("OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n".replace(*change))
+    with pytest.raises(DataError, match=rf"a\.off.*{said}"):
+        read_off(path)
 
 
 def test_points_with_nan_can_be_dropped(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
-from sklearn.metrics import r2_score
 
 from omnimask.data.streams import open_held_out
 from omnimask.foundation.errors import DataError
@@ -17,10 +16,8 @@ from omnimask.transfer.probing.knn import (
     knn_r2,
     majority_share,
     mean_features,
-    r2,
     standardise,
     whiten,
-    wilson_interval,
 )
 from tests.unit.toy_recipe import toy_recipe, with_teacher
 
@@ -52,13 +49,6 @@ def test_classes_numbers_and_unlabelled_samples_are_kept_apart():
         knn_accuracy(TRAIN, points((1, 0), labels=(1.0,)))
 
 
-def test_r2_is_that_of_scikit_learn():
-    rng = np.random.default_rng(0)
-    truth = rng.normal(size=30)
-    predicted = truth + rng.normal(size=30)
-    assert r2(predicted, truth) == pytest.approx(r2_score(truth, predicted))
-
-
 def test_regression_on_informative_features_beats_the_mean():
     angles = np.linspace(0, 1.5, 40)
     values = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
@@ -69,12 +59,6 @@ def test_regression_on_informative_features_beats_the_mean():
     assert 0.9 < score.low <= score.value <= score.high <= 1.0
     shuffled = Features(values=known.values, labels=tuple(np.roll(known.labels, 9)))
     assert knn_r2(shuffled, asked, k=2).value < 0.3
-
-
-def test_wilson_interval_of_known_numbers():
-    # Reference: statsmodels proportion_confint(8, 10, method="wilson").
-    assert wilson_interval(0.8, 10) == pytest.approx((0.490162, 0.943318), abs=1e-5)
-    assert wilson_interval(1.0, 5)[1] == 1.0
 
 
 def test_chance_is_the_commonest_training_class():

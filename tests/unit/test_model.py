@@ -12,8 +12,8 @@ from omnimask.network.encoder import Encoder
 from omnimask.objectives.objective import LossSum
 from omnimask.recipe.recipe import Recipe
 from omnimask.tokens.tokens import Group, Layout
+from omnimask.training.ema import update_ema
 from omnimask.training.step import MaskedModel, build_model
-from omnimask.training.teacher_network import update_teacher
 from tests.steps import encode
 from tests.sync_watch import SyncWatch
 from tests.unit.toy_recipe import first_batch, loss_of, toy_recipe, with_teacher
@@ -202,7 +202,7 @@ def test_the_teacher_follows_slowly():
         for parameter in model.backbone.parameters():
             parameter.add_(1.0)
     before = model.teacher.backbone.encoder.norm.weight.clone()
-    update_teacher(model.teacher, model, 0.9)
+    update_ema(model.teacher, model, 0.9)
     torch.testing.assert_close(model.teacher.backbone.encoder.norm.weight, before + 0.1)
 
 

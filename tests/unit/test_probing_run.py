@@ -18,10 +18,10 @@ from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Stream
 from omnimask.training.fitting import fit
 from omnimask.transfer.encoder_folder import save_encoder
+from omnimask.transfer.intervals import wilson_interval
 from omnimask.transfer.pretrained_encoder import EncoderInfo, PretrainedEncoder
 from omnimask.transfer.probing.attentive import Attentive
 from omnimask.transfer.probing.features import Kept, encode_samples, encode_with
-from omnimask.transfer.probing.knn import wilson_interval
 from omnimask.transfer.probing.run import probe, untrained_encoder
 from omnimask.transfer.probing.settings import Probes
 from tests.unit.toy import ToyFiles
@@ -63,7 +63,9 @@ def test_every_labelled_stream_has_every_probe_beside_random_encoders(tmp_path: 
         assert (score.num_train, score.num_test, score.num_classes) == (24, 12, 3)
         assert score.chance == pytest.approx(1 / 3)
         if not score.probe.startswith("few-shot"):
-            assert (score.low, score.high) == pytest.approx(wilson_interval(score.value, 12))
+            assert (score.low, score.high) == pytest.approx(
+                wilson_interval(round(score.value * 12), 12)
+            )
     saved = json.loads((tmp_path / "out" / "probe.json").read_text())
     assert saved["scores"][0]["value"] == results.scores[0].value
     assert saved["versions"]["scikit-learn"]

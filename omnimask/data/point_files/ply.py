@@ -5,7 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from omnimask.data.point_files.table import Table, named, read_bytes
+from omnimask.data.point_files.table import (
+    COLOR,
+    NORMAL,
+    PLACE,
+    Table,
+    check_corners,
+    fans,
+    named,
+    read_bytes,
+)
 from omnimask.foundation.errors import DataError
 
 _TYPES = {
@@ -26,6 +35,8 @@ _TYPES = {
     "double": "f8",
     "float64": "f8",
 }
+_PLAIN_COLUMNS = [{*PLACE, *more} for more in ((), NORMAL, COLOR, (*NORMAL, *COLOR))]
+_NUMBER_BYTES = b"0123456789+-.eE \t\r\n"
 _ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 
 
@@ -58,14 +69,41 @@ def read_ply(path: Path) -> tuple[Table, np.ndarray]:
         if element.name == "vertex":
             table = named(body.numbers(element), path)
         elif element.name == "face" and _list_position(element) is not None:
-            triangles = _fans(body.rows(element), element, path)
+            triangles = _triangles(body.rows(element), element)
         else:
             body.rows(element)
     if table is None:
         raise DataError(f"{path}: has no 'vertex' element")
-    if triangles.size and not 0 <= triangles.min() <= triangles.max() < len(table["x"]):
-        raise DataError(f"{path}: a face names vertex {triangles.max()} of {len(table['x'])}")
+    check_corners(triangles, len(table["x"]), path)
     return table, triangles
+
+
+def plain_text_mesh(path: Path) -> tuple[int, int] | None:
+    """How many vertices and faces a text file states that holds nothing that a mesh library would
+    drop or trip over: finite places, normals and 8-bit colours, and a line for each entry.
+
+    None for any other file, which `read_ply` can read or name the fault of.
+    """
+    content = read_bytes(path)
+    order, elements, start = _header(content, path)
+    if order or [element.name for element in elements] != ["vertex", "face"]:
+        return None
+    vertices, faces = elements
+    types = {p.name: p.type for p in vertices.properties if not p.count_type}
+    names = [p.name for p in faces.properties if p.count_type]
+    if (
+        len(types) < len(vertices.properties)
+        or set(types) not in _PLAIN_COLUMNS
+        or any(kind != "u1" if name in COLOR else kind[0] != "f" for name, kind in types.items())
+        or len(faces.properties) != 1
+        or names not in (["vertex_indices"], ["vertex_index"])
+    ):
+        return None
+    body = content[start:]
+    is_cut = body.strip().count(b"\n") + 1 < vertices.length + faces.length
+    if is_cut or body.translate(None, _NUMBER_BYTES):
+        return None
+    return vertices.length, faces.length
 
 
 def _header(content: bytes, path: Path) -> tuple[str, list[_Element], int]:
@@ -98,18 +136,13 @@ def _list_position(element: _Element) -> int | None:
     return next((i for i, entry in enumerate(element.properties) if entry.count_type), None)
 
 
-def _fans(rows: list[list[np.ndarray]] | np.ndarray, element: _Element, path: Path) -> np.ndarray:
+def _triangles(rows: list[list[np.ndarray]] | np.ndarray, element: _Element) -> np.ndarray:
     """Triangles from rows of polygons; an array of rows means that all are triangles already."""
     if isinstance(rows, np.ndarray):
         return rows.astype(np.int64)
     position = _list_position(element)
     assert position is not None
-    fans = [
-        (row[position][0], row[position][i], row[position][i + 1])
-        for row in rows
-        for i in range(1, len(row[position]) - 1)
-    ]
-    return np.array(fans, dtype=np.int64).reshape(-1, 3)
+    return fans([row[position] for row in rows])
 
 
 class _Text:
@@ -128,7 +161,9 @@ class _Text:
         rows = self._take(element, element.length * width).reshape(element.length, width)
         return {p.name: rows[:, i].astype(p.type) for i, p in enumerate(element.properties)}
 
-    def rows(self, element: _Element) -> list[list[np.ndarray]]:
+    def rows(self, element: _Element) -> list[list[np.ndarray]] | np.ndarray:
+        if len(element.properties) == 1 and (triangles := self._triangles(element)) is not None:
+            return triangles
         return [
             [
                 self._take(element, int(self._take(element, 1)[0]) if p.count_type else 1)
@@ -136,6 +171,17 @@ class _Text:
             ]
             for _ in range(element.length)
         ]
+
+    def _triangles(self, element: _Element) -> np.ndarray | None:
+        """All faces at once where each has three corners, as nearly always."""
+        part = self.all[self.at : self.at + 4 * element.length]
+        if not element.properties[0].count_type or len(part) < 4 * element.length:
+            return None
+        rows = part.reshape(-1, 4)
+        if not (rows[:, 0] == 3).all():
+            return None
+        self.at += len(part)
+        return rows[:, 1:]
 
     def _take(self, element: _Element, count: int) -> np.ndarray:
         part = self.all[self.at : self.at + count]

@@ -43,6 +43,19 @@ def read_bytes(path: Path) -> bytes:
     return content
 
 
+def fans(polygons: Sequence[Sequence[int] | np.ndarray]) -> np.ndarray:
+    """Triangles (t, 3) that polygons are cut into, all from their first corner."""
+    cut = [(row[0], row[i], row[i + 1]) for row in polygons for i in range(1, len(row) - 1)]
+    return np.array(cut, dtype=np.int64).reshape(-1, 3)
+
+
+def check_corners(triangles: np.ndarray, num_vertices: int, path: Path) -> None:
+    """`DataError` for a triangle with a corner that does not exist."""
+    wrong = triangles[(triangles < 0) | (triangles >= num_vertices)]
+    if len(wrong):
+        raise DataError(f"{path}: a face names vertex {wrong[0]} of {num_vertices}")
+
+
 def named(columns: Mapping[str, np.ndarray], path: Path) -> Table:
     """A table with our names and float32 columns of one length.
 

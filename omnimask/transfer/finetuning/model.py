@@ -14,6 +14,7 @@ from omnimask.network.backbone import Backbone, Encoded
 from omnimask.objectives.objective import LossSum
 from omnimask.tokens.tokens import Group, View, view_of
 from omnimask.training.checkpoint import fill_weights
+from omnimask.training.ema import update_ema
 from omnimask.training.step import Hints, Outcome
 from omnimask.transfer.finetuning.heads import Head
 from omnimask.transfer.finetuning.layers import freeze
@@ -123,18 +124,12 @@ class FinetunedModel(nn.Module):
         self.train(was_training)
         return self.recipe.task.read(outputs)
 
-    @torch.no_grad()
     def update_average(self, step: int) -> None:
         """The average follows faster in the beginning: by min(decay, (1 + step) / (10 + step))."""
         if self.average is None or self.recipe.ema_decay is None:
             return
         decay = min(self.recipe.ema_decay, (1 + step) / (10 + step))
-        own = self.state_dict(keep_vars=True)
-        for name, slow in self.average.state_dict(keep_vars=True).items():
-            if slow.is_floating_point():
-                slow.detach().lerp_(own[name].detach(), 1.0 - decay)
-            else:
-                slow.copy_(own[name])
+        update_ema(self.average, self, decay)
 
     def _whole(self, group: Group) -> tuple[View, MaskPlan]:
         """The group with every token shown."""

@@ -18,7 +18,7 @@ from omnimask.transfer.finetuning.place_scores import (
     pixel_accuracy,
 )
 from omnimask.transfer.finetuning.tasks import Task
-from omnimask.transfer.probing.knn import wilson_interval
+from omnimask.transfer.intervals import bootstrap_interval, r2, wilson_interval
 
 _RESAMPLES = 200
 
@@ -64,10 +64,8 @@ def score(task: Task, predicted: Results) -> dict[str, Interval]:
 
 def _of_classes(predicted: Predicted) -> dict[str, Interval]:
     truth, chosen = predicted.truth[:, 0].astype(int), predicted.values.argmax(axis=1)
-    share = float(np.mean(truth == chosen))
-    low, high = wilson_interval(share, len(truth))
     return {
-        "accuracy": Interval(value=share, low=low, high=high),
+        "accuracy": _share(truth == chosen),
         "balanced_accuracy": _interval(balanced_accuracy, truth, chosen),
         "macro_f1": _interval(macro_f1, truth, chosen),
     }
@@ -91,12 +89,10 @@ def macro_f1(truth: np.ndarray, chosen: np.ndarray) -> float:
 
 def _of_several(predicted: Predicted) -> dict[str, Interval]:
     truth, values = predicted.truth.astype(int), predicted.values
-    exact = float(np.mean(np.all(truth == (values >= 0.5), axis=1)))
-    low, high = wilson_interval(exact, len(truth))
     return {
         "mean_average_precision": _interval(mean_average_precision, truth, values),
         "macro_f1": _interval(lambda t, v: macro_f1(t, (v >= 0.5).astype(int)), truth, values),
-        "exact_match": Interval(value=exact, low=low, high=high),
+        "exact_match": _share(np.all(truth == (values >= 0.5), axis=1)),
     }
 
 
@@ -135,12 +131,18 @@ def _of_numbers(task: Task, predicted: Predicted) -> dict[str, Interval]:
 
 def _of_places(task: Task, found: Confusions) -> dict[str, Interval]:
     counts = found.counts
-    times = np.stack([np.bincount(rows, minlength=len(counts)) for rows in _draws(len(counts))])
-    resampled = (times @ counts.reshape(len(counts), -1)).reshape(-1, *counts.shape[1:])
+
+    def measure(rows: np.ndarray) -> np.ndarray:
+        times = np.stack([np.bincount(row, minlength=len(counts)) for row in rows])
+        resampled = (times @ counts.reshape(len(counts), -1)).reshape(-1, *counts.shape[1:])
+        return np.stack([mean_iou(resampled), pixel_accuracy(resampled)])
+
     total = counts.sum(axis=0)
+    values = (float(mean_iou(total)), float(pixel_accuracy(total)))
+    lows, highs = bootstrap_interval(measure, len(counts), resamples=_RESAMPLES)
     scores = {
-        "mean_iou": _between(float(mean_iou(total)), mean_iou(resampled)),
-        "accuracy": _between(float(pixel_accuracy(total)), pixel_accuracy(resampled)),
+        name: Interval(value=value, low=float(low), high=float(high))
+        for name, value, low, high in zip(("mean_iou", "accuracy"), values, lows, highs)
     }
     return scores if found.within is None else scores | _of_parts(found.within, task.outputs)
 
@@ -182,10 +184,7 @@ def confusion_of(task: Task, predicted: Results) -> np.ndarray:
 
 
 def _r2(truth: np.ndarray, values: np.ndarray) -> float:
-    """0 where all truths are equal, as there is nothing to explain."""
-    from sklearn.metrics import r2_score
-
-    return float(r2_score(truth, values)) if len(np.unique(truth)) > 1 else 0.0
+    return float(r2(truth, values))
 
 
 def _mae(truth: np.ndarray, values: np.ndarray) -> float:
@@ -195,17 +194,17 @@ def _mae(truth: np.ndarray, values: np.ndarray) -> float:
 
 
 def _interval(measure: Measure, truth: np.ndarray, values: np.ndarray) -> Interval:
-    resampled = [measure(truth[rows], values[rows]) for rows in _draws(len(truth))]
-    return _between(measure(truth, values), np.asarray(resampled))
+    low, high = bootstrap_interval(
+        lambda rows: np.array([measure(truth[row], values[row]) for row in rows]),
+        len(truth),
+        resamples=_RESAMPLES,
+    )
+    return Interval(value=measure(truth, values), low=float(low), high=float(high))
 
 
-def _draws(count: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(count, size=(_RESAMPLES, count))
-
-
-def _between(value: float, resampled: np.ndarray) -> Interval:
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    return Interval(value=value, low=float(low), high=float(high))
+def _share(right: np.ndarray) -> Interval:
+    low, high = wilson_interval(int(right.sum()), len(right))
+    return Interval(value=float(right.mean()), low=low, high=high)
 
 
 def main_value(task: Task, predicted: Results) -> float:

@@ -1,11 +1,10 @@
 """Accuracy with a handful of labelled samples per class, over many draws of them."""
 
-from math import sqrt
-
 import numpy as np
 
 from omnimask.foundation.rng import permutation
-from omnimask.transfer.probing.knn import Z95, Features
+from omnimask.transfer.intervals import normal_interval
+from omnimask.transfer.probing.knn import Features
 
 
 def few_shot_accuracy(
@@ -32,9 +31,7 @@ def few_shot_accuracy(
         prototypes = _unit(np.stack([known[rows].mean(axis=0) for rows in drawn]))
         predicted = names[(asked @ prototypes.T).argmax(axis=1)]
         accuracies.append(float(np.mean(predicted == truth)))
-    mean = float(np.mean(accuracies))
-    half = Z95 * float(np.std(accuracies, ddof=1)) / sqrt(episodes)
-    return mean, max(mean - half, 0.0), min(mean + half, 1.0)
+    return float(np.mean(accuracies)), *normal_interval(np.asarray(accuracies))
 
 
 def _unit(values: np.ndarray) -> np.ndarray:

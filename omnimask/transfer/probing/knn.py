@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 import torch
@@ -17,9 +16,7 @@ from omnimask.network.pooling import pool
 from omnimask.tokens.modality import Label
 from omnimask.tokens.tokens import View, view_of
 from omnimask.training.step import MaskedModel
-
-Z95 = 1.959964  # standard normal quantile of a two-sided 95 % interval
-_BOOTSTRAPS = 500
+from omnimask.transfer.intervals import r2, r2_interval, wilson_interval
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,8 +153,7 @@ def knn_accuracy(train: Features, test: Features, k: int = 10) -> Score:
     """Share of test samples whose class is the majority of the k nearest training samples'.
 
     Distance is cosine, every neighbour has one vote, and `k` is lowered to the number of training
-    samples. The interval is Wilson's for a binomial share
-    (https://doi.org/10.1080/01621459.1927.10502953). DataError where a side has no class labels.
+    samples. The interval is Wilson's. DataError where a side has no class labels.
     """
     from sklearn.neighbors import KNeighborsClassifier
 
@@ -166,10 +162,10 @@ def knn_accuracy(train: Features, test: Features, k: int = 10) -> Score:
     k = min(k, len(train.labels))
     neighbours = KNeighborsClassifier(k, metric="cosine", algorithm="brute")
     predicted = neighbours.fit(train.values, np.asarray(train.labels)).predict(test.values)
-    share = float(np.mean(predicted == np.asarray(test.labels)))
-    low, high = wilson_interval(share, len(test.labels))
+    right = predicted == np.asarray(test.labels)
+    low, high = wilson_interval(int(right.sum()), len(right))
     return Score(
-        value=share,
+        value=float(right.mean()),
         low=low,
         high=high,
         num_train=len(train.labels),
@@ -193,9 +189,9 @@ def knn_r2(train: Features, test: Features, k: int = 10) -> Score:
     truth = np.asarray(test.labels, dtype=np.float64)
     neighbours.fit(train.values, np.asarray(train.labels, dtype=np.float64))
     predicted = neighbours.predict(test.values)
-    low, high = r2_interval(predicted, truth)
+    low, high = r2_interval(truth, predicted)
     return Score(
-        value=r2(predicted, truth),
+        value=float(r2(truth, predicted)),
         low=low,
         high=high,
         num_train=len(train.labels),
@@ -210,28 +206,6 @@ def majority_share(train: Features, test: Features) -> float:
     _check_not_empty(train, test, "class names")
     names, counts = np.unique(np.asarray(train.labels), return_counts=True)
     return float(np.mean(np.asarray(test.labels) == names[counts.argmax()]))
-
-
-def wilson_interval(share: float, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share of `count` independent trials."""
-    middle = share + Z95**2 / (2 * count)
-    half = Z95 * sqrt(share * (1 - share) / count + Z95**2 / (4 * count**2))
-    scale = 1 + Z95**2 / count
-    return max((middle - half) / scale, 0.0), min((middle + half) / scale, 1.0)
-
-
-def r2(predicted: np.ndarray, truth: np.ndarray) -> float:
-    """1 - squared error / variance; 0 where all truths are equal."""
-    spread = float(np.square(truth - truth.mean()).sum())
-    return 1.0 - float(np.square(predicted - truth).sum()) / spread if spread > 0 else 0.0
-
-
-def r2_interval(predicted: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """The percentile bootstrap's 95 % interval of R² over test samples, the same on every call."""
-    draws = np.random.default_rng(0).integers(len(truth), size=(_BOOTSTRAPS, len(truth)))
-    resampled = [r2(predicted[rows], truth[rows]) for rows in draws]
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    return float(low), float(high)
 
 
 def _check_not_empty(train: Features, test: Features, kind: str) -> None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from omnimask.foundation.errors import DataError
-from omnimask.transfer.probing.knn import Features, r2, r2_interval, wilson_interval
+from omnimask.transfer.intervals import r2, r2_interval, wilson_interval
+from omnimask.transfer.probing.knn import Features
 
 STRENGTHS = (0.003, 0.03, 0.3, 3.0)  # scikit-learn's C, the inverse of the regularisation
 PENALTIES = (1e-2, 1e-1, 1.0, 10.0, 100.0, 1000.0, 10_000.0)  # scikit-learn's alpha, of ridge
@@ -45,10 +46,10 @@ def linear_accuracy(train: Features, test: Features) -> LinearScore:
     strength = _choose(train)
     model = LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=1e-3)
     model.fit(train.values, np.asarray(train.labels))
-    value = float(np.mean(model.predict(test.values) == np.asarray(test.labels)))
-    low, high = wilson_interval(value, len(test.labels))
+    right = np.equal(model.predict(test.values), np.asarray(test.labels))
+    low, high = wilson_interval(int(right.sum()), len(right))
     return LinearScore(
-        value=value, low=low, high=high, num_test=len(test.labels), strength=strength
+        value=float(right.mean()), low=low, high=high, num_test=len(right), strength=strength
     )
 
 
@@ -96,9 +97,9 @@ def ridge_r2(train: Features, test: Features) -> LinearScore:
     choice.fit(train.values, known)
     strength = float(choice.alpha_)  # pyright: ignore[reportArgumentType]  # fitted just above
     predicted = Ridge(alpha=strength).fit(train.values, known).predict(test.values)
-    low, high = r2_interval(predicted, truth)
+    low, high = r2_interval(truth, predicted)
     return LinearScore(
-        value=r2(predicted, truth),
+        value=float(r2(truth, predicted)),
         low=low,
         high=high,
         num_test=len(truth),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from omnimask.transfer.intervals import r2, r2_interval, wilson_interval
 from omnimask.transfer.probing.attentive import Attentive, attend
 from omnimask.transfer.probing.features import Side
 from omnimask.transfer.probing.few_shot import few_shot_accuracy
@@ -14,10 +15,7 @@ from omnimask.transfer.probing.knn import (
     knn_accuracy,
     knn_r2,
     majority_share,
-    r2,
-    r2_interval,
     whiten,
-    wilson_interval,
 )
 from omnimask.transfer.probing.linear import linear_accuracy, ridge_r2
 from omnimask.transfer.probing.results import ProbeScore
@@ -207,12 +205,13 @@ def _by_attention(
         detail = f"{settings.epochs} epochs"
         truth = [pair.test.labels[i] for i in asked]
         if of_classes:
-            value = float(np.mean([names[i] == x for i, x in zip(predicted, truth, strict=True)]))
-            low, high = wilson_interval(value, len(truth))
+            right = sum(names[i] == x for i, x in zip(predicted, truth, strict=True))
+            value = right / len(truth)
+            low, high = wilson_interval(right, len(truth))
         else:
             numbers = np.asarray(truth, dtype=np.float64)
-            value = r2(predicted, numbers)
-            low, high = r2_interval(predicted, numbers)
+            value = float(r2(numbers, predicted))
+            low, high = r2_interval(numbers, predicted)
         return Measured(value=value, low=low, high=high, detail=detail)
 
     return measure
