@@ -50,7 +50,7 @@ def parts(modality: str) -> Parts:
     """Windows of 4 by 4, as published: a quarter of the small size's 8 by 8 patches."""
     (objective,) = content(modality)
     return Parts(
-        masker=RandomMask(ratio=small.RATIOS[modality]),
+        masker=small.masker(modality),
         decoders={"main": WindowDecoder(width=64, depth=4, num_heads=4)},
         objectives=(replace(objective, target=Content(norm="token")),),
     )

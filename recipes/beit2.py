@@ -20,6 +20,7 @@ video a block spans all frames, so that the next frame does not give it away. Po
 tables have no grid for blocks.
 """
 
+import math
 import sys
 from dataclasses import replace
 
@@ -42,12 +43,12 @@ from recipes.vqkd import CODEBOOK
 
 MODALITIES = small.GRIDS
 _BATCH = 2048  # PRETRAINING.md: 16 GPUs of 128, or 64 of 32
-_SMALLEST = {"image": 5, "video": 3, "audio": 5}  # 16/196 of the places of one frame
 
 
 def blocks(modality: str) -> BlockMask:
     """The published mask at the grid of a small modality."""
-    return BlockMask(ratio=0.4, min_tokens=_SMALLEST[modality])
+    places = math.prod(small.grid(modality)[-2:])  # of one frame
+    return BlockMask(ratio=0.4, min_tokens=round(places * 16 / 196))
 
 
 def parts(modality: str) -> Parts:
@@ -78,7 +79,7 @@ def cpu(modality: str = "image") -> Recipe:
     Its tokenizer is the finished run of recipes.vqkd:cpu for the same modality; another one is
     named by --set teacher.run=...
 
-    Modalities: image, video, audio (the argument)
+    Modalities: all of the sample data with a grid (the argument)
     Paper: https://arxiv.org/abs/2208.06366; sizes are ours
     Status: trains; docs/methods.md has its probes
     """

@@ -68,7 +68,7 @@ def parts(modality: str) -> Parts:
 def cpu(modality: str = "image") -> Recipe:
     """CAPI on the sample data of one modality, in minutes on two CPU cores.
 
-    Modalities: image, video, audio, points, voxels, table (the argument)
+    Modalities: all of the sample data (the argument)
     Paper: https://arxiv.org/abs/2502.08769; sizes are ours
     Status: trains; docs/methods.md has its probes
     """

@@ -30,7 +30,7 @@ MODALITIES = small.GRIDS
 def parts(modality: str, *, color: str = "green") -> Parts:
     """ColorMAE on a modality with a grid; `color` is red, green, blue or purple."""
     return Parts(
-        masker=NoiseMask(ratio=small.RATIOS[modality], color=color),
+        masker=NoiseMask(ratio=small.masker(modality).ratio, color=color),
         decoders={"main": small.DECODER},
         objectives=content(modality),
     )
@@ -39,7 +39,7 @@ def parts(modality: str, *, color: str = "green") -> Parts:
 def cpu(modality: str = "image") -> Recipe:
     """ColorMAE (green) on the sample data of one modality, in minutes on two CPU cores.
 
-    Modalities: image, video, audio (the argument)
+    Modalities: all of the sample data with a grid (the argument)
     Paper: https://arxiv.org/abs/2407.13036; sizes are ours
     Status: trains; docs/methods.md has its probes
     """

@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from omnimask.commands.main import main
 from omnimask.decoders import CrossAttentionDecoder
-from omnimask.masking import PredictShare, RandomMask, TubeMask
+from omnimask.masking import PredictShare, RandomMask
 from omnimask.network.encoder import vit
 from omnimask.recipe.recipe import Recipe
 from recipes import mae, small
@@ -36,10 +36,8 @@ def parts(modality: str, *, share: float = 1 / 3) -> Parts:
 
     A third is the paper's prediction ratio of 0.25 of all patches at a mask ratio of 0.75.
     """
-    ratio = small.RATIOS[modality]
-    hiding = TubeMask(ratio=ratio) if modality == "video" else RandomMask(ratio=ratio)
     return Parts(
-        masker=PredictShare(masker=hiding, share=share),
+        masker=PredictShare(masker=small.masker(modality), share=share),
         decoders={"main": DECODER},
         objectives=content(modality),
     )
@@ -48,7 +46,7 @@ def parts(modality: str, *, share: float = 1 / 3) -> Parts:
 def cpu(modality: str = "image") -> Recipe:
     """CrossMAE on the sample data of one modality, in minutes on two CPU cores.
 
-    Modalities: image, video, audio, points, voxels, table (the argument)
+    Modalities: all of the sample data (the argument)
     Paper: https://arxiv.org/abs/2401.14391; sizes are ours
     Status: trains; docs/methods.md has its probes
     """

@@ -1,44 +1,51 @@
 """Fine-tuning on the sample data, one recipe per modality; a start for one's own folders.
 
 `omnimask finetune recipes.finetune:image --encoder runs/quickstart`. With other data, point
-`--set data.root=...` at a folder that has the same folders in it, or copy a function.
+`--set data.root=...` at a folder that has the same folders in it, or copy a function. What differs
+between modalities stands in recipes/sample_modalities.py; one without a function here is
+`recipes.finetune:sample:NAME`.
 """
 
 import sys
 from dataclasses import replace
 
 from omnimask.commands.main import main
-from omnimask.foundation.errors import RecipeError
-from omnimask.masking import AxisMask
 from omnimask.network.encoder import Encoder
 from omnimask.recipe.settings import Data, Optim, Run
-from omnimask.transfer.finetuning.classification import Classification
 from omnimask.transfer.finetuning.recipe import FinetuneRecipe, Validation
-from recipes.small import MODALITIES, ROOT, modality, stream
+from recipes import small
+from recipes.sample_modalities import sample_modality
+from recipes.small import ROOT, stream
+
+MODALITIES = small.MODALITIES
 
 # Without --encoder: that of recipes.omni:quickstart, from scratch.
 ENCODER = Encoder(width=192, depth=5, num_heads=6)
-# Steps that two CPU cores make in a minute or two. In so short a run the head sees next to nothing
-# of features whose variance lies in a few directions, unless it standardises them (`head_norm`).
-STEPS = {"image": 200, "video": 100, "audio": 120, "points": 120, "voxels": 100, "table": 150}
-BATCH_SIZES = {"image": 24, "video": 8, "audio": 12, "points": 12, "voxels": 8, "table": 32}
 
 
-def _classify(name: str) -> FinetuneRecipe:
-    if name not in MODALITIES:
-        raise RecipeError(f"recipes.finetune works on {', '.join(MODALITIES)}, got {name!r}")
-    steps = STEPS[name]
+def sample(modality: str = "image") -> FinetuneRecipe:
+    """Classes of the sample data of one modality (the argument). In so short a run the head sees
+    next to nothing of features whose variance lies in a few directions, unless it standardises them
+    (`head_norm`).
+    """
+    chosen = sample_modality(modality).finetuning
+    steps = chosen.steps
     return FinetuneRecipe(
-        name=f"finetune-{name}",
-        modalities=(modality(name),),
-        data=Data(root=ROOT, streams=(stream(name, batch_size=BATCH_SIZES[name]),)),
+        name=f"finetune-{modality}",
+        modalities=(small.modality(modality),),
+        data=Data(root=ROOT, streams=(stream(modality, batch_size=chosen.batch_size),)),
         optim=Optim(
-            steps=steps, lr=2e-3, warmup_steps=steps // 10, weight_decay=0.05, betas=(0.9, 0.999)
+            steps=steps,
+            lr=chosen.lr,
+            warmup_steps=steps // 10,
+            weight_decay=0.05,
+            betas=(0.9, 0.999),
         ),
         encoder=ENCODER,
-        task=Classification(smoothing=0.1),
+        task=chosen.task,
         head_norm="batch",
-        drop_path=0.1,
+        drop_path=chosen.drop_path,
+        show=chosen.show,
         validation=Validation(every=steps // 5),
         run=Run(num_workers=1, checkpoint_every=100),
     )
@@ -50,15 +57,12 @@ def image() -> FinetuneRecipe:
     FINETUNE.md of the official code): `--set mix.mixup=0.8 --set mix.cutmix=1.0 --set
     task.smoothing=0.1 --set drop_path=0.1`.
     """
-    recipe = _classify("image")
-    return replace(
-        recipe, task=Classification(), drop_path=0.0, optim=replace(recipe.optim, lr=3e-3)
-    )
+    return sample("image")
 
 
 def video() -> FinetuneRecipe:
     """Motions of the sample clips. No mixing: half of one motion is none."""
-    return _classify("video")
+    return sample("video")
 
 
 def audio() -> FinetuneRecipe:
@@ -66,25 +70,24 @@ def audio() -> FinetuneRecipe:
     fine-tuning on AudioSet (https://arxiv.org/abs/2207.06405; README.md and models_vit.py of the
     official code) hides as many moments, and a fifth of the frequencies too.
     """
-    return replace(_classify("audio"), show=AxisMask(ratio=0.2, axis="t"))
+    return sample("audio")
 
 
 def points() -> FinetuneRecipe:
     """Shapes of the sample clouds."""
-    return _classify("points")
+    return sample("points")
 
 
 def voxels() -> FinetuneRecipe:
     """Scenes of the sample sweeps. Few samples: the classes weigh alike."""
-    recipe = _classify("voxels")
-    return replace(recipe, task=Classification(smoothing=0.1, weights="balanced"))
+    return sample("voxels")
 
 
 def table() -> FinetuneRecipe:
     """Classes of the rows of the sample tables; the one table whose target is a number is left
     out, since its rows have no class.
     """
-    return _classify("table")
+    return sample("table")
 
 
 def debug() -> FinetuneRecipe:

@@ -44,12 +44,13 @@ _EPOCHS = 800  # scripts/pretrain_base.sh
 
 def parts(modality: str) -> Parts:
     """HPM on any modality, at the mask ratio of that modality's own paper."""
-    objectives = content(modality)
-    if modality in ("image", "video"):
-        objectives = tuple(replace(o, target=Content()) for o in objectives)
+    objectives = tuple(
+        replace(o, target=Content()) if isinstance(o.target, Content) else o
+        for o in content(modality)
+    )
     hardness = _hardness(objectives[0])
     return Parts(
-        masker=GuidedMask(ratio=small.RATIOS[modality], hint=hardness.name),
+        masker=GuidedMask(ratio=small.masker(modality).ratio, hint=hardness.name),
         objectives=(*objectives, hardness),
         decoders={"main": small.DECODER, "hardness": small.DECODER},
         # The published decay, 0.999 to 0.9999, forgets over more steps than these runs have.
@@ -71,7 +72,7 @@ def _hardness(objective: Objective) -> Objective:
 def cpu(modality: str = "image") -> Recipe:
     """HPM on the sample data of one modality, in minutes on two CPU cores.
 
-    Modalities: image, video, audio, points, voxels, table (the argument)
+    Modalities: all of the sample data (the argument)
     Paper: https://arxiv.org/abs/2304.05919; sizes are ours
     Status: trains; docs/methods.md has its probes
     """

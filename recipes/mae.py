@@ -17,7 +17,7 @@ import sys
 from modalities.image import ImagePatches
 from omnimask.commands.main import main
 from omnimask.decoders import SelfAttentionDecoder
-from omnimask.masking import RandomMask, TubeMask
+from omnimask.masking import RandomMask
 from omnimask.network.encoder import vit
 from omnimask.objectives.losses import mse
 from omnimask.objectives.objective import Objective
@@ -34,9 +34,8 @@ _BATCH = 4096  # appendix A.1, table 8
 
 def parts(modality: str) -> Parts:
     """MAE on any modality, at the mask ratio of that modality's own paper."""
-    ratio = small.RATIOS[modality]
     return Parts(
-        masker=TubeMask(ratio=ratio) if modality == "video" else RandomMask(ratio=ratio),
+        masker=small.masker(modality),
         decoders={"main": small.DECODER},
         objectives=content(modality),
     )
@@ -45,7 +44,7 @@ def parts(modality: str) -> Parts:
 def cpu(modality: str = "image") -> Recipe:
     """MAE on the sample data of one modality, in minutes on two CPU cores.
 
-    Modalities: image, video, audio, points, voxels, table (the argument)
+    Modalities: all of the sample data (the argument)
     Paper: https://arxiv.org/abs/2111.06377; sizes are ours
     Status: trains; docs/methods.md has its probes
     """

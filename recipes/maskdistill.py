@@ -70,7 +70,7 @@ def cpu(modality: str = "image") -> Recipe:
     Its teacher is the finished run of recipes.mae:cpu for the same modality; another one is named
     by --set teacher.run=...
 
-    Modalities: image, video, audio, points, voxels, table (the argument)
+    Modalities: all of the sample data (the argument)
     Paper: https://arxiv.org/abs/2210.10615; sizes are ours
     Status: trains; docs/methods.md has its probes
     """
@@ -80,7 +80,7 @@ def cpu(modality: str = "image") -> Recipe:
 def cpu_drop(modality: str = "image") -> Recipe:
     """The same with hidden tokens left out of the encoder, and a decoder.
 
-    Modalities: image, video, audio, points, voxels, table (the argument)
+    Modalities: all of the sample data (the argument)
     Paper: https://arxiv.org/abs/2210.10615; sizes, mask and decoder are ours
     Status: trains on the sample data
     """

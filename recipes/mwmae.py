@@ -48,7 +48,7 @@ def parts(modality: str) -> Parts:
     """Four heads from local to global."""
     decoder = WindowDecoder(width=64, depth=2, num_heads=4, windows=(2, 8, 32, None), shift=False)
     return Parts(
-        masker=RandomMask(ratio=small.RATIOS[modality]),
+        masker=small.masker(modality),
         decoders={"main": decoder},
         objectives=content(modality),
     )

@@ -11,70 +11,53 @@ import recipes.capi
 import recipes.data2vec2
 import recipes.mae
 import recipes.vjepa
-from modalities.audio import AudioFiles, AudioSpectrogram
-from modalities.image import ImagePatches
-from modalities.points import PointGroups
-from modalities.tabular import TableCells
-from modalities.video import VideoTubelets
-from modalities.voxels import VoxelGrid
+from modalities.audio import AudioFiles
 from omnimask.commands.main import main
 from omnimask.decoders import SelfAttentionDecoder
-from omnimask.masking import PerModality, RandomMask, TubeMask
+from omnimask.masking import PerModality
 from omnimask.network.encoder import Encoder, vit
 from omnimask.objectives.objective import Objective
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Optim, Run, Stream
+from recipes.sample_modalities import SAMPLE_MODALITIES
 from recipes.small import (
     MODALITIES,
-    RATIOS,
     Parts,
     content,
     files,
+    masker,
     merge,
     modality,
     stream,
 )
 
-MASKER = PerModality(
-    masks={
-        name: TubeMask(ratio=ratio) if name == "video" else RandomMask(ratio=ratio)
-        for name, ratio in RATIOS.items()
-    }
-)
+MASKER = PerModality(masks={name: masker(name) for name in MODALITIES})
 
 
 def _objectives() -> tuple[Objective, ...]:
     return tuple(objective for name in MODALITIES for objective in content(name))
 
 
-def _sample_streams(batch_sizes: dict[str, int]) -> tuple[Stream, ...]:
-    """One stream per modality, and clips with their own sound as paired samples."""
+def _sample_streams(batch_sizes: dict[str, int], *, paired: int) -> tuple[Stream, ...]:
+    """One stream per modality, and `paired` clips with their own sound to a step."""
     single = [stream(name, batch_size=batch_sizes[name]) for name in MODALITIES]
-    paired = Stream(
+    with_sound = Stream(
         name="video+audio",
         files={"video": files("video", "train"), "audio": AudioFiles(path="video/train")},
         held_out={"video": files("video", "held_out"), "audio": AudioFiles(path="video/held_out")},
-        batch_size=batch_sizes["video+audio"],
+        batch_size=paired,
     )
-    return (*single, paired)
+    return (*single, with_sound)
 
 
 def quickstart() -> Recipe:
     """The main job of `make pretrain`: six modalities of the sample data in minutes on two cores.
 
-    Modalities: image, video, audio, points, voxels, table
+    Modalities: all of the sample data
     Paper: none; MAE (https://arxiv.org/abs/2111.06377) on every modality
     Status: runs; held-out losses and kNN accuracies are in its report
     """
-    batch_sizes = {
-        "image": 24,
-        "video": 4,
-        "audio": 8,
-        "points": 8,
-        "voxels": 6,
-        "table": 24,
-        "video+audio": 2,
-    }
+    batch_sizes = {name: record.batch_size for name, record in SAMPLE_MODALITIES.items()}
     return Recipe(
         name="quickstart",
         modalities=tuple(modality(name) for name in MODALITIES),
@@ -82,7 +65,7 @@ def quickstart() -> Recipe:
         encoder=Encoder(width=192, depth=5, num_heads=6),
         decoders={"main": SelfAttentionDecoder(width=128, depth=2, num_heads=4)},
         objectives=_objectives(),
-        data=Data(root="data/sample", streams=_sample_streams(batch_sizes)),
+        data=Data(root="data/sample", streams=_sample_streams(batch_sizes, paired=2)),
         optim=Optim(steps=400, lr=1e-3, warmup_steps=40),
         run=Run(num_workers=1, checkpoint_every=100),
     )
@@ -91,18 +74,18 @@ def quickstart() -> Recipe:
 def debug() -> Recipe:
     """Two blocks and four samples per stream: what the tests run.
 
-    Modalities: image, video, audio, points, voxels, table
+    Modalities: all of the sample data
     Paper: none
     Status: runs in seconds; learns nothing of use
     """
     recipe = quickstart()
-    batch_sizes = {stream.name: 4 for stream in recipe.data.streams}
+    streams = tuple(replace(stream, batch_size=4) for stream in recipe.data.streams)
     return replace(
         recipe,
         name="debug",
         encoder=Encoder(width=48, depth=2, num_heads=2),
         decoders={"main": SelfAttentionDecoder(width=32, depth=1, num_heads=2)},
-        data=replace(recipe.data, streams=_sample_streams(batch_sizes)),
+        data=replace(recipe.data, streams=streams),
         optim=Optim(steps=4, lr=1e-3, warmup_steps=1),
         run=Run(num_workers=0, log_every=1, checkpoint_every=2, tracker="none", report=False),
     )
@@ -125,7 +108,7 @@ def _mixed(name: str, parts: dict[str, Parts]) -> Recipe:
 def mae() -> Recipe:
     """MAE on six modalities at once: the quickstart by another way.
 
-    Modalities: image, video, audio, points, voxels, table
+    Modalities: all of the sample data
     Paper: https://arxiv.org/abs/2111.06377 on every modality, see recipes.mae
     Status: trains on the sample data in minutes
     """
@@ -135,7 +118,7 @@ def mae() -> Recipe:
 def data2vec2() -> Recipe:
     """data2vec 2.0 on six modalities at once, four masks of each sample.
 
-    Modalities: image, video, audio, points, voxels, table
+    Modalities: all of the sample data
     Paper: https://arxiv.org/abs/2212.07525 on every modality, see recipes.data2vec2
     Status: steps on the sample data; not tuned
     """
@@ -145,7 +128,7 @@ def data2vec2() -> Recipe:
 def vjepa() -> Recipe:
     """V-JEPA on six modalities at once, two masks of each sample.
 
-    Modalities: image, video, audio, points, voxels, table
+    Modalities: all of the sample data
     Paper: https://arxiv.org/abs/2404.08471 on every modality, see recipes.vjepa
     Status: steps on the sample data; not tuned
     """
@@ -155,7 +138,7 @@ def vjepa() -> Recipe:
 def capi() -> Recipe:
     """CAPI on six modalities at once, each with prototypes of its own.
 
-    Modalities: image, video, audio, points, voxels, table
+    Modalities: all of the sample data
     Paper: https://arxiv.org/abs/2502.08769 on every modality, see recipes.capi
     Status: steps on the sample data; not tuned
     """
@@ -165,34 +148,19 @@ def capi() -> Recipe:
 def omni() -> Recipe:
     """All modalities at the sizes of their own papers, for GPUs; set data.root to your folders.
 
-    Modalities: image, video, audio, points, voxels, table
+    Modalities: all of the sample data
     Paper: none; sizes of MAE, VideoMAE, AudioMAE, Point-MAE and Voxel-MAE
     Status: steps on the sample data; no full run yet
     """
-    batch_sizes = {
-        "image": 64,
-        "video": 16,
-        "audio": 16,
-        "points": 64,
-        "voxels": 16,
-        "table": 256,
-        "video+audio": 8,
-    }
+    batch_sizes = {name: r.published_batch_size for name, r in SAMPLE_MODALITIES.items()}
     return Recipe(
         name="omni",
-        modalities=(
-            ImagePatches(size=(224, 224), patch=(16, 16)),
-            VideoTubelets(num_frames=16, size=(224, 224), tubelet=(2, 16, 16)),
-            AudioSpectrogram(window_s=10.24, num_mels=128, patch=(16, 16)),
-            PointGroups(num_points=1024, num_groups=64, group_size=32),
-            VoxelGrid(),
-            TableCells(),
-        ),
+        modalities=tuple(record.published for record in SAMPLE_MODALITIES.values()),
         masker=MASKER,
         encoder=vit("base"),
         decoders={"main": SelfAttentionDecoder(width=512, depth=4, num_heads=16)},
         objectives=_objectives(),
-        data=Data(root="data/sample", streams=_sample_streams(batch_sizes)),
+        data=Data(root="data/sample", streams=_sample_streams(batch_sizes, paired=8)),
         optim=Optim(steps=200_000, lr=1.5e-4, warmup_steps=10_000),
         run=Run(num_workers=12, checkpoint_every=2_000),
     )

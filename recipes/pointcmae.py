@@ -22,7 +22,7 @@ import sys
 from dataclasses import replace
 
 from omnimask.commands.main import main
-from omnimask.masking import Copies, RandomMask, TubeMask
+from omnimask.masking import Copies
 from omnimask.objectives.late_targets import OtherCopy
 from omnimask.objectives.losses import cosine
 from omnimask.objectives.objective import Objective
@@ -45,11 +45,9 @@ def _agreement(modality: str, *, width: int, weight: float) -> Objective:
 
 def parts(modality: str) -> Parts:
     """Two masks at the ratio of that modality's own paper, its content, and the agreement."""
-    ratio = small.RATIOS[modality]
-    masker = TubeMask(ratio=ratio) if modality == "video" else RandomMask(ratio=ratio)
     agreement = _agreement(modality, width=small.DECODER.width, weight=1.0)
     return Parts(
-        masker=Copies(masker=masker, copies=2),
+        masker=Copies(masker=small.masker(modality), copies=2),
         decoders={"main": small.DECODER},
         objectives=(*content(modality), agreement),
     )
@@ -58,7 +56,7 @@ def parts(modality: str) -> Parts:
 def cpu(modality: str = "points") -> Recipe:
     """Point-CMAE on the sample data of one modality, in minutes on two CPU cores.
 
-    Modalities: image, video, audio, points, voxels, table (the argument)
+    Modalities: all of the sample data (the argument)
     Paper: https://arxiv.org/abs/2407.05862; sizes are ours
     Status: trains; docs/methods.md has its probes
     """

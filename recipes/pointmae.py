@@ -47,7 +47,7 @@ BATCH = 128  # cfgs/pretrain.yaml, total_bs
 def parts(modality: str) -> Parts:
     """Random groups, their points by the squared Chamfer distance."""
     return Parts(
-        masker=RandomMask(ratio=small.RATIOS[modality]),
+        masker=small.masker(modality),
         decoders={"main": small.DECODER},
         objectives=content(modality),
     )

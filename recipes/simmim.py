@@ -26,7 +26,7 @@ from dataclasses import replace
 from modalities.image import ImagePatches
 from omnimask.commands.main import main
 from omnimask.decoders import NoDecoder
-from omnimask.masking import CellMask, RandomMask
+from omnimask.masking import CellMask
 from omnimask.network.blocks import BlockStyle
 from omnimask.network.encoder import vit
 from omnimask.objectives.losses import l1
@@ -39,24 +39,29 @@ from recipes.published import IMAGENET_1K, IMAGENET_MEAN, IMAGENET_STD, imagenet
 from recipes.small import Parts, content, debug_size, small_recipe
 
 MODALITIES = small.MODALITIES
-# In tokens of the small modalities: two along height and width (or frequency and time), as 32 of
-# patches of 16 are; all four tubelets in time.
-_CELLS = {"image": (2, 2), "video": (4, 2, 2), "audio": (2, 2)}
 _BATCH = 2048  # the README's command: 16 GPUs of 128
+
+
+def _cell(modality: str) -> tuple[int, ...]:
+    """In tokens: two along height and width (or time and frequency), as 32 of patches of 16 are;
+    all along what comes before.
+    """
+    *time, _, _ = small.grid(modality)
+    return (*time, 2, 2)
 
 
 def parts(modality: str) -> Parts:
     """SimMIM on any modality: cells where there is a grid, single tokens where there is none."""
     objectives = content(modality)
-    if modality not in _CELLS:
+    if modality not in small.GRIDS:
         return Parts(
-            masker=RandomMask(ratio=small.RATIOS[modality]),
+            masker=small.masker(modality),
             decoders={"main": NoDecoder()},
             objectives=objectives,
             hidden="replace",
         )
     return Parts(
-        masker=CellMask(ratio=0.6, cell=_CELLS[modality]),
+        masker=CellMask(ratio=0.6, cell=_cell(modality)),
         decoders={"main": NoDecoder()},
         objectives=tuple(replace(o, target=Content(), loss=l1) for o in objectives),
         hidden="replace",
@@ -66,7 +71,7 @@ def parts(modality: str) -> Parts:
 def cpu(modality: str = "image") -> Recipe:
     """SimMIM on the sample data of one modality, in minutes on two CPU cores.
 
-    Modalities: image, video, audio, points, voxels, table (the argument)
+    Modalities: all of the sample data (the argument)
     Paper: https://arxiv.org/abs/2111.09886; sizes are ours
     Status: trains; docs/methods.md has its probes
     """

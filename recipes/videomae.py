@@ -35,7 +35,7 @@ from omnimask.objectives.targets import Content
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Optim, Run
 from recipes.published import IMAGENET_MEAN, IMAGENET_STD, steps_of, videos
-from recipes.small import DECODER, RATIOS, Parts, content, debug_size, small_recipe
+from recipes.small import DECODER, Parts, content, debug_size, masker, small_recipe
 
 MODALITIES = ("video", "audio")  # those with a time axis
 KINETICS_400 = 240_000  # section 4.1: "around 240k"
@@ -56,7 +56,7 @@ def parts(modality: str) -> Parts:
     num_channels = 3 if modality == "video" else 1
     target = Content(norm="channel", num_channels=num_channels)
     return Parts(
-        masker=TubeMask(ratio=RATIOS[modality], axis="t"),
+        masker=TubeMask(ratio=masker(modality).ratio, axis="t"),
         decoders={"main": DECODER},
         objectives=(replace(objective, target=target),),
     )

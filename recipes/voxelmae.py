@@ -47,7 +47,7 @@ _BATCH = 32
 def parts(modality: str) -> Parts:
     """Random voxels; three targets, the third at empty cells too."""
     return Parts(
-        masker=RandomMask(ratio=small.RATIOS[modality]),
+        masker=small.masker(modality),
         decoders={"main": small.DECODER},
         objectives=content(modality),
     )

@@ -74,7 +74,7 @@ def cpu(modality: str = "image") -> Recipe:
     Its teacher is the finished run of recipes.mae:cpu for the same modality; another one is named
     by --set teacher.run=...
 
-    Modalities: image, video, audio (the argument)
+    Modalities: all of the sample data with a grid (the argument)
     Paper: https://arxiv.org/abs/2208.06366, section 2.2; sizes are ours
     Status: trains; docs/methods.md has its probes
     """

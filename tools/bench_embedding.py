@@ -24,16 +24,10 @@ from omnimask.tokens.modality import Draw, Source
 from omnimask.transfer.embedding.embed import open_embedder
 from omnimask.transfer.embedding.listing import NotEmbedded
 from omnimask.transfer.embedding.vectors import Embedder, EmbedOptions, Part
+from recipes.sample_modalities import SAMPLE_MODALITIES
 
 SAMPLES = Path("data/sample")
-FOLDERS = {
-    "image": "images",
-    "video": "video",
-    "audio": "audio",
-    "points": "points",
-    "voxels": "voxels",
-    "table": "tables",
-}
+FOLDERS = {name: record.folder for name, record in SAMPLE_MODALITIES.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -33,6 +33,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from omnimask.training.checkpoint import last_checkpoint, load_checkpoint, write_json
+from recipes.sample_modalities import SAMPLE_MODALITIES
 from tools.results_table import write_table
 
 TEACHERS = ("mae", "vqkd")  # others take the runs of their first seed as teachers, in this order
@@ -41,14 +42,8 @@ METHODS = (
     *("maskdistill", "beit2", "videomae", "audiomae", "mwmae", "pointmae", "pointcmae"),
     *("voxelmae", "remasker", "multimae"),
 )
-# Tokens through the encoder per run: what a fraction of a minute of one core affords.
-BUDGETS = {
-    "image": 80_000,
-    "video": 24_000,
-    "audio": 32_000,
-    "points": 40_000,
-    "voxels": 32_000,
-    "table": 80_000,
+# Tokens through the encoder per run.
+BUDGETS = {name: record.benchmark_tokens for name, record in SAMPLE_MODALITIES.items()} | {
     "maps": 400_000,  # 780 steps; with 78 the mean over three maps says nothing of the scene
 }
 

@@ -31,9 +31,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from omnimask.training.checkpoint import write_json
+from recipes.sample_modalities import SAMPLE_MODALITIES
 from tools.results_table import write_between
 
-MODALITIES = ("image", "video", "audio", "points", "voxels", "table")
+MODALITIES = tuple(SAMPLE_MODALITIES)
 SHARES = (0.1, 1.0)
 KINDS = ("finetuned", "from probe", "scratch", "probes")
 COLUMNS = ("finetuned", "from probe", "scratch", "linear", "random linear", "knn", "random knn")
@@ -82,7 +83,7 @@ def _run(cell: Cell, encoder: Path, out: Path) -> dict[str, float]:
     from omnimask.recipe.settings import Run
     from omnimask.transfer.finetuning.results import read_results
 
-    recipe = vars(recipes.finetune)[cell.modality]()
+    recipe = recipes.finetune.sample(cell.modality)
     recipe = replace(
         recipe,
         label_share=cell.share,
@@ -112,7 +113,7 @@ def _probes(cell: Cell, encoder: Path) -> dict[str, float]:
         max_train=10**6,
         max_test=10**6,
     )
-    recipe = vars(recipes.finetune)[cell.modality]()
+    recipe = recipes.finetune.sample(cell.modality)
     results = probe(encoder, recipe=recipe, modalities=(cell.modality,), settings=settings)
     scores = {}
     for name in ("linear", "knn"):

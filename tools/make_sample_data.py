@@ -11,7 +11,6 @@ beside it and moved in, so that others may read it meanwhile.
 
 import argparse
 import hashlib
-import importlib
 import importlib.util
 import json
 import multiprocessing
@@ -30,12 +29,12 @@ if not __package__:
     # Started as a file: Python then puts tools/ first on the path, where the repository belongs.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from tools.sample_data import PARTS, part_module
 from tools.sample_data.files import FileJob, file_generator
 
 VERSION = 1
 """Goes up when the content changes; a folder of another version is made anew."""
 
-PARTS = ("images", "video", "audio", "points", "voxels", "maps", "parts", "tables")
 _NEEDED_PACKAGES = (
     *("PIL", "av", "open3d", "pandas", "pyarrow", "scipy", "skimage", "sklearn", "soundfile"),
     "tifffile",
@@ -144,7 +143,7 @@ def _write_parts(
     try:
         for part in parts:
             start_s = time.perf_counter()
-            jobs = _part_module(part).jobs(scale)
+            jobs = part_module(part).jobs(scale)
             for parent in {(folder / job.path).parent for job in jobs}:
                 parent.mkdir(parents=True, exist_ok=True)
             step = -(-len(jobs) // (max(workers, 1) * _CHUNKS_PER_WORKER))
@@ -160,13 +159,8 @@ def _write_parts(
             pool.shutdown(cancel_futures=True)
 
 
-def _part_module(part: str) -> Any:
-    assert part in PARTS
-    return importlib.import_module(f"tools.sample_data.{part}")
-
-
 def _write_files(part: str, folder: Path, seed: int, jobs: Iterable[FileJob]) -> None:
-    module = _part_module(part)
+    module = part_module(part)
     for job in jobs:
         module.write(job, folder, file_generator(seed, job.path))
 

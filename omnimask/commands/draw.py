@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from omnimask.commands.trusting import add_trust_option
+
 
 def add_draw_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds `draw masks` and `draw reconstructions` to the parser of `omnimask`."""
@@ -16,11 +18,13 @@ def add_draw_command(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     masks.add_argument("--samples", type=_at_least_one, default=4, help="of every stream")
     masks.add_argument("--draws", type=_at_least_one, default=4, help="masks of each sample")
     masks.add_argument("--set", action="append", default=[], metavar="PATH=VALUE")
+    add_trust_option(masks)
     masks.set_defaults(run_command=_masks)
     restored = kinds.add_parser("reconstructions", help="what a run's last checkpoint fills in")
     restored.add_argument("run", type=Path, help="run folder")
     restored.add_argument("--out", type=Path, default=None, help="PNG (RUN/reconstructions.png)")
     restored.add_argument("--samples", type=_at_least_one, default=4, help="of every stream")
+    add_trust_option(restored)
     restored.set_defaults(run_command=_reconstructions)
 
 

@@ -4,6 +4,7 @@ import json
 
 from omnimask.data.streams import Shard, Steps, open_streams
 from omnimask.foundation.records import to_json
+from omnimask.foundation.reloading import check_reloadable
 from omnimask.recipe.recipe import Recipe
 from omnimask.training.cost import StepCost, measure_cost
 from omnimask.training.fitting import fit
@@ -12,8 +13,13 @@ from omnimask.transfer.warm_start import open_starts
 
 
 def describe(recipe: Recipe) -> str:
-    """Fits the statistics, reads the first step's samples, and counts; trains nothing."""
+    """Fits the statistics, reads the first step's samples, and counts; trains nothing.
+
+    Refuses what `pretrain` would refuse.
+    """
+    check_reloadable(recipe)
     recipe = fit(open_starts(recipe).fill(recipe))
+    check_reloadable(recipe)
     readers = open_streams(recipe)
     batch = Steps(recipe, readers, Shard())[0]
     cost = measure_cost(build_model(recipe), batch.micro[0])

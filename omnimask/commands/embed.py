@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from omnimask.commands.trusting import add_trust_option
+
 
 def add_embed_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds `embed` to the parser of `omnimask`."""
@@ -21,6 +23,7 @@ def add_embed_command(commands: "argparse._SubParsersAction[argparse.ArgumentPar
         metavar="NAME or .SUFFIX=NAME",
         help="where several modalities read files of one suffix; may be repeated",
     )
+    add_trust_option(embed)
     embed.set_defaults(run_command=_embed)
 
 

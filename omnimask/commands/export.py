@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from omnimask.commands.trusting import add_trust_option
+
 
 def add_export_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds `export` to the parser of `omnimask`."""
@@ -33,6 +35,7 @@ def add_export_command(commands: "argparse._SubParsersAction[argparse.ArgumentPa
     export.add_argument(
         "--licence", default="not stated", help="of the weights, for the model card"
     )
+    add_trust_option(export)
     export.set_defaults(run_command=_export)
 
 

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omnimask.commands.trusting import add_trust_option
+
 if TYPE_CHECKING:
     from omnimask.transfer.finetuning.recipe import FinetuneRecipe
     from omnimask.transfer.pretrained_encoder import PretrainedEncoder
@@ -20,7 +22,20 @@ def finetune(
 
     `encoder`: a run, a checkpoint, an encoder folder or an encoder in memory; None is from scratch,
     or to go on with the run in `out`. `out/results.json` has the scores, `out/report/` the page.
+    The packages of the recipe's parts, and of an encoder in memory, are trusted from now on.
     """
+    from omnimask.foundation.reloading import trust_parts
+
+    trust_parts(recipe)
+    trust_parts(getattr(encoder, "info", None))
+    return _train_and_measure(recipe, out, encoder)
+
+
+def _train_and_measure(
+    recipe: "FinetuneRecipe",
+    out: Path | str | None,
+    encoder: "PretrainedEncoder | Path | str | None",
+) -> Path:
     from omnimask.report.finetuned import write_finetune_report
     from omnimask.training.checkpoint import list_checkpoints
     from omnimask.training.loop import carry_out
@@ -80,6 +95,7 @@ def add_finetune_command(commands: "argparse._SubParsersAction[argparse.Argument
         metavar="PATH=VALUE",
         help="change a field, such as --set label_share=0.1; may be repeated",
     )
+    add_trust_option(finetune)
     finetune.set_defaults(run_command=_finetune)
 
 
@@ -91,7 +107,7 @@ def _finetune(arguments: argparse.Namespace) -> None:
 
     recipe = load_recipe_of(arguments.recipe, FinetuneRecipe)
     recipe = override(recipe, arguments.set)
-    out = finetune(recipe, arguments.out, encoder=arguments.encoder)
+    out = _train_and_measure(recipe, arguments.out, arguments.encoder)
     for stream, part in read_results(out)["streams"].items():
         for name, score in part["scores"].items():
             print(f"{stream} {name}: {score['value']:.3f} ({score['low']:.3f}-{score['high']:.3f})")

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omnimask.commands.trusting import add_trust_option
+
 if TYPE_CHECKING:
     from omnimask.transfer.imputing.request import Hide
 
@@ -31,6 +33,7 @@ def add_impute_command(commands: "argparse._SubParsersAction[argparse.ArgumentPa
     hide.add_argument(
         "--hide-box", type=_numbers, default=None, metavar="A,B,...", help="two corners"
     )
+    add_trust_option(impute)
     impute.set_defaults(run_command=_impute)
 
 

@@ -17,6 +17,7 @@ from omnimask.commands.probe import add_probe_command
 from omnimask.commands.recipes import add_recipes_command
 from omnimask.commands.report import add_report_command
 from omnimask.commands.search import add_search_commands
+from omnimask.commands.trusting import trust_what_was_said
 from omnimask.foundation.errors import OmnimaskError
 
 
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # workers share their cores, and long spinning can make a step many times slower.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     try:
+        trust_what_was_said(parsed)
         parsed.run_command(parsed)
     except OmnimaskError as error:
         print(f"omnimask: {error}", file=sys.stderr)

@@ -5,12 +5,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omnimask.commands.trusting import add_trust_option
+
 if TYPE_CHECKING:
     from omnimask.recipe.recipe import Recipe
 
 
 def pretrain(recipe: "Recipe", out: Path | str | None = None) -> Path:
-    """Trains into `out` (runs/<recipe name> by default), then writes the report; returns `out`."""
+    """Trains into `out` (runs/<recipe name> by default), then writes the report; returns `out`.
+
+    The packages of the recipe's parts are trusted from now on, in this process.
+    """
+    from omnimask.foundation.reloading import trust_parts
+
+    trust_parts(recipe)
+    return _train_and_report(recipe, out)
+
+
+def _train_and_report(recipe: "Recipe", out: Path | str | None) -> Path:
     from omnimask.report.write import write_report
     from omnimask.training.progress import is_main_process
 
@@ -58,6 +70,7 @@ def add_pretrain_command(commands: "argparse._SubParsersAction[argparse.Argument
         action="store_true",
         help="print the resolved recipe, tokens, parameters, FLOPs and memory; train nothing",
     )
+    add_trust_option(pretrain)
     pretrain.set_defaults(run_command=_pretrain)
 
 
@@ -75,4 +88,4 @@ def _pretrain(arguments: argparse.Namespace) -> None:
 
         print(describe(recipe))
         return
-    pretrain(recipe, arguments.out)
+    _train_and_report(recipe, arguments.out)

@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from omnimask.commands.trusting import add_trust_option
+
 
 def add_probe_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds `probe` to the parser of `omnimask`."""
@@ -32,6 +34,7 @@ def add_probe_command(commands: "argparse._SubParsersAction[argparse.ArgumentPar
     probe.add_argument("--max-train", type=int, default=None, help="samples of a stream")
     probe.add_argument("--max-test", type=int, default=None, help="samples of a stream")
     probe.add_argument("--seed", type=int, default=0)
+    add_trust_option(probe)
     probe.set_defaults(run_command=_probe)
 
 

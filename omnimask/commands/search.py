@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omnimask.commands.trusting import add_trust_option
+
 if TYPE_CHECKING:
     from omnimask.transfer.searching.neighbours import Hit, Sought
 
@@ -23,6 +25,7 @@ def add_search_commands(commands: "argparse._SubParsersAction[argparse.ArgumentP
     search.add_argument(
         "--modality", action="append", default=[], metavar="NAME or .SUFFIX=NAME", help="as embed"
     )
+    add_trust_option(search)
     search.set_defaults(run_command=_search)
     drawn = commands.add_parser("map", help="a file of vectors as a map")
     drawn.add_argument("features", type=Path, help="Parquet file of `omnimask embed`")

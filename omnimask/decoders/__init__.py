@@ -3,7 +3,7 @@
 from omnimask.decoders.class_token import ClassTokenDecoder
 from omnimask.decoders.convolutional import ConvDecoder
 from omnimask.decoders.cross_attention import CrossAttentionDecoder
-from omnimask.decoders.decoder import Decoder, check_hidden
+from omnimask.decoders.decoder import Decoder, HasCodebook, OfOneModality, check_hidden
 from omnimask.decoders.direct import NoDecoder
 from omnimask.decoders.early_context import EarlyContextDecoder
 from omnimask.decoders.quantised import QuantisedDecoder
@@ -17,7 +17,9 @@ __all__ = [
     "CrossAttentionDecoder",
     "Decoder",
     "EarlyContextDecoder",
+    "HasCodebook",
     "NoDecoder",
+    "OfOneModality",
     "QuantisedDecoder",
     "SelfAttentionDecoder",
     "SpanDecoder",

@@ -23,7 +23,10 @@ from omnimask.tokens.tokens import Layout
 
 @runtime_checkable
 class Decoder(Protocol):
-    """The record of a decoder; a recipe may have several, each named by its objectives."""
+    """The record of a decoder; a recipe may have several, each named by its objectives.
+
+    One that predicts one modality alone is `OfOneModality` too, one with a codebook `HasCodebook`.
+    """
 
     @property
     def hidden(self) -> str:
@@ -46,6 +49,22 @@ class Decoder(Protocol):
         RecipeError where it cannot work with one of them or with this encoder.
         """
         ...
+
+
+@runtime_checkable
+class OfOneModality(Protocol):
+    """A decoder that predicts one modality's tokens alone; objectives of others cannot name it."""
+
+    @property
+    def modality(self) -> str: ...
+
+
+@runtime_checkable
+class HasCodebook(Decoder, Protocol):
+    """A decoder that holds a codebook: that of a frozen teacher tells codes to `TeacherCodes`."""
+
+    @property
+    def num_codes(self) -> int: ...
 
 
 def place_visible(

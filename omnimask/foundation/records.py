@@ -86,6 +86,14 @@ def children(value: Any) -> dict[str, Any]:
     return {}
 
 
+def records_in(value: Any) -> Iterator[Any]:
+    """Every record in a record, a mapping or a tuple, itself included."""
+    if is_record(value):
+        yield value
+    for child in children(value).values():
+        yield from records_in(child)
+
+
 def paths(value: Any, prefix: str = "") -> Iterator[str]:
     """Every dotted path that `set_paths` accepts."""
     for name, child in children(value).items():

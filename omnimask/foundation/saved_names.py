@@ -81,11 +81,12 @@ def saved_name(part: Any) -> str:
     RecipeError for one that nobody could find again: defined inside a function, or in a script.
     """
     module, name = part.__module__, part.__qualname__
-    if module == "__main__" or "<" in name:
+    if module == "__main__" or not name.isidentifier():
+        where = "the script that runs" if module == "__main__" else "a function or a class"
+        what = "a lambda" if name.endswith("<lambda>") else name
         raise RecipeError(
-            f"{name} is defined {'in the script that runs' if '<' not in name else 'in a function'}"
-            ", where a saved recipe could not find it again; define it at the top of a module of "
-            "its own (my_parts.py) and import it"
+            f"{what} is defined in {where}, where a saved recipe could not find it again; define "
+            "it at the top of a module of its own (my_parts.py) and import it"
         )
     package, _, below = module.partition(".")
     if package == "omnimask":

@@ -13,7 +13,7 @@ from omnimask.masking.multi_blocks import MultiBlockMask
 from omnimask.masking.nearest import NearestMask
 from omnimask.masking.noise import NoiseMask
 from omnimask.masking.per_modality import PerModality
-from omnimask.masking.plan import Masker, MaskPlan
+from omnimask.masking.plan import Copying, Hinted, Masker, MaskPlan
 from omnimask.masking.predict import PredictShare, PredictVisible
 from omnimask.masking.random import RandomMask
 from omnimask.masking.several import SeveralMasks
@@ -24,7 +24,9 @@ __all__ = [
     "BlockMask",
     "CellMask",
     "Copies",
+    "Copying",
     "GuidedMask",
+    "Hinted",
     "InverseBlockMask",
     "JointBudget",
     "MaskPlan",

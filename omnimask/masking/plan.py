@@ -68,7 +68,8 @@ class Masker(Protocol):
 
     `hints` are tensors (b n ...) over the sequence, by name, from elsewhere (a teacher's
     attention); `progress` is the share of training that is done. Maskers that need neither ignore
-    them. Most return one plan.
+    them. Most return one plan. One that reads a hint is `Hinted` too, one that draws several masks
+    of a sample `Copying`: a recipe is checked for what these need.
     """
 
     def __call__(
@@ -82,6 +83,24 @@ class Masker(Protocol):
     def check(self, grid: Grid | None, modality: str) -> None:
         """RecipeError where the masker cannot work on a modality with this grid."""
         ...
+
+
+@runtime_checkable
+class Hinted(Protocol):
+    """A masker, or a part of one, that reads a hint; without it there is nothing to mask by."""
+
+    @property
+    def hint(self) -> str:
+        """The name of the objective whose prediction by the EMA teacher is the hint."""
+        ...
+
+
+@runtime_checkable
+class Copying(Protocol):
+    """A masker, or a part of one, that draws several masks of every sample, as rows of one plan."""
+
+    @property
+    def copies(self) -> int: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

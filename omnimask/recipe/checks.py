@@ -1,13 +1,13 @@
 """What the parts of a recipe must satisfy together, checked before anything is read or built."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omnimask.decoders.decoder import Decoder
+from omnimask.decoders.decoder import Decoder, HasCodebook, OfOneModality
 from omnimask.foundation.errors import RecipeError, nearest_names
-from omnimask.foundation.records import children
+from omnimask.foundation.records import records_in
 from omnimask.masking.hints import asked_hints
-from omnimask.masking.plan import Masker
+from omnimask.masking.plan import Copying, Masker
 from omnimask.network.encoder import Encoder
 from omnimask.objectives.late_targets import LateTarget, OtherCopy
 from omnimask.objectives.objective import Objective
@@ -47,11 +47,12 @@ def check_objectives(
             raise RecipeError(f"two objectives are called {objective.name!r}; rename one")
         _known(objective.modality, names, f"{where}: modality")
         _known(objective.decoder, decoders, f"{where}: decoder")
-        decoded = getattr(decoders[objective.decoder], "modality", objective.modality)
-        if decoded != objective.modality:
+        decoder = decoders[objective.decoder]
+        if isinstance(decoder, OfOneModality) and decoder.modality != objective.modality:
             raise RecipeError(
                 f"{where}: modality is {objective.modality!r}, but decoders[{objective.decoder!r}]"
-                f".modality is {decoded!r}; give the objective a decoder of its own modality"
+                f".modality is {decoder.modality!r}; give the objective a decoder of its own "
+                "modality"
             )
         seen.append(objective)
     if unused := set(decoders) - {o.decoder for o in objectives}:
@@ -105,7 +106,7 @@ def _check_other_copy(
             f"{where}.width must be the width of decoders[{target.decoder!r}], {width}, got "
             f"{target.width}; write width={width}"
         )
-    copies = [part.copies for part in _parts(masker) if hasattr(part, "copies")]
+    copies = [part.copies for part in records_in(masker) if isinstance(part, Copying)]
     if copies != [2]:
         raise RecipeError(
             f"{where} compares two masks of each sample, but recipe.masker draws "
@@ -147,7 +148,8 @@ def _check_codes(teacher: object, where: str, target: object) -> None:
             f"{where} reads codes, but recipe.teacher has no codebook; write teacher=FrozenTeacher("
             "run=..., decoder=...) with a run that trained one"
         )
-    known = getattr(teacher.codebook, "num_codes", None)
+    codebook = teacher.codebook
+    known = codebook.num_codes if isinstance(codebook, HasCodebook) else None
     if isinstance(target, TeacherCodes) and known not in (None, target.num_codes):
         source = f" (teacher.run={teacher.run!r})" if teacher.run is not None else ""
         raise RecipeError(
@@ -200,13 +202,6 @@ def check_start(starts: Sequence[Start], names: Sequence[str]) -> None:
             f"start: {with_blocks} all give their blocks, expected one; write blocks=False in the "
             f"others: --set start.{with_blocks[1]}.blocks=False"
         )
-
-
-def _parts(record: Any) -> Iterator[Any]:
-    """A record and every record inside it."""
-    yield record
-    for child in children(record).values():
-        yield from _parts(child)
 
 
 def _known(name: str, known: Any, where: str) -> None:

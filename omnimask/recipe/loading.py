@@ -2,13 +2,12 @@
 
 import importlib
 import inspect
-import sys
 import types
-from pathlib import Path
 from typing import TypeVar
 
 from omnimask.foundation.errors import RecipeError, nearest_names
 from omnimask.foundation.packages import check_our_packages
+from omnimask.foundation.trust import trust_named
 from omnimask.recipe.recipe import Recipe
 
 R = TypeVar("R")
@@ -20,16 +19,16 @@ def load_named_recipe(reference: str) -> Recipe:
 
 
 def load_recipe_of(reference: str, *kinds: type[R]) -> R:
-    """Calls the recipe function named by `package.module:function`, such as recipes.omni:omni,
-    which must return one of `kinds`.
+    """Calls the recipe function named by `package.module:function`, such as recipes.omni:omni, or
+    by its file, my_recipes.py:mine; it must return one of `kinds`. Its package is trusted from now.
 
     A third part is the function's argument: `recipes.mae:cpu:audio` calls `cpu("audio")`.
     """
-    module_name, colon, rest = reference.partition(":")
+    said, colon, rest = reference.partition(":")
     function, _, argument = rest.partition(":")
     if not colon:
         raise RecipeError(f"a recipe is named module:function, got {reference!r}")
-    sys.path.insert(0, str(Path.cwd()))  # a user's own module beside the data
+    module_name = trust_named(said)
     check_our_packages()
     try:
         module = importlib.import_module(module_name)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from omnimask.decoders import Decoder
+from omnimask.decoders import Decoder, HasCodebook
 from omnimask.foundation.errors import RecipeError
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.teacher import FrozenTeacher
@@ -24,7 +24,7 @@ def fill_frozen(teacher: FrozenTeacher) -> FrozenTeacher:
 
 def _codebook_of(name: str, teacher: FrozenTeacher, recipe: Recipe) -> Decoder:
     """The decoder `name` of the teacher's own `recipe`, which must have a codebook."""
-    with_codes = {key: part for key, part in recipe.decoders.items() if hasattr(part, "num_codes")}
+    with_codes = {k: part for k, part in recipe.decoders.items() if isinstance(part, HasCodebook)}
     if name in with_codes:
         return with_codes[name]
     found = recipe.decoders.get(name)

@@ -14,6 +14,7 @@ from torch import Tensor
 from omnimask.data.streams import Shard, StepBatch, Steps, load_steps
 from omnimask.foundation.determinism import same_sums_on_cpu
 from omnimask.foundation.errors import OmnimaskError
+from omnimask.foundation.reloading import check_reloadable
 from omnimask.objectives.objective import LossSum, total_loss
 from omnimask.recipe.run_recipe import RunRecipe
 from omnimask.tokens.tokens import Group
@@ -62,10 +63,12 @@ def carry_out(job: Job, out: Path, probing: Probing | None = None) -> Path:
 
     `probing` makes what is measured of the model every `run.probe_every` steps.
 
-    Returns the last checkpoint's folder. RecipeError if `out` belongs to another recipe; DataError
-    for files that cannot be read; OmnimaskError after too many non-finite steps in a row.
+    Returns the last checkpoint's folder. RecipeError, before anything is written, if `out` belongs
+    to another recipe or the recipe could not be loaded again; DataError for files that cannot be
+    read; OmnimaskError after too many non-finite steps in a row.
     """
     recipe = job.recipe
+    check_reloadable(recipe)
     accelerator = _accelerator(recipe, out)
     claim_run_folder(out, recipe, write=False)
     resumed = load_any_checkpoint(last_checkpoint(out)) if list_checkpoints(out) else None
@@ -103,6 +106,7 @@ def _accelerator(recipe: RunRecipe, out: Path) -> Accelerator:
 def _set_up(job: Job, accelerator: Accelerator, resumed: Checkpoint[Any] | None) -> Training:
     set_seed(job.recipe.seed)
     model = job.prepare(resumed)
+    check_reloadable(job.recipe)  # with its statistics, as checkpoints have it
     wrapped = accelerator.prepare_model(model)
     optimizer = job.optimizer()
     if resumed is not None:

@@ -29,11 +29,12 @@ from omnimask.transfer.exporting.front import front_of
 from omnimask.transfer.exporting.pictures import normalise, pixels_in, statistics
 from omnimask.transfer.pretrained_encoder import PretrainedEncoder
 from recipes.omni import debug
+from recipes.sample_modalities import sample_modality
+from recipes.small import MODALITIES
 from tests.unit.export_cases import read, scattered
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = Encoder(width=48, depth=2, num_heads=2)
-MODALITIES = ("image", "video", "audio", "points", "voxels", "table")
 SCALED = BlockStyle(layer_scale=0.3, mlp_ratio=2.0)
 
 
@@ -61,8 +62,7 @@ def video_of(recipe: Recipe) -> VideoTubelets:
 
 
 def folder_of(sample_data: Path, modality: str) -> Path:
-    names = {"image": "images", "table": "tables"}
-    return sample_data / names.get(modality, modality) / "held_out"
+    return sample_data / sample_modality(modality).folder / "held_out"
 
 
 @pytest.mark.parametrize("modality", MODALITIES)

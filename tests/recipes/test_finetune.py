@@ -15,7 +15,7 @@ from recipes.small import MODALITIES
 
 @pytest.mark.parametrize("name", MODALITIES)
 def test_a_recipe_runs(name: str, sample_data: Path, tmp_path: Path):
-    debug, recipe = recipes.finetune.debug(), vars(recipes.finetune)[name]()
+    debug, recipe = recipes.finetune.debug(), recipes.finetune.sample(name)
     recipe = replace(
         recipe,
         encoder=debug.encoder,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tools.make_sample_data import PARTS
+from tools.sample_data import PARTS
 
 
 def decoded(path: Path) -> list[np.ndarray]:

@@ -14,23 +14,14 @@ import pytest
 from omnimask.foundation.errors import DataError, RecipeError
 from tests.tools.independent_readers import decoded, decoded_clip, decoded_sweep
 from tools import make_sample_data as tool
-from tools.make_sample_data import PARTS, make_sample_data
-from tools.sample_data import audio, images, maps, parts, points, tables, video, voxels
+from tools.make_sample_data import make_sample_data
+from tools.sample_data import PARTS, audio, images, maps, part_module, tables, video
 from tools.sample_data.files import FileJob, file_generator
 from tools.sample_data.photos import PHOTOS, photo_region, read_photo
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCALE = 0.05
-MODULES = {
-    "images": images,
-    "video": video,
-    "audio": audio,
-    "points": points,
-    "voxels": voxels,
-    "maps": maps,
-    "parts": parts,
-    "tables": tables,
-}
+MODULES = {part: part_module(part) for part in PARTS}
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,33 @@
+from dataclasses import dataclass
+
 from omnimask.masking import (
     BlockMask,
     Copies,
+    Copying,
     GuidedMask,
+    Hinted,
     PerModality,
     PredictShare,
     RandomMask,
     SeveralMasks,
     asked_hints,
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slow:
+    """A masker of somebody else's: what it says of itself counts, not its type."""
+
+    hint: str
+    copies: int = 2
+
+
+def test_a_masker_says_by_protocols_what_it_needs():
+    assert isinstance(GuidedMask(hint="loss"), Hinted)
+    assert isinstance(Copies(masker=RandomMask(), copies=2), Copying)
+    assert isinstance(Slow(hint="loss"), Hinted)
+    assert isinstance(Slow(hint="loss"), Copying)
+    assert not isinstance(RandomMask(), Hinted | Copying)
 
 
 def test_asked_hints_finds_them_inside_other_maskers():

@@ -28,7 +28,7 @@ def test_a_whole_recipe_survives_json():
 
 
 def test_a_saved_recipe_cannot_name_other_code():
-    with pytest.raises(RecipeError, match="may name parts of omnimask"):
+    with pytest.raises(RecipeError, match="trusted are omnimask"):
         from_json({"function": "os:system"})
 
 

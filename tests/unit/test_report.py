@@ -82,12 +82,8 @@ def with_streams(recipe: Recipe, *changed: int, **fields) -> Recipe:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict, Path]:
-    from omnimask.foundation import trust
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trust, "_trusted", {"tests"})
-        run = tmp_path_factory.mktemp("report") / "run"
-        page, results = report_of(toy_recipe(), run)
+    run = tmp_path_factory.mktemp("report") / "run"
+    page, results = report_of(toy_recipe(), run)
     return page, results, run
 
 

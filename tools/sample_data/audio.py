@@ -13,6 +13,12 @@ _RATES_HZ = (16000, 22050, 44100)
 _RATE_SHARES = (0.65, 0.25, 0.1)
 
 
+ABOUT = """
+Made. Ten kinds of sound by physical or perceptual synthesis (plucked string, FM bell, formant
+voice, ...) with random pitch, time and room, 0.5 to 3 s, 16, 22.05 and 44.1 kHz, mono and
+stereo, WAV, FLAC and Ogg Vorbis."""
+
+
 def jobs(scale: float) -> list[FileJob]:
     return labelled_jobs(
         "audio", tuple(SOUNDS), num_train=24, num_held_out=8, suffixes=_SUFFIXES, scale=scale

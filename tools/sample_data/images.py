@@ -26,6 +26,15 @@ _PLAIN_STD = 0.05
 _MAX_TRIES = 6
 
 
+ABOUT = """
+Real. `digit-*`: the 8 × 8 handwritten digits of scikit-learn (`load_digits`, a copy of the test
+set of UCI's "Optical Recognition of Handwritten Digits" by E. Alpaydin and C. Kaynak), enlarged
+to 32 × 32, greyscale PNG. `photo-*`: crops of the photographs listed below, mostly 96 × 96 JPEG
+(greyscale where the photograph is), some WebP, 16-bit TIFF and PNG with an alpha channel.
+Held-out crops come from the quarter at one edge of a photograph, train crops from the rest, so
+no pixel is in both."""
+
+
 def jobs(scale: float) -> list[FileJob]:
     digits = labelled_jobs(
         "images",

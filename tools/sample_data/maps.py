@@ -31,6 +31,15 @@ _MOST_OTHERS = 3
 _EXTENT_M = 60.0
 
 
+ABOUT = f"""
+Made. Small scenes, ray-cast at 64 × 64: a main object, which is the label, up to three smaller
+ones, the ground and a wall, in any colour, light and view. Three PNG files of the same relative
+name per scene, `maps/<split>/{{rgb,depth,semantic}}/<label>/<file>`: colour; depth along the
+viewing direction in millimetres (16-bit grey); class ids (8-bit grey):
+{", ".join(f"{number} {name}" for number, name in enumerate(CLASSES))};
+255 where an object is of no known kind."""
+
+
 def jobs(scale: float) -> list[FileJob]:
     """One per scene; `path` is that of its colour picture."""
     scenes = labelled_jobs(

@@ -24,6 +24,12 @@ _KINDS: dict[str, Callable[[np.random.Generator], Parts]] = {
 }
 
 
+ABOUT = f"""
+Made. Three kinds of object of `points` as clouds of 1024 points with the part of each: binary PLY
+with a property `part`, the number of one of:
+{", ".join(f"{number} {name}" for number, name in enumerate(NAMES))}."""
+
+
 def jobs(scale: float) -> list[FileJob]:
     return labelled_jobs(
         "parts", tuple(_KINDS), num_train=40, num_held_out=16, suffixes=(".ply",), scale=scale

@@ -34,6 +34,13 @@ class Cloud:
     colors: UInt8[np.ndarray, "points 3"]
 
 
+ABOUT = """
+Made. Twelve kinds of object with random proportions, size, place and turn about the up axis
+(z). Clouds of 2048 points (some of 1024 or 300), noisy, half of them with one end missing: PLY
+(binary with normals and colours, or ASCII), PCD, XYZ, NPY (n × 3), NPZ (`points`, some with
+`normals` and `colors`); meshes as OBJ, OFF and STL."""
+
+
 def jobs(scale: float) -> list[FileJob]:
     return labelled_jobs(
         "points", tuple(SHAPES), num_train=30, num_held_out=10, suffixes=_SUFFIXES, scale=scale

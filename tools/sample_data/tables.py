@@ -15,6 +15,16 @@ _HELD_OUT_SHARE = 0.2
 MISSING_SHARES = {"iris": 0.05, "wine": 0.06, "breast_cancer": 0.08, "diabetes": 0.10}
 
 
+ABOUT = """
+Real, from scikit-learn: `iris` (R. A. Fisher), `wine` and `breast_cancer` (UCI), `diabetes`
+(Efron, Hastie, Johnstone, Tibshirani 2004, in its raw units). `target` is the class name, or a
+number for diabetes. Not real: the empty feature cells (5 % of iris, 6 % of wine, 8 % of
+breast_cancer, 10 % of diabetes, completely at random), `sampled_on` in wine (a date computed
+from `alcohol` plus noise) and `overweight` in diabetes (`bmi` >= 25). `sex` in diabetes is the
+package's 1 and 2 written as a and b. One row in five is held out, class by class.
+`breast_cancer.parquet` holds the same rows as the CSV file."""
+
+
 def jobs(scale: float) -> list[FileJob]:
     """The tables are small and keep all their rows at any scale."""
     del scale

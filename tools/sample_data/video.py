@@ -48,6 +48,14 @@ class Path2D:
     turn_rad: Float64[np.ndarray, " frames"]
 
 
+ABOUT = """
+Made. H.264 with an AAC stereo track, 96 × 96 or 128 × 72, mostly 2 s at 12 or 15 frames per
+second. A textured object moves over a drifting textured background (textures: crops of the
+photographs below, from the region of the split); the label is its motion. The sound belongs to
+the picture: stereo balance = place from left to right, pitch = height in the frame, loudness =
+size, timbre = shape."""
+
+
 def jobs(scale: float) -> list[FileJob]:
     return labelled_jobs(
         "video", MOTIONS, num_train=16, num_held_out=6, suffixes=[".mp4"], scale=scale

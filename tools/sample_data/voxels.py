@@ -19,6 +19,12 @@ MAX_RANGE_M = 40.0
 _NUM_AZIMUTHS = 360
 
 
+ABOUT = """
+Made. LiDAR sweeps of 17 to 23 beams × 360 azimuths to 40 m, ray-cast in made-up places, with
+range noise and lost returns. KITTI `.bin`: fp32 x, y, z (metres, from the sensor, z up) and
+intensity in [0, 1]; the same four columns as NPY (n × 4) and PCD."""
+
+
 def jobs(scale: float) -> list[FileJob]:
     return labelled_jobs(
         "voxels", tuple(SCENES), num_train=20, num_held_out=8, suffixes=_SUFFIXES, scale=scale
