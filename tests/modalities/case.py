@@ -25,7 +25,8 @@ class Case:
 
     `objectives`: what it is trained on where `Content` with `mse` does not fit. `imputed_suffix`:
     of the file that `omnimask impute` writes, where a part of the sample is hidden; "" where the
-    file's own gaps are filled instead, and where nothing is imputed.
+    file's own gaps are filled instead, and where nothing is imputed. `without_hooks`: names of
+    those hooks (`omnimask.transfer.modality_hooks`) that the record does not offer.
     """
 
     modality: Modality
@@ -35,3 +36,4 @@ class Case:
     bad_files: Mapping[str, Callable[[Path], Path]]
     objectives: tuple[Objective, ...] = ()
     imputed_suffix: str = ""
+    without_hooks: tuple[str, ...] = ()
