@@ -12,7 +12,7 @@ from modalities.audio.sound import pcm_of, sound_of
 from modalities.audio.tokens import AudioSpectrogram
 from omnimask.foundation.errors import DataError
 from omnimask.report.pictures import figure_png
-from omnimask.tokens.modality import Draw, Modality
+from omnimask.tokens.modality import Modality, Visit
 from omnimask.tokens.tokens import Raw
 from omnimask.training.step import MaskedModel
 from omnimask.transfer.imputing.completer import Completed, Hide, Request
@@ -61,15 +61,15 @@ def _read(
     suffix = request.path.suffix.lower()
     reader = choose_backend(files.backend, suffix)
     source = AudioSource(one_file(request.path), {suffix: reader}, files, modality)
-    draw = Draw(key=0, augment=False)
+    visit = Visit(key=0, augment=False)
     if hide.seconds is not None:
-        draw.center_s = sum(hide.seconds) / 2
-    sample = source.read(0, draw)
+        visit.center_s = sum(hide.seconds) / 2
+    sample = source.read(0, visit)
     info = BACKENDS[reader].probe(request.path)
     length_s = len(sample["waveform"]) / modality.sample_rate_hz
-    assert draw.center_s is not None, "the reader sets it"
+    assert visit.center_s is not None, "the reader sets it"
     latest = max(info.num_samples / info.rate_hz - length_s, 0.0)
-    start_s = min(max(draw.center_s - info.offset_s - length_s / 2, 0.0), latest)
+    start_s = min(max(visit.center_s - info.offset_s - length_s / 2, 0.0), latest)
     return modality.collate([sample]), start_s
 
 

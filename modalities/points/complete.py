@@ -12,7 +12,7 @@ from modalities.points.clouds import SUFFIXES
 from modalities.points.files import PointFiles, PointSource
 from modalities.points.grouping import group_points
 from modalities.points.tokens import PointGroups
-from omnimask.tokens.modality import Draw, Modality
+from omnimask.tokens.modality import Modality, Visit
 from omnimask.tokens.tokens import Raw
 from omnimask.training.step import MaskedModel
 from omnimask.transfer.imputing.clouds import check_box, check_ply, in_box, write_ply
@@ -83,7 +83,7 @@ def _read(files: PointFiles, modality: PointGroups, request: Request) -> _Cloud:
     plain = replace(files, normalize="none", up_axis="z")
     samples = [
         PointSource(files=each, modality=modality, found=one_file(request.path)).read(
-            0, Draw(key=0, augment=False)
+            0, Visit(key=0, augment=False)
         )
         for each in (plain, files)
     ]

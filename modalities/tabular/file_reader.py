@@ -12,7 +12,7 @@ from modalities.tabular.schema import Table
 from modalities.tabular.tokens import TableCells
 from omnimask.data.folders import FolderFiles
 from omnimask.foundation.errors import DataError
-from omnimask.tokens.modality import Draw, Sample, Source
+from omnimask.tokens.modality import Sample, Source, Visit
 from omnimask.transfer.embedding.file_reader import FileReader
 
 
@@ -32,8 +32,8 @@ class RowsOf:
     def label(self, index: int, /) -> str | float | None:
         return self.rows.label(index)
 
-    def read(self, index: int, draw: Draw, /) -> Sample:
-        return {**self.rows.read(index, draw), "table": self.table}
+    def read(self, index: int, visit: Visit, /) -> Sample:
+        return {**self.rows.read(index, visit), "table": self.table}
 
 
 def open_table(found: FolderFiles, files: TableFiles, modality: TableCells) -> Source:

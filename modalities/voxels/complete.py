@@ -10,7 +10,7 @@ from torch import Tensor
 from modalities.voxels.files import SUFFIXES, SweepFiles, SweepSource
 from modalities.voxels.tokens import VoxelGrid
 from omnimask.data.point_files import PLACE, stack
-from omnimask.tokens.modality import Draw, Modality
+from omnimask.tokens.modality import Modality, Visit
 from omnimask.tokens.tokens import Raw
 from omnimask.training.step import MaskedModel
 from omnimask.transfer.imputing.clouds import check_box, check_ply, in_box, write_ply
@@ -39,7 +39,7 @@ class SweepCompleter:
         check_ply(request)
         files = files_of(model.recipe, name, SweepFiles())
         source = SweepSource(files=files, modality=modality, found=one_file(request.path))
-        raw = modality.collate([source.read(0, Draw(key=0, augment=False))])
+        raw = modality.collate([source.read(0, Visit(key=0, augment=False))])
         xyz = stack(source.table(Path(request.path)), PLACE)
         occupied = modality.split(raw).valid[0]
         voxel_of = _voxel_of(modality, raw, xyz)

@@ -16,7 +16,7 @@ from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.run_recipe import RunRecipe
 from omnimask.recipe.settings import Stream
 from omnimask.tokens.group import Group
-from omnimask.tokens.modality import Draw, Files, Label, Sample, Source
+from omnimask.tokens.modality import Files, Label, Sample, Source, Visit
 
 _REPLACEMENT_TRIES = 20  # bad samples in a row before a data folder is called unusable
 
@@ -31,7 +31,7 @@ class BadFile:
 
 
 class StreamReader:
-    """Random access to the groups of one stream; aligned modalities are read with one `Draw`.
+    """Random access to the groups of one stream; aligned modalities are read with one `Visit`.
 
     With `labels`, a vector by sample name, there are only the samples that it names, and groups
     have their labels.
@@ -77,9 +77,9 @@ class StreamReader:
         epoch, offset = divmod(position, len(self))
         return int(_order(len(self), self.seed, self.stream.name, epoch)[offset]), epoch
 
-    def read(self, index: int, draw: Draw) -> dict[str, Sample]:
+    def read(self, index: int, visit: Visit) -> dict[str, Sample]:
         rows = self.aligned[index]
-        return {name: source.read(rows[name], draw) for name, source in self.sources.items()}
+        return {name: source.read(rows[name], visit) for name, source in self.sources.items()}
 
     def collate(
         self, samples: Sequence[Mapping[str, Sample]], keys: Sequence[int], names: Sequence[str]
@@ -101,7 +101,7 @@ class StreamReader:
         """The given samples without augmentation, the same on every call."""
         keys = [self.key(index, epoch=-1) for index in indices]
         samples = [
-            self.read(index, Draw(key=key, augment=False)) for index, key in zip(indices, keys)
+            self.read(index, Visit(key=key, augment=False)) for index, key in zip(indices, keys)
         ]
         return self.collate(samples, keys, [self.name(index) for index in indices])
 
@@ -204,12 +204,12 @@ class Steps(Dataset[StepBatch]):
     ) -> tuple[int, dict[str, Sample], int]:
         """The sample at a position; where it cannot be read, another one chosen by its key."""
         index, epoch = reader.place(position)
-        visit = reader.key(index, epoch)
+        first_key = reader.key(index, epoch)
         failure: DataError | None = None
         for attempt in range(_REPLACEMENT_TRIES):
             key = reader.key(index, epoch)
             try:
-                return index, reader.read(index, Draw(key=key)), key
+                return index, reader.read(index, Visit(key=key)), key
             except DataError as error:
                 if self.recipe.data.max_bad_files == 0:
                     raise DataError(
@@ -219,7 +219,7 @@ class Steps(Dataset[StepBatch]):
                 failure = error
             name = reader.name(index)
             bad.append(BadFile(stream=reader.stream.name, name=name, error=str(failure)))
-            index = fold_key(visit, "replacement", attempt) % len(reader)
+            index = fold_key(first_key, "replacement", attempt) % len(reader)
         raise DataError(
             f"stream {reader.stream.name}: {_REPLACEMENT_TRIES} samples in a row could not be "
             f"read, the last because: {failure}"

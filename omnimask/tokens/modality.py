@@ -19,10 +19,10 @@ Label = str | float | None  # a class, a number, or none; for probes and fine-tu
 
 
 @dataclass(kw_only=True, slots=True)
-class Draw:
+class Visit:
     """Everything random about one visit to one sample, handed to a reader.
 
-    Two readers of a paired sample get the same `Draw`, so the same `purpose` gives both the same
+    Two readers of a paired sample get the same `Visit`, so the same `purpose` gives both the same
     numbers: aligned maps are cropped alike. `center_s` is the middle, in seconds from the start of
     the recording, of what the first reader of a pair cut out; a later reader cuts around it.
     """
@@ -49,7 +49,7 @@ class Source(Protocol):
         """The label used by probes only; pretraining never sees it."""
         ...
 
-    def read(self, index: int, draw: Draw, /) -> Sample: ...
+    def read(self, index: int, visit: Visit, /) -> Sample: ...
 
 
 @runtime_checkable
