@@ -61,15 +61,13 @@ def _read(
     suffix = request.path.suffix.lower()
     reader = choose_backend(files.backend, suffix)
     source = AudioSource(one_file(request.path), {suffix: reader}, files, modality)
-    visit = Visit(key=0, augment=False)
-    if hide.seconds is not None:
-        visit.center_s = sum(hide.seconds) / 2
+    around_s = None if hide.seconds is None else sum(hide.seconds) / 2
+    visit = Visit(key=0, augment=False, center_s=around_s)
     sample = source.read(0, visit)
     info = BACKENDS[reader].probe(request.path)
     length_s = len(sample["waveform"]) / modality.sample_rate_hz
-    assert visit.center_s is not None, "the reader sets it"
     latest = max(info.num_samples / info.rate_hz - length_s, 0.0)
-    start_s = min(max(visit.center_s - info.offset_s - length_s / 2, 0.0), latest)
+    start_s = min(max(source.center_s(0, visit) - info.offset_s - length_s / 2, 0.0), latest)
     return modality.collate([sample]), start_s
 
 

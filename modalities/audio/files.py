@@ -91,6 +91,14 @@ class AudioSource:
             sample["waveform"] = (waveform.clamp(-1, 1) * 32767).round().to(torch.int16)
         return sample
 
+    def center_s(self, index: int, visit: Visit, /) -> float:
+        if visit.center_s is not None:
+            return visit.center_s
+        path = self._found.path(index)
+        info = self._info(index, path)
+        _, count = self._lengths(path, info)
+        return info.offset_s + (_start(info, count, visit) + count / 2) / info.rate_hz
+
     def _info(self, index: int, path: Path) -> SoundInfo:
         if index not in self._infos:
             if not path.is_file() or path.stat().st_size == 0:
@@ -104,9 +112,8 @@ class AudioSource:
     def _cut(self, path: Path, info: SoundInfo, visit: Visit) -> torch.Tensor:
         """A mono waveform of whole patches, at the modality's rate."""
         ratio = resampling_ratio(info.rate_hz, self._modality.sample_rate_hz)
-        num_samples = self._whole_patches(path, int(info.num_samples / ratio))
-        count = math.ceil(num_samples * ratio)
-        start = self._start(info, info.num_samples - count, count, visit)
+        num_samples, count = self._lengths(path, info)
+        start = _start(info, count, visit)
         native = self._backend(path).decode(path, info, start=start, count=count)
         if len(native) < count - _LENGTH_SLACK_S * info.rate_hz:
             raise DataError(
@@ -120,16 +127,11 @@ class AudioSource:
             raise DataError(f"{path}: has samples that are NaN or infinite; replace it")
         return waveform[:num_samples]
 
-    def _start(self, info: SoundInfo, latest: int, count: int, visit: Visit) -> int:
-        """The first sample: around the pair's centre if one is set, else random or central."""
-        if visit.center_s is not None:
-            around = round((visit.center_s - info.offset_s) * info.rate_hz) - count // 2
-            return min(max(around, 0), latest)
-        start = latest // 2
-        if visit.augment:
-            start = int(visit.generator("start").integers(latest + 1))
-        visit.center_s = info.offset_s + (start + count / 2) / info.rate_hz
-        return start
+    def _lengths(self, path: Path, info: SoundInfo) -> tuple[int, int]:
+        """Of a window of whole patches: samples at the modality's rate, and at the file's."""
+        ratio = resampling_ratio(info.rate_hz, self._modality.sample_rate_hz)
+        num_samples = self._whole_patches(path, int(info.num_samples / ratio))
+        return num_samples, math.ceil(num_samples * ratio)
 
     def _whole_patches(self, path: Path, num_samples: int) -> int:
         """The most samples, at most a window, that give a whole number of patches in time."""
@@ -147,3 +149,12 @@ class AudioSource:
 
     def _backend(self, path: Path) -> Backend:
         return BACKENDS[self._readers[path.suffix.lower()]]
+
+
+def _start(info: SoundInfo, count: int, visit: Visit) -> int:
+    """First of `count` samples: around the visit's centre if it has one, else random or central."""
+    latest = info.num_samples - count
+    if visit.center_s is not None:
+        around = round((visit.center_s - info.offset_s) * info.rate_hz) - count // 2
+        return min(max(around, 0), latest)
+    return int(visit.generator("start").integers(latest + 1)) if visit.augment else latest // 2

@@ -85,17 +85,22 @@ class VideoSource:
 
     def read(self, index: int, visit: Visit, /) -> Sample:
         """`frames` (t c h w) uint8 of the modality's size; t is what the video has, at most
-        `num_frames`. Sets `visit.center_s`, or cuts around it if it is set.
+        `num_frames`.
         """
         path = self._found.path(index)
         frame_index, backends = self._look_up(index, path)
         chosen = self._choose(frame_index, visit)
-        visit.center_s = chosen.center_s if visit.center_s is None else visit.center_s
         ids, places = np.unique(chosen.ids, return_inverse=True)
         frames, by = decode(backends, path, frame_index, ids)
         if by != backends[0]:
             self._known[index] = (frame_index, backends[backends.index(by) :])
         return {"frames": self._view(frames, visit)[torch.from_numpy(places)]}
+
+    def center_s(self, index: int, visit: Visit, /) -> float:
+        if visit.center_s is not None:
+            return visit.center_s
+        frame_index, _ = self._look_up(index, self._found.path(index))
+        return self._choose(frame_index, visit).center_s
 
     def _look_up(self, index: int, path: Path) -> tuple[FrameIndex, tuple[str, ...]]:
         if index not in self._known:

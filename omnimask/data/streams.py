@@ -16,7 +16,7 @@ from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.run_recipe import RunRecipe
 from omnimask.recipe.settings import Stream
 from omnimask.tokens.group import Group
-from omnimask.tokens.modality import Files, Label, Sample, Source, Visit
+from omnimask.tokens.modality import CutsInTime, Files, Label, Sample, Source, Visit
 
 _REPLACEMENT_TRIES = 20  # bad samples in a row before a data folder is called unusable
 
@@ -31,7 +31,7 @@ class BadFile:
 
 
 class StreamReader:
-    """Random access to the groups of one stream; aligned modalities are read with one `Visit`.
+    """Random access to the groups of one stream; aligned modalities are read on one `Visit`.
 
     With `labels`, a vector by sample name, there are only the samples that it names, and groups
     have their labels.
@@ -78,8 +78,17 @@ class StreamReader:
         return int(_order(len(self), self.seed, self.stream.name, epoch)[offset]), epoch
 
     def read(self, index: int, visit: Visit) -> dict[str, Sample]:
+        """All modalities on one visit; the first with windows of time says where they all cut."""
         rows = self.aligned[index]
+        if len(self.sources) > 1 and visit.center_s is None:
+            visit = self._around_first_window(rows, visit)
         return {name: source.read(rows[name], visit) for name, source in self.sources.items()}
+
+    def _around_first_window(self, rows: Mapping[str, int], visit: Visit) -> Visit:
+        for name, source in self.sources.items():
+            if isinstance(source, CutsInTime):
+                return replace(visit, center_s=source.center_s(rows[name], visit))
+        return visit
 
     def collate(
         self, samples: Sequence[Mapping[str, Sample]], keys: Sequence[int], names: Sequence[str]

@@ -221,15 +221,16 @@ def test_variable_rate_is_read_by_time(folder: Path, backend: str, tmp_path: Pat
     assert numbers == [i % 32 for i in expected]
 
 
-def test_the_first_reader_says_where_it_cut_and_the_next_cuts_there(folder: Path) -> None:
+def test_a_source_says_where_it_cuts_and_a_view_around_that_is_the_same(folder: Path) -> None:
     modality = VideoTubelets(num_frames=4, size=(32, 32), tubelet=(2, 16, 16))
     source = VideoFiles(frame_stride=2).open(str(folder), modality)
-    first = Visit(key=3)
-    frames = source.read(0, first)["frames"]
-    assert first.center_s is not None
-    again = source.read(0, Visit(key=3, center_s=first.center_s))["frames"]
+    center_s = source.center_s(0, Visit(key=3))
+    frames = source.read(0, Visit(key=3))["frames"]
+    again = source.read(0, Visit(key=3, center_s=center_s))["frames"]
     assert torch.equal(frames, again)
-    assert 0.1 < first.center_s < 70 / 25
+    assert 0.1 < center_s < 70 / 25
+    assert center_s != source.center_s(0, Visit(key=4))
+    assert source.center_s(0, Visit(key=3, center_s=0.5)) == 0.5
 
 
 def test_all_frames_have_the_same_box(tmp_path: Path) -> None:
