@@ -89,7 +89,8 @@ class Run:
     other values.
 
     `precision`: "auto" is bf16 on a GPU and fp32 elsewhere. `tracker`: an Accelerate tracker beside
-    the JSON lines that are always written. `max_nonfinite_steps` in a row stop the run. Every
+    the JSON lines that are always written; TensorBoard's files lie in the run folder's
+    `tensorboard`. `max_nonfinite_steps` in a row stop the run. Every
     `probe_every` steps pretraining probes its frozen encoder on the labelled streams; 0 is never.
     """
 

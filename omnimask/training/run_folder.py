@@ -80,7 +80,7 @@ class RunLog:
         self.failed: set[tuple[str, str]] = set()
         self.collapsed: set[str] = set()
         if recipe.run.tracker != "none":
-            accelerator.init_trackers(_tracker_project(out))
+            accelerator.init_trackers(_project(recipe.run.tracker, out))
 
     def __enter__(self) -> "RunLog":
         self.progress.start()
@@ -142,5 +142,6 @@ def append_line(path: Path, entry: Mapping[str, Any]) -> None:
         file.write(json.dumps(entry) + "\n")
 
 
-def _tracker_project(out: Path) -> str:
-    return out.name or "omnimask"
+def _project(tracker: str, out: Path) -> str:
+    """The project in which a service lists the run; of TensorBoard, its folder in the run's."""
+    return tracker if tracker == "tensorboard" else out.name or "omnimask"

@@ -179,6 +179,18 @@ def test_more_bad_files_than_the_budget_stop_the_run(tmp_path: Path):
         train(recipe, tmp_path)
 
 
+def test_tensorboard_finds_the_losses_in_the_run_folder(tmp_path: Path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    recipe = toy_recipe()
+    out = tmp_path / "waves"
+    train(replace(recipe, run=replace(recipe.run, tracker="tensorboard")), out)
+    (events,) = out.rglob("events.out.tfevents*")
+    assert events.parent == out / "tensorboard"
+    read = EventAccumulator(str(events.parent)).Reload()
+    assert {point.step: point.value for point in read.Scalars("loss")} == pytest.approx(losses(out))
+
+
 def test_the_folder_of_another_recipe_is_refused(tmp_path: Path):
     train(toy_recipe(), tmp_path)
     other = replace(toy_recipe(), optim=replace(toy_recipe().optim, lr=0.5))
