@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from omnimask.foundation.errors import DataError
+from omnimask.foundation.errors import DataError, OmnimaskError
 from omnimask.foundation.rng import fold_key, permutation
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.run_recipe import RunRecipe
@@ -23,11 +23,12 @@ _REPLACEMENT_TRIES = 20  # bad samples in a row before a data folder is called u
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BadFile:
-    """A sample that could not be read and was replaced."""
+    """A sample that could not be read: replaced in training, left out by probes."""
 
     stream: str
     name: str
     error: str
+    use: Literal["training", "probes"] = "training"
 
 
 class StreamReader:
@@ -254,10 +255,25 @@ def _outlive_signals(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def load_steps(steps: Steps, *, num_workers: int, pin_memory: bool) -> DataLoader[StepBatch]:
+class _StepsOrErrors(Dataset[StepBatch | OmnimaskError]):
+    """The batch of a step, or why there is none: a process alone must not raise, others wait."""
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
+
+    def __getitem__(self, step: int) -> StepBatch | OmnimaskError:
+        try:
+            return self.steps[step]
+        except OmnimaskError as error:
+            return type(error)(str(error))  # without its traceback, which no process can send
+
+
+def load_steps(
+    steps: Steps, *, num_workers: int, pin_memory: bool
+) -> DataLoader[StepBatch | OmnimaskError]:
     """Batches of the remaining steps in order; worker processes make whole steps ahead of time."""
     return DataLoader(
-        steps,
+        _StepsOrErrors(steps),
         batch_size=None,
         sampler=range(steps.shard.start_step, len(steps)),
         num_workers=num_workers,

@@ -32,7 +32,9 @@ class Data:
     """Where the samples are. Every step takes `batch_size` samples of every stream.
 
     `max_bad_files`: files that cannot be read are listed in `bad_files.jsonl` and replaced by
-    another sample; the run stops when more than this many have failed. 0 stops at the first.
+    another sample; the run stops when more than this many have failed, counted once each over
+    all processes and restarts. 0 stops at the first, as a bad file among those that statistics are
+    measured on always does.
     """
 
     root: str

@@ -10,9 +10,10 @@ import numpy as np
 
 from omnimask.data.samples import Unreadable, spread
 from omnimask.data.streams import StreamReader
+from omnimask.foundation.json_lines import read_lines
 from omnimask.foundation.records import to_json
 from omnimask.report.curves import loss_curves, run_curves
-from omnimask.report.history import drop_repeated, read_lines
+from omnimask.report.history import drop_repeated
 from omnimask.report.html import Html, element, folded, joined, paragraphs, picture, styled, table
 from omnimask.report.mistakes import picture_of, worst_mistakes
 from omnimask.report.style import CSS

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from omnimask.data.streams import StreamReader
+from omnimask.foundation.json_lines import append_line
 from omnimask.tokens.group import Group
 from omnimask.training.checkpoint import Checkpoint, save_checkpoint
 from omnimask.training.fitting import fit_modalities
 from omnimask.training.optimizer import build_optimizer
-from omnimask.training.run_folder import append_line
 from omnimask.transfer.adapting import adapt
 from omnimask.transfer.finetuning.evaluate import predict_all
 from omnimask.transfer.finetuning.head_start import start_head
