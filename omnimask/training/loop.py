@@ -139,6 +139,7 @@ def _loop(training: Training, meter: StepMeter, out: Path, log: RunLog) -> None:
             if logs or stopping:
                 summary = meter.summary(step + 1)
                 log.step(summary)
+                log.bad_files.add(meter.left_out_of_probes())
                 _stop_if_dead(summary, run.max_nonfinite_steps)
             ended = training.job.check(step + 1, out, write=training.accelerator.is_main_process)
             if last or ended or stopping or (step + 1) % run.checkpoint_every == 0:
