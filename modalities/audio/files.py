@@ -15,6 +15,7 @@ from modalities.audio.sound_info import SoundInfo
 from modalities.audio.tokens import AudioSpectrogram
 from omnimask.data.folders import FolderFiles, Labels, list_files
 from omnimask.foundation.errors import DataError
+from omnimask.foundation.optional import needs
 from omnimask.tokens.modality import Sample, Visit
 
 SOUND_SUFFIXES = with_soundfile.SUFFIXES | {".m4a", ".aac", ".wma"}
@@ -41,6 +42,7 @@ class AudioFiles:
     gain_db: float = 0.0
 
     def open(self, root: str, modality: AudioSpectrogram, /) -> "AudioSource":
+        needs("torchaudio", extra="audio")
         suffixes = SOUND_SUFFIXES | VIDEO_SUFFIXES
         found = list_files(root, self.path, suffixes, what="sounds", labels=self.labels)
         readers = {

@@ -1,6 +1,7 @@
 """Random views of image files."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from modalities.image.channels import to_channels
 from modalities.image.readers import read_picture
@@ -9,6 +10,7 @@ from modalities.image.views import is_mirrored, view_box
 from omnimask.data.folders import FolderFiles, Labels, list_files
 from omnimask.data.pixels import Interpolation, check_crops, resize
 from omnimask.foundation.errors import DataError
+from omnimask.foundation.optional import needs
 from omnimask.tokens.modality import Sample, Visit
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff")
@@ -37,7 +39,10 @@ class ImageFiles:
         check_crops(self.crop_scale, self.crop_ratio, self.flip)
 
     def open(self, root: str, modality: ImagePatches, /) -> "ImageSource":
+        needs("torchvision", "PIL", extra="image")
         found = list_files(root, self.path, SUFFIXES, what="images", labels=self.labels)
+        if any(Path(name).suffix.lower() in (".tif", ".tiff") for name in found.names):
+            needs("tifffile", extra="image", what="TIFF")
         return ImageSource(found, self, modality)
 
 

@@ -17,6 +17,7 @@ from modalities.image.with_pillow import opened_with_pillow
 from omnimask.data.folders import FolderFiles, Labels, list_files
 from omnimask.data.pixels import check_crops
 from omnimask.foundation.errors import DataError
+from omnimask.foundation.optional import needs
 from omnimask.tokens.modality import Sample, Visit
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class LabelFiles:
         check_crops(self.crop_scale, self.crop_ratio, self.flip)
 
     def open(self, root: str, modality: LabelPatches, /) -> "LabelSource":
+        needs("torchvision", "PIL", extra="image")
         found = list_files(root, self.path, SUFFIXES, what="class maps", labels=self.labels)
         return LabelSource(found, self, modality)
 

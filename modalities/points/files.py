@@ -16,6 +16,7 @@ from modalities.points.tokens import PointGroups
 from omnimask.data.folders import FolderFiles, Labels, list_files
 from omnimask.data.point_files import COLOR, NORMAL, PLACE, Table, finite_rows, stack
 from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.foundation.optional import needs
 from omnimask.foundation.rng import numpy_generator
 from omnimask.tokens.modality import Sample, Visit
 
@@ -64,6 +65,11 @@ class PointFiles:
                 "record of that modality"
             )
         found = list_files(root, self.path, self.suffixes, what="points", labels=self.labels)
+        if self.estimate_normals:
+            needs("open3d", extra="points", what="estimate_normals")
+        for name in found.names:
+            if name.lower().endswith(".stl"):
+                needs("open3d", extra="points", what=name)
         return PointSource(files=self, modality=modality, found=found)
 
 

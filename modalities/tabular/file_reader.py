@@ -12,6 +12,7 @@ from modalities.tabular.schema import Table
 from modalities.tabular.tokens import TableCells
 from omnimask.data.folders import FolderFiles
 from omnimask.foundation.errors import DataError
+from omnimask.foundation.optional import needs
 from omnimask.tokens.modality import Sample, Source, Visit
 from omnimask.transfer.embedding.file_reader import FileReader
 
@@ -84,6 +85,7 @@ def _column_names(path: Path, delimiter: str | None) -> list[str]:
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")
     if path.suffix.lower() in PARQUET_SUFFIXES:
+        needs("pyarrow", extra="tabular")
         import pyarrow
         import pyarrow.parquet
 

@@ -15,6 +15,7 @@ from modalities.video.frame_index import index_frames
 from modalities.video.sampling import at_rate, every_nth
 from modalities.video.tokens import VideoTubelets
 from omnimask.foundation.errors import DataError
+from omnimask.foundation.optional import needs
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import Raw
 from omnimask.training.step import MaskedModel
@@ -120,6 +121,7 @@ def _view(modality: VideoTubelets) -> FrameView:
 
 def write_mp4(frames: UInt8[Tensor, "t c h w"], path: Path, rate_hz: float) -> None:
     """Lossless H.264 of RGB; DataError where FFmpeg was built without x264."""
+    needs("av", extra="video")
     import av
     from av.error import FFmpegError
 

@@ -15,6 +15,7 @@ from modalities.video.tokens import VideoTubelets
 from omnimask.data.folders import FolderFiles, Labels, list_files
 from omnimask.data.pixels import Box, Interpolation, center_box, check_crops, random_box, resize
 from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.optional import needs
 from omnimask.tokens.modality import Sample, Visit
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi")
@@ -60,6 +61,7 @@ class VideoFiles:
         check_crops(self.crop_scale, self.crop_ratio, self.flip)
 
     def open(self, root: str, modality: VideoTubelets, /) -> "VideoSource":
+        needs("torchvision", extra="image")
         found = list_files(root, self.path, SUFFIXES, what="videos", labels=self.labels)
         return VideoSource(found, self, modality)
 
