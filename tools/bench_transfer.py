@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from omnimask.training.checkpoint import write_json
-from tools.results_table import write_between
+from tools.results_table import measured, write_between
 
 MODALITIES = ("image", "video", "audio", "points", "voxels", "table")
 SHARES = (0.1, 1.0)
@@ -71,7 +71,7 @@ def run_cell(cell: Cell, encoder: Path, out: Path) -> str:
         return f"{folder}: FAILED\n{traceback.format_exc()}"
     folder.mkdir(parents=True, exist_ok=True)
     seconds = round(time.perf_counter() - started, 1)
-    write_json(folder / "result.json", {"scores": scores, "seconds": seconds})
+    write_json(folder / "result.json", {"scores": scores, "seconds": seconds, **measured()})
     return f"{folder}: {scores} in {seconds} s"
 
 
@@ -141,6 +141,10 @@ def table(out: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _results(out: Path) -> list[dict]:
+    return [json.loads(path.read_text()) for path in sorted(out.glob("*/*/seed-*/result.json"))]
+
+
 def _cell(values: Sequence[float]) -> str:
     if not values:
         return "–"
@@ -160,7 +164,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=None, help="only write the table there")
     arguments = parser.parse_args()
     if arguments.table is not None:
-        write_between(arguments.table, table(arguments.out))
+        write_between(arguments.table, table(arguments.out), _results(arguments.out))
         return
     if arguments.encoder is None:
         parser.error("name the run or encoder folder to measure")

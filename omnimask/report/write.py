@@ -64,6 +64,7 @@ def write_report(run: Path) -> Path:
         unreadable=unreadable.errors,
         versions=checkpoint.state["versions"],
         hardware=hardware(),
+        trained_on=checkpoint.state.get("hardware", {}),
     )
     vectors = [part.vectors for part in evaluated.values() if part.vectors is not None]
     return _write(run / "report", results, galleries, held_out_map(vectors))
