@@ -97,6 +97,19 @@ def test_looking_at_samples_does_not_change_a_run(tmp_path: Path):
     assert len(lines(tmp_path / "watched", "evaluations.jsonl")) == 8
 
 
+def test_looks_say_what_they_could_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    recipe = toy_finetune(validation=Validation(every=4))
+    (stream,) = recipe.data.streams
+    bad = ToyFiles(path="held_out", num_samples=12, bad=(3,))
+    streams = (replace(stream, held_out={"toy": bad}),)
+    carry_out(
+        FineTuning(recipe=replace(recipe, data=replace(recipe.data, streams=streams))), tmp_path
+    )
+    looks = lines(tmp_path, "evaluations.jsonl")
+    assert [list(look["unreadable"]) for look in looks] == [["class-0/held_out-003.toy"]] * 2
+    assert "could not read class-0/held_out-003.toy" in capsys.readouterr().out
+
+
 def test_accumulation_equals_one_large_batch(tmp_path: Path):
     recipe = toy_finetune()
     half = replace(recipe.data.streams[0], batch_size=3)
