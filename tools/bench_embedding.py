@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from omnimask.foundation.errors import DataError, OmnimaskError
-from omnimask.tokens.modality import Draw, Source
+from omnimask.tokens.modality import Source, Visit
 from omnimask.transfer.embedding.embed import open_embedder
 from omnimask.transfer.embedding.listing import NotEmbedded
 from omnimask.transfer.embedding.vectors import Embedder, EmbedOptions, Part
@@ -109,18 +109,18 @@ def _embed(embedder: Embedder, parts: Sequence[Part]) -> None:
 
 def _read(embedder: Embedder, parts: Sequence[Part]) -> None:
     """The same samples as the encoder would get them; a table is opened once."""
-    draw = Draw(key=0, augment=False)
+    visit = Visit(key=0, augment=False)
     opened: tuple[str, Source] | None = None
     for part in parts:
         reading = embedder.readings[part.modality]
         if part.rows is None:
             for path in part.paths:
-                reading.open(path).read(0, draw)
+                reading.open(path).read(0, visit)
             continue
         if opened is None or opened[0] != part.paths[0]:
             opened = part.paths[0], reading.open(part.paths[0])
         for row, _ in part.rows:
-            opened[1].read(row, draw)
+            opened[1].read(row, visit)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -27,10 +27,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from tools.results_table import measured, write_between
+
 TABLES = ("iris", "wine", "diabetes", "breast_cancer")
 MISSING = 0.3
 MOST_STEPS = 600
-MARKS = ("<!-- results -->", "<!-- /results -->")
 
 
 def load_table(name: str) -> np.ndarray:
@@ -178,6 +179,7 @@ def run_all(out: Path, tables: Sequence[str], imputers: Sequence[str], num_seeds
                     "seed": seed,
                     "rmse": float(np.sqrt(np.square(filled - cells)[hidden].mean())),
                     "seconds": time.perf_counter() - start,
+                    **measured("scikit-learn"),
                 }
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(json.dumps(result))
@@ -208,21 +210,9 @@ def _spread(values: Sequence[float]) -> str:
 
 def write_table(out: Path, page: Path) -> None:
     """Puts the table and where it was measured between the page's marks."""
-    from sklearn import __version__ as sklearn_version
-
-    from omnimask.foundation.hardware import hardware
-    from omnimask.foundation.versions import versions
-
     results = [json.loads(path.read_text()) for path in sorted(out.glob("*/*/*/result.json"))]
-    where = ", ".join(f"{name} {text}" for name, text in versions().items())
-    machine = ", ".join(f"{name} {text}" for name, text in hardware().items())
     num_seeds = len({result["seed"] for result in results})
-    head, rest = page.read_text().split(MARKS[0])
-    tail = rest.split(MARKS[1])[1]
-    page.write_text(
-        f"{head}{MARKS[0]}\n\nMeasured on {machine}; {where}, scikit-learn {sklearn_version}. "
-        f"{num_seeds} seeds.\n\n{markdown(results)}\n\n{MARKS[1]}{tail}"
-    )
+    write_between(page, f"{num_seeds} seeds.\n\n{markdown(results)}\n", results)
 
 
 def main() -> None:

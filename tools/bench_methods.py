@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from omnimask.training.checkpoint import last_checkpoint, load_checkpoint, write_json
 from recipes.sample_modalities import SAMPLE_MODALITIES
-from tools.results_table import write_table
+from tools.results_table import measured, write_table
 
 TEACHERS = ("mae", "vqkd")  # others take the runs of their first seed as teachers, in this order
 METHODS = (
@@ -138,7 +138,7 @@ def run_job(job: Job, out: Path, budget: int) -> str:
     except Exception:
         return f"{folder}: FAILED\n{traceback.format_exc()}"
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "result.json", asdict(job) | result)
+    write_json(folder / "result.json", asdict(job) | result | measured())
     return f"{folder}: kNN {result['knn']:.3f}, linear {result['linear']:.3f}, {result['wall_s']} s"
 
 

@@ -8,7 +8,6 @@ B's time over A's with the smallest and largest of the rounds. Needs `data/sampl
 
 import argparse
 import json
-import platform
 import statistics
 import sys
 import time
@@ -22,7 +21,6 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from omnimask.data.streams import Shard, Steps, open_streams
-from omnimask.foundation.versions import versions
 from omnimask.network.attention import attend_plainly
 from omnimask.objectives.objective import total_loss
 from omnimask.tokens.tokens import Group
@@ -30,6 +28,7 @@ from omnimask.training.fitting import fit
 from omnimask.training.optimizer import build_optimizer
 from omnimask.training.step import MaskedModel, build_model
 from recipes.omni import quickstart
+from tools.results_table import measured
 
 
 def compare(first: Callable[[], object], second: Callable[[], object], rounds: int) -> dict:
@@ -131,8 +130,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
     results = {
-        "versions": versions(),
-        "machine": {"processor": platform.processor(), "threads": torch.get_num_threads()},
+        **measured(),
         "mixed step over the sum of its single-stream steps": mixed_step(rounds),
         "fused AdamW over the default": fused_adamw(rounds),
         "embedding visible tokens over embedding all": embed_visible_only(rounds),

@@ -32,7 +32,7 @@ import numpy as np
 
 from omnimask.training.checkpoint import write_json
 from recipes.sample_modalities import SAMPLE_MODALITIES
-from tools.results_table import write_between
+from tools.results_table import measured, write_between
 
 MODALITIES = tuple(SAMPLE_MODALITIES)
 SHARES = (0.1, 1.0)
@@ -72,7 +72,7 @@ def run_cell(cell: Cell, encoder: Path, out: Path) -> str:
         return f"{folder}: FAILED\n{traceback.format_exc()}"
     folder.mkdir(parents=True, exist_ok=True)
     seconds = round(time.perf_counter() - started, 1)
-    write_json(folder / "result.json", {"scores": scores, "seconds": seconds})
+    write_json(folder / "result.json", {"scores": scores, "seconds": seconds, **measured()})
     return f"{folder}: {scores} in {seconds} s"
 
 
@@ -142,6 +142,10 @@ def table(out: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _results(out: Path) -> list[dict]:
+    return [json.loads(path.read_text()) for path in sorted(out.glob("*/*/seed-*/result.json"))]
+
+
 def _cell(values: Sequence[float]) -> str:
     if not values:
         return "–"
@@ -161,7 +165,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=None, help="only write the table there")
     arguments = parser.parse_args()
     if arguments.table is not None:
-        write_between(arguments.table, table(arguments.out))
+        write_between(arguments.table, table(arguments.out), _results(arguments.out))
         return
     if arguments.encoder is None:
         parser.error("name the run or encoder folder to measure")

@@ -1,13 +1,15 @@
 """The results of `tools/bench_methods.py` as a table in a page."""
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from omnimask.foundation.hardware import hardware
-from omnimask.foundation.versions import versions
+from omnimask.foundation.versions import installed_version, versions
 
 START, END = "<!-- results -->", "<!-- /results -->"
 
@@ -51,13 +53,35 @@ def table(out: Path) -> str:
 
 def write_table(out: Path, page: Path) -> None:
     """Puts the table of all results and where they were measured between the page's marks."""
-    write_between(page, table(out))
+    write_between(page, table(out), results(out))
 
 
-def write_between(page: Path, body: str) -> None:
-    """Puts `body` between the page's marks, below a line with hardware and versions."""
+def measured(*packages: str) -> dict[str, dict[str, str]]:
+    """What a result stores beside its numbers: the machine and the versions of its making, also
+    those of `packages`.
+    """
+    more = {package: installed_version(package) or "not installed" for package in packages}
+    return {"hardware": hardware(), "versions": {**versions(), **more}}
+
+
+def write_between(page: Path, body: str, measurements: Sequence[Mapping[str, Any]]) -> None:
+    """Puts `body` between the page's marks, below a line that says where it was measured."""
     head, rest = page.read_text().split(START)
     _, tail = rest.split(END)
-    where = ", ".join(f"{name} {version}" for name, version in versions().items())
-    machine = ", ".join(f"{name} {value}" for name, value in hardware().items())
-    page.write_text(f"{head}{START}\n\nMeasured on {machine}; {where}.\n\n{body}\n{END}{tail}")
+    page.write_text(f"{head}{START}\n\n{where_measured(measurements)}\n\n{body}\n{END}{tail}")
+
+
+def where_measured(measurements: Sequence[Mapping[str, Any]]) -> str:
+    """Every distinct machine with its versions, as the results have stored them."""
+    counts = Counter(_machine(result) for result in measurements)
+    if len(counts) == 1:
+        return f"Measured on {next(iter(counts))}."
+    places = [f"{count} results on {place}" for place, count in counts.most_common()]
+    return f"Measured in several places: {'. '.join(places)}."
+
+
+def _machine(result: Mapping[str, Any]) -> str:
+    if "hardware" not in result:
+        return "a machine that they do not name"
+    parts = (result["hardware"], result["versions"])
+    return "; ".join(", ".join(f"{name} {text}" for name, text in part.items()) for part in parts)

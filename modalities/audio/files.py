@@ -15,7 +15,8 @@ from modalities.audio.readers.sound_info import SoundInfo
 from modalities.audio.resampling import resample, resampling_ratio
 from omnimask.data.folders import FolderFiles, Labels, list_files
 from omnimask.foundation.errors import DataError
-from omnimask.tokens.modality import Draw, Sample
+from omnimask.foundation.optional import needs
+from omnimask.tokens.modality import Sample, Visit
 
 SOUND_SUFFIXES = with_soundfile.SUFFIXES | {".m4a", ".aac", ".wma"}
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})
@@ -41,6 +42,7 @@ class AudioFiles:
     gain_db: float = 0.0
 
     def open(self, root: str, modality: AudioSpectrogram, /) -> "AudioSource":
+        needs("torchaudio", extra="audio")
         suffixes = SOUND_SUFFIXES | VIDEO_SUFFIXES
         found = list_files(root, self.path, suffixes, what="sounds", labels=self.labels)
         readers = {
@@ -74,7 +76,7 @@ class AudioSource:
     def label(self, index: int, /) -> str | None:
         return self._found.label(index)
 
-    def read(self, index: int, draw: Draw, /) -> Sample:
+    def read(self, index: int, visit: Visit, /) -> Sample:
         """`logmel` (t m) of whole patches; for held-out views also `waveform`, 16-bit, to play.
 
         Training views carry no waveform: nothing but reports looks at it, and it would add half
@@ -82,14 +84,22 @@ class AudioSource:
         """
         path = self._found.path(index)
         info = self._info(index, path)
-        waveform = self._cut(path, info, draw)
-        if draw.augment and self._files.gain_db:
+        waveform = self._cut(path, info, visit)
+        if visit.augment and self._files.gain_db:
             limit = self._files.gain_db
-            waveform = waveform * 10 ** (draw.generator("gain").uniform(-limit, limit) / 20)
+            waveform = waveform * 10 ** (visit.generator("gain").uniform(-limit, limit) / 20)
         sample: dict[str, torch.Tensor] = {"logmel": log_mel(waveform, self._modality.mel_scale)}
-        if not draw.augment:
+        if not visit.augment:
             sample["waveform"] = (waveform.clamp(-1, 1) * 32767).round().to(torch.int16)
         return sample
+
+    def center_s(self, index: int, visit: Visit, /) -> float:
+        if visit.center_s is not None:
+            return visit.center_s
+        path = self._found.path(index)
+        info = self._info(index, path)
+        _, count = self._lengths(path, info)
+        return info.offset_s + (_start(info, count, visit) + count / 2) / info.rate_hz
 
     def _info(self, index: int, path: Path) -> SoundInfo:
         if index not in self._infos:
@@ -101,12 +111,11 @@ class AudioSource:
             self._infos[index] = info
         return self._infos[index]
 
-    def _cut(self, path: Path, info: SoundInfo, draw: Draw) -> torch.Tensor:
+    def _cut(self, path: Path, info: SoundInfo, visit: Visit) -> torch.Tensor:
         """A mono waveform of whole patches, at the modality's rate."""
         ratio = resampling_ratio(info.rate_hz, self._modality.sample_rate_hz)
-        num_samples = self._whole_patches(path, int(info.num_samples / ratio))
-        count = math.ceil(num_samples * ratio)
-        start = self._start(info, info.num_samples - count, count, draw)
+        num_samples, count = self._lengths(path, info)
+        start = _start(info, count, visit)
         native = self._backend(path).decode(path, info, start=start, count=count)
         if len(native) < count - _LENGTH_SLACK_S * info.rate_hz:
             raise DataError(
@@ -120,16 +129,11 @@ class AudioSource:
             raise DataError(f"{path}: has samples that are NaN or infinite; replace it")
         return waveform[:num_samples]
 
-    def _start(self, info: SoundInfo, latest: int, count: int, draw: Draw) -> int:
-        """The first sample: around the pair's centre if one is set, else random or central."""
-        if draw.center_s is not None:
-            around = round((draw.center_s - info.offset_s) * info.rate_hz) - count // 2
-            return min(max(around, 0), latest)
-        start = latest // 2
-        if draw.augment:
-            start = int(draw.generator("start").integers(latest + 1))
-        draw.center_s = info.offset_s + (start + count / 2) / info.rate_hz
-        return start
+    def _lengths(self, path: Path, info: SoundInfo) -> tuple[int, int]:
+        """Of a window of whole patches: samples at the modality's rate, and at the file's."""
+        ratio = resampling_ratio(info.rate_hz, self._modality.sample_rate_hz)
+        num_samples = self._whole_patches(path, int(info.num_samples / ratio))
+        return num_samples, math.ceil(num_samples * ratio)
 
     def _whole_patches(self, path: Path, num_samples: int) -> int:
         """The most samples, at most a window, that give a whole number of patches in time."""
@@ -147,3 +151,12 @@ class AudioSource:
 
     def _backend(self, path: Path) -> Backend:
         return BACKENDS[self._readers[path.suffix.lower()]]
+
+
+def _start(info: SoundInfo, count: int, visit: Visit) -> int:
+    """First of `count` samples: around the visit's centre if it has one, else random or central."""
+    latest = info.num_samples - count
+    if visit.center_s is not None:
+        around = round((visit.center_s - info.offset_s) * info.rate_hz) - count // 2
+        return min(max(around, 0), latest)
+    return int(visit.generator("start").integers(latest + 1)) if visit.augment else latest // 2

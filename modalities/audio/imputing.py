@@ -12,7 +12,7 @@ from modalities.audio.readers.choice import BACKENDS, choose_backend
 from modalities.audio.sound import pcm_of, sound_of
 from omnimask.foundation.errors import DataError
 from omnimask.report.pictures import figure_png
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 from omnimask.tokens.raw import integers_of, tensor_of
 from omnimask.tokens.tokens import Raw
 from omnimask.training.step import MaskedModel
@@ -59,15 +59,13 @@ def _read(
     suffix = request.path.suffix.lower()
     reader = choose_backend(files.backend, suffix)
     source = AudioSource(one_file(request.path), {suffix: reader}, files, modality)
-    draw = Draw(key=0, augment=False)
-    if hide.seconds is not None:
-        draw.center_s = sum(hide.seconds) / 2
-    sample = source.read(0, draw)
+    around_s = None if hide.seconds is None else sum(hide.seconds) / 2
+    visit = Visit(key=0, augment=False, center_s=around_s)
+    sample = source.read(0, visit)
     info = BACKENDS[reader].probe(request.path)
     length_s = len(sample["waveform"]) / modality.sample_rate_hz
-    assert draw.center_s is not None, "the reader sets it"
     latest = max(info.num_samples / info.rate_hz - length_s, 0.0)
-    start_s = min(max(draw.center_s - info.offset_s - length_s / 2, 0.0), latest)
+    start_s = min(max(source.center_s(0, visit) - info.offset_s - length_s / 2, 0.0), latest)
     return modality.collate([sample]), start_s
 
 

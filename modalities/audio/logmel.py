@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from omnimask.foundation.optional import needs
+
 PREEMPHASIS = 0.97
 LOWEST_ENERGY = torch.finfo(torch.float32).eps  # Kaldi's floor under the logarithm
 
@@ -64,6 +66,7 @@ def hann_window(size: int) -> Float[Tensor, " n"]:
 @functools.cache
 def mel_filters(scale: MelScale) -> Float[Tensor, "bins m"]:
     """Triangular filters, one per column; the row of the Nyquist frequency is zero as in Kaldi."""
+    needs("torchaudio", extra="audio")
     from torchaudio.compliance.kaldi import get_mel_banks
 
     filters, _ = get_mel_banks(

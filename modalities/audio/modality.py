@@ -23,7 +23,7 @@ from omnimask.network.grid_modality import (
 )
 from omnimask.network.resampling import Resampled, State, resample_linear
 from omnimask.network.trained_axis import Axes, check_axes, extents
-from omnimask.tokens.modality import Draw, Drawing, Modality, Sample, Source
+from omnimask.tokens.modality import Drawing, Modality, Sample, Source, Visit
 from omnimask.tokens.raw import integers_of, tensor_of
 from omnimask.tokens.tokens import Grid, Raw, Tokens
 
@@ -135,7 +135,7 @@ class AudioSpectrogram:
             return self
         count, total, squares = 0, 0.0, 0.0
         for index in np.unique(np.linspace(0, len(source) - 1, _MOST_FITTED).round().astype(int)):
-            logmel = source.read(int(index), Draw(key=0, augment=False))["logmel"].double()
+            logmel = source.read(int(index), Visit(key=0, augment=False))["logmel"].double()
             count += logmel.numel()
             total += float(logmel.sum())
             squares += float(logmel.square().sum())

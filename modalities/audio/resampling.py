@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from omnimask.foundation.optional import needs
+
 # torchaudio's filter has one row per output phase, so rates without a common divisor would need
 # gigabytes; below this bound the pitch is off by less than one part in a million.
 _MOST_PHASES = 1000
@@ -26,6 +28,7 @@ def resample(waveform: Float[Tensor, " n"], ratio: Fraction) -> Float[Tensor, " 
 
 @functools.cache
 def _resampler(ratio: Fraction) -> torch.nn.Module:
+    needs("torchaudio", extra="audio")
     from torchaudio.transforms import Resample
 
     return Resample(ratio.numerator, ratio.denominator)

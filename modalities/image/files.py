@@ -1,6 +1,7 @@
 """Random views of image files."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from modalities.image.modality import ImagePatches
 from modalities.image.readers.channels import to_channels
@@ -9,7 +10,8 @@ from modalities.image.views import is_mirrored, view_box
 from omnimask.data.folders import FolderFiles, Labels, list_files
 from omnimask.data.pixels import Interpolation, check_crops, resize
 from omnimask.foundation.errors import DataError
-from omnimask.tokens.modality import Draw, Sample
+from omnimask.foundation.optional import needs
+from omnimask.tokens.modality import Sample, Visit
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff")
 
@@ -37,7 +39,10 @@ class ImageFiles:
         check_crops(self.crop_scale, self.crop_ratio, self.flip)
 
     def open(self, root: str, modality: ImagePatches, /) -> "ImageSource":
+        needs("torchvision", "PIL", extra="image")
         found = list_files(root, self.path, SUFFIXES, what="images", labels=self.labels)
+        if any(Path(name).suffix.lower() in (".tif", ".tiff") for name in found.names):
+            needs("tifffile", extra="image", what="TIFF")
         return ImageSource(found, self, modality)
 
 
@@ -57,12 +62,12 @@ class ImageSource:
     def label(self, index: int, /) -> str | None:
         return self._found.label(index)
 
-    def read(self, index: int, draw: Draw, /) -> Sample:
+    def read(self, index: int, visit: Visit, /) -> Sample:
         """`pixels` (c h w) of the modality's size: uint8 from 8-bit files, else fp32."""
         path, files, modality = self._found.path(index), self._files, self._modality
         picture = read_picture(path, grey=modality.num_channels == 1, max_pixels=files.max_pixels)
         height, width = picture.pixels.shape[-2:]
-        part = picture.cut(view_box(files, draw, height, width, size=modality.size))
+        part = picture.cut(view_box(files, visit, height, width, size=modality.size))
         pixels = to_channels(part, modality.num_channels, str(path))
         if pixels.is_floating_point() and not pixels.isfinite().all():
             raise DataError(f"{path}: has pixels that are NaN or infinite; replace or remove it")
@@ -70,6 +75,6 @@ class ImageSource:
         if resized.is_floating_point() and not picture.pixels.is_floating_point():
             # Bicubic overshoots at edges, beyond what the file's integers can say.
             resized = resized.clamp(-1.0 if picture.pixels.dtype.is_signed else 0.0, 1.0)
-        if is_mirrored(files, draw):
+        if is_mirrored(files, visit):
             resized = resized.flip(-1)
         return {"pixels": resized.contiguous()}

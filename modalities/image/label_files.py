@@ -17,7 +17,8 @@ from modalities.image.views import is_mirrored, view_box
 from omnimask.data.folders import FolderFiles, Labels, list_files
 from omnimask.data.pixels import check_crops
 from omnimask.foundation.errors import DataError
-from omnimask.tokens.modality import Draw, Sample
+from omnimask.foundation.optional import needs
+from omnimask.tokens.modality import Sample, Visit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -47,6 +48,7 @@ class LabelFiles:
         check_crops(self.crop_scale, self.crop_ratio, self.flip)
 
     def open(self, root: str, modality: LabelPatches, /) -> "LabelSource":
+        needs("torchvision", "PIL", extra="image")
         found = list_files(root, self.path, SUFFIXES, what="class maps", labels=self.labels)
         return LabelSource(found, self, modality)
 
@@ -67,14 +69,14 @@ class LabelSource:
     def label(self, index: int, /) -> str | None:
         return self._found.label(index)
 
-    def read(self, index: int, draw: Draw, /) -> Sample:
+    def read(self, index: int, visit: Visit, /) -> Sample:
         """`classes` (h w) int32, the file's ids at the modality's `map_size`."""
         path, files, modality = self._found.path(index), self._files, self._modality
         classes = read_class_ids(path, max_pixels=files.max_pixels)
         _check_ids(classes, modality, path)
-        box = view_box(files, draw, *classes.shape, size=modality.size)
+        box = view_box(files, visit, *classes.shape, size=modality.size)
         nearest = at_centres(box.cut(classes), modality.map_size)
-        return {"classes": nearest.flip(-1) if is_mirrored(files, draw) else nearest}
+        return {"classes": nearest.flip(-1) if is_mirrored(files, visit) else nearest}
 
 
 def read_class_ids(path: Path, *, max_pixels: int) -> Int32[Tensor, "h w"]:

@@ -1,13 +1,13 @@
 """Which part of a picture a reader cuts out, and whether it mirrors it.
 
-Every reader of pictures asks here, so that aligned maps of one sample, which get the same `Draw`,
+Every reader of pictures asks here, so that aligned maps of one sample, which get the same `Visit`,
 are cut and mirrored alike.
 """
 
 from typing import Protocol, runtime_checkable
 
 from omnimask.data.pixels import Box, center_box, random_box
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 
 
 @runtime_checkable
@@ -25,15 +25,15 @@ class ViewFields(Protocol):
 
 
 def view_box(
-    files: ViewFields, draw: Draw, height: int, width: int, *, size: tuple[int, int]
+    files: ViewFields, visit: Visit, height: int, width: int, *, size: tuple[int, int]
 ) -> Box:
     """The part of a picture of `height` and `width` pixels to be resized to `size`."""
-    if not draw.augment:
+    if not visit.augment:
         return center_box(height, width, aspect=size[1] / size[0])
     return random_box(
-        draw.generator("crop"), height, width, scale=files.crop_scale, ratio=files.crop_ratio
+        visit.generator("crop"), height, width, scale=files.crop_scale, ratio=files.crop_ratio
     )
 
 
-def is_mirrored(files: ViewFields, draw: Draw) -> bool:
-    return draw.augment and draw.generator("flip").random() < files.flip
+def is_mirrored(files: ViewFields, visit: Visit) -> bool:
+    return visit.augment and visit.generator("flip").random() < files.flip

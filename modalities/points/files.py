@@ -16,8 +16,9 @@ from modalities.points.readers.open3d_part import estimated_normals
 from omnimask.data.folders import FolderFiles, Labels, list_files
 from omnimask.data.point_files import COLOR, NORMAL, PLACE, Table, finite_rows, stack
 from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.foundation.optional import needs
 from omnimask.foundation.rng import numpy_generator
-from omnimask.tokens.modality import Draw, Sample
+from omnimask.tokens.modality import Sample, Visit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +65,11 @@ class PointFiles:
                 "record of that modality"
             )
         found = list_files(root, self.path, self.suffixes, what="points", labels=self.labels)
+        if self.estimate_normals:
+            needs("open3d", extra="points", what="estimate_normals")
+        for name in found.names:
+            if name.lower().endswith(".stl"):
+                needs("open3d", extra="points", what=name)
         return PointSource(files=self, modality=modality, found=found)
 
 
@@ -84,15 +90,15 @@ class PointSource:
     def label(self, index: int, /) -> str | float | None:
         return self.found.label(index)
 
-    def read(self, index: int, draw: Draw, /) -> Sample:
+    def read(self, index: int, visit: Visit, /) -> Sample:
         path = self.found.path(index)
-        table = self.table(path, draw)
+        table = self.table(path, visit)
         cloud = Cloud(xyz=stack(table, PLACE), normals=self._normals(table))
         cloud = upright(cloud, self.files.up_axis)
         if self.files.normalize == "unit_sphere":
             cloud = Cloud(xyz=in_unit_sphere(cloud.xyz), normals=cloud.normals)
-        if draw.augment:
-            cloud = self._augmented(cloud, draw)
+        if visit.augment:
+            cloud = self._augmented(cloud, visit)
         features = {
             "colors": lambda: 2.0 * stack(table, COLOR) - 1.0,
             "normals": lambda: cloud.normals,
@@ -104,9 +110,9 @@ class PointSource:
             "features": torch.from_numpy(channels.astype(np.float32)),
         }
 
-    def table(self, path: Path, draw: Draw) -> Table:
+    def table(self, path: Path, visit: Visit) -> Table:
         """At most `num_points` finite points with the columns that the features need."""
-        generator = _generator(draw, "points")
+        generator = _generator(visit, "points")
         found = read_points(path, self.files.columns)
         if isinstance(found, Mesh):
             found = sample_surface(found, self.modality.num_points, generator, path)
@@ -137,20 +143,20 @@ class PointSource:
     def _normals(self, table: Table) -> np.ndarray | None:
         return stack(table, NORMAL) if "normals" in self.modality.features else None
 
-    def _augmented(self, cloud: Cloud, draw: Draw) -> Cloud:
+    def _augmented(self, cloud: Cloud, visit: Visit) -> Cloud:
         files = self.files
         if files.rotate != "none":
-            cloud = cloud.moved(rotation(files.rotate, draw.generator("rotate")))
+            cloud = cloud.moved(rotation(files.rotate, visit.generator("rotate")))
         if files.scale is not None:
-            cloud = cloud.moved(np.diag(draw.generator("scale").uniform(*files.scale, size=3)))
-        offset = draw.generator("shift").uniform(-files.shift, files.shift, size=3)
-        noise = draw.generator("jitter").normal(size=cloud.xyz.shape).clip(-3, 3) * files.jitter
+            cloud = cloud.moved(np.diag(visit.generator("scale").uniform(*files.scale, size=3)))
+        offset = visit.generator("shift").uniform(-files.shift, files.shift, size=3)
+        noise = visit.generator("jitter").normal(size=cloud.xyz.shape).clip(-3, 3) * files.jitter
         return Cloud(xyz=(cloud.xyz + offset + noise).astype(np.float32), normals=cloud.normals)
 
 
-def _generator(draw: Draw, purpose: str) -> np.random.Generator:
+def _generator(visit: Visit, purpose: str) -> np.random.Generator:
     """The held-out view is drawn as well, but the same on every visit."""
-    return draw.generator(purpose) if draw.augment else numpy_generator(0, purpose)
+    return visit.generator(purpose) if visit.augment else numpy_generator(0, purpose)
 
 
 def _subset(table: Table, num_points: int, generator: np.random.Generator) -> Table:

@@ -12,7 +12,7 @@ from modalities.points.files import PointFiles, PointSource
 from modalities.points.grouping import group_points
 from modalities.points.modality import PointGroups
 from modalities.points.readers.choice import SUFFIXES
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 from omnimask.tokens.raw import tensor_of
 from omnimask.tokens.tokens import Raw
 from omnimask.training.step import MaskedModel
@@ -81,7 +81,7 @@ def _read(files: PointFiles, modality: PointGroups, request: Request) -> _Cloud:
     plain = replace(files, normalize="none", up_axis="z")
     samples = [
         PointSource(files=each, modality=modality, found=one_file(request.path)).read(
-            0, Draw(key=0, augment=False)
+            0, Visit(key=0, augment=False)
         )
         for each in (plain, files)
     ]

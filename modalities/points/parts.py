@@ -13,7 +13,7 @@ from torch import Tensor
 from modalities.points.files import PointFiles, PointSource
 from modalities.points.modality import PointGroups
 from omnimask.foundation.errors import DataError, RecipeError
-from omnimask.tokens.modality import Draw, Sample
+from omnimask.tokens.modality import Sample, Visit
 from omnimask.tokens.raw import tensor_of
 from omnimask.tokens.tokens import Raw
 from omnimask.transfer.finetuning.places import FreePlaces
@@ -112,9 +112,9 @@ class PartSource:
     def label(self, index: int, /) -> str | float | None:
         return self.source.label(index)
 
-    def read(self, index: int, draw: Draw, /) -> Sample:
+    def read(self, index: int, visit: Visit, /) -> Sample:
         path = self.source.found.path(index)
-        table = self.source.table(path, draw)
+        table = self.source.table(path, visit)
         if self.files.column not in table:
             raise DataError(
                 f"{path}: has no column {self.files.column!r} with the part of each point, only "

@@ -12,7 +12,8 @@ from modalities.tabular.readers.rows import TableSource
 from modalities.tabular.schema import Table
 from omnimask.data.folders import FolderFiles
 from omnimask.foundation.errors import DataError
-from omnimask.tokens.modality import Draw, Sample, Source
+from omnimask.foundation.optional import needs
+from omnimask.tokens.modality import Sample, Source, Visit
 from omnimask.transfer.modality_hooks import FileReader
 
 
@@ -32,8 +33,8 @@ class RowsOf:
     def label(self, index: int, /) -> str | float | None:
         return self.rows.label(index)
 
-    def read(self, index: int, draw: Draw, /) -> Sample:
-        return {**self.rows.read(index, draw), "table": self.table}
+    def read(self, index: int, visit: Visit, /) -> Sample:
+        return {**self.rows.read(index, visit), "table": self.table}
 
 
 def open_table(found: FolderFiles, files: TableFiles, modality: TableCells) -> Source:
@@ -84,6 +85,7 @@ def _column_names(path: Path, delimiter: str | None) -> list[str]:
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")
     if path.suffix.lower() in PARQUET_SUFFIXES:
+        needs("pyarrow", extra="tabular")
         import pyarrow
         import pyarrow.parquet
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from modalities.tabular.schema import RARE, Cell, Column, Kind, Table
 from omnimask.foundation.errors import DataError
-from omnimask.tokens.modality import Draw, Sample, Source
+from omnimask.tokens.modality import Sample, Source, Visit
 
 # Rows are held in memory, so that many can be read; what rarely occurs is then in the vocabulary.
 MOST_ROWS = 10_000
@@ -17,7 +17,7 @@ def measure_tables(source: Source, *, max_categories: int) -> tuple[Table, ...]:
     """The tables of a source, sorted by name, measured on at most `MOST_ROWS` rows of each file."""
     rows: dict[str, list[Sample]] = {}
     for index in _spread_over_files(source):
-        sample = source.read(index, Draw(key=0, augment=False))
+        sample = source.read(index, Visit(key=0, augment=False))
         rows.setdefault(sample["table"], []).append(sample)
     return tuple(
         Table(name=name, columns=_measure_columns(rows[name], max_categories))

@@ -15,7 +15,8 @@ from modalities.video.sampling import ClipFrames, at_rate, every_nth
 from omnimask.data.folders import FolderFiles, Labels, list_files
 from omnimask.data.pixels import Box, Interpolation, center_box, check_crops, random_box, resize
 from omnimask.foundation.errors import RecipeError
-from omnimask.tokens.modality import Draw, Sample
+from omnimask.foundation.optional import needs
+from omnimask.tokens.modality import Sample, Visit
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi")
 
@@ -60,6 +61,7 @@ class VideoFiles:
         check_crops(self.crop_scale, self.crop_ratio, self.flip)
 
     def open(self, root: str, modality: VideoTubelets, /) -> "VideoSource":
+        needs("torchvision", extra="image")
         found = list_files(root, self.path, SUFFIXES, what="videos", labels=self.labels)
         return VideoSource(found, self, modality)
 
@@ -83,19 +85,24 @@ class VideoSource:
     def label(self, index: int, /) -> str | None:
         return self._found.label(index)
 
-    def read(self, index: int, draw: Draw, /) -> Sample:
+    def read(self, index: int, visit: Visit, /) -> Sample:
         """`frames` (t c h w) uint8 of the modality's size; t is what the video has, at most
-        `num_frames`. Sets `draw.center_s`, or cuts around it if it is set.
+        `num_frames`.
         """
         path = self._found.path(index)
         frame_index, backends = self._look_up(index, path)
-        chosen = self._choose(frame_index, draw)
-        draw.center_s = chosen.center_s if draw.center_s is None else draw.center_s
+        chosen = self._choose(frame_index, visit)
         ids, places = np.unique(chosen.ids, return_inverse=True)
         frames, by = decode(backends, path, frame_index, ids)
         if by != backends[0]:
             self._known[index] = (frame_index, backends[backends.index(by) :])
-        return {"frames": self._view(frames, draw)[torch.from_numpy(places)]}
+        return {"frames": self._view(frames, visit)[torch.from_numpy(places)]}
+
+    def center_s(self, index: int, visit: Visit, /) -> float:
+        if visit.center_s is not None:
+            return visit.center_s
+        frame_index, _ = self._look_up(index, self._found.path(index))
+        return self._choose(frame_index, visit).center_s
 
     def _look_up(self, index: int, path: Path) -> tuple[FrameIndex, tuple[str, ...]]:
         if index not in self._known:
@@ -104,10 +111,10 @@ class VideoSource:
                 self._known.popitem(last=False)
         return self._known[index]
 
-    def _choose(self, frame_index: FrameIndex, draw: Draw) -> ClipFrames:
+    def _choose(self, frame_index: FrameIndex, visit: Visit) -> ClipFrames:
         files, num_frames = self._files, self._modality.num_frames
         times_s, ends_s = frame_index.times_s, frame_index.ends_s
-        place = float(draw.generator("start").random()) if draw.augment else 0.5
+        place = float(visit.generator("start").random()) if visit.augment else 0.5
         if files.rate_hz is not None:
             return at_rate(
                 times_s,
@@ -115,7 +122,7 @@ class VideoSource:
                 num_frames=num_frames,
                 rate_hz=files.rate_hz,
                 place=place,
-                center_s=draw.center_s,
+                center_s=visit.center_s,
             )
         assert files.frame_stride is not None
         return every_nth(
@@ -124,26 +131,26 @@ class VideoSource:
             num_frames=num_frames,
             stride=files.frame_stride,
             place=place,
-            center_s=draw.center_s,
+            center_s=visit.center_s,
         )
 
     def _view(
-        self, frames: UInt8[np.ndarray, "t y x c"], draw: Draw
+        self, frames: UInt8[np.ndarray, "t y x c"], visit: Visit
     ) -> UInt8[torch.Tensor, "t c h w"]:
         """One box of all frames, resized, perhaps mirrored."""
         pixels = torch.from_numpy(frames).permute(0, 3, 1, 2)
         height, width = pixels.shape[-2:]
-        box = self._box(height, width, draw)
+        box = self._box(height, width, visit)
         resized = resize(box.cut(pixels), self._modality.size, self._files.interpolation)
-        if draw.augment and draw.generator("flip").random() < self._files.flip:
+        if visit.augment and visit.generator("flip").random() < self._files.flip:
             resized = resized.flip(-1)
         return resized.contiguous()
 
-    def _box(self, height: int, width: int, draw: Draw) -> Box:
-        if not draw.augment:
+    def _box(self, height: int, width: int, visit: Visit) -> Box:
+        if not visit.augment:
             return center_box(height, width, aspect=self._modality.size[1] / self._modality.size[0])
         return random_box(
-            draw.generator("crop"),
+            visit.generator("crop"),
             height,
             width,
             scale=self._files.crop_scale,

@@ -15,6 +15,7 @@ from modalities.video.readers.choice import decode, usable_backends
 from modalities.video.readers.frame_index import index_frames
 from modalities.video.sampling import at_rate, every_nth
 from omnimask.foundation.errors import DataError
+from omnimask.foundation.optional import needs
 from omnimask.tokens.raw import tensor_of
 from omnimask.training.step import MaskedModel
 from omnimask.transfer.imputing.frames import FrameView, hidden_pixels, impute_frames
@@ -111,6 +112,7 @@ def _view(modality: VideoTubelets) -> FrameView:
 
 def write_mp4(frames: UInt8[Tensor, "t c h w"], path: Path, rate_hz: float) -> None:
     """Lossless H.264 of RGB; DataError where FFmpeg was built without x264."""
+    needs("av", extra="video")
     import av
     from av.error import FFmpegError
 

@@ -25,7 +25,7 @@ from omnimask.data.point_files import (
 )
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.foundation.rng import numpy_generator
-from omnimask.tokens.modality import Draw, Sample
+from omnimask.tokens.modality import Sample, Visit
 
 SUFFIXES = (".bin", ".pcd", ".ply", ".npy", ".npz", ".xyz")
 
@@ -87,17 +87,17 @@ class SweepSource:
     def label(self, index: int, /) -> str | float | None:
         return self.found.label(index)
 
-    def read(self, index: int, draw: Draw, /) -> Sample:
+    def read(self, index: int, visit: Visit, /) -> Sample:
         path = self.found.path(index)
         table = self.table(path)
         xyz = stack(table, PLACE)
-        if draw.augment:
-            xyz = (xyz @ self._augmentation(draw).T).astype(np.float32)
+        if visit.augment:
+            xyz = (xyz @ self._augmentation(visit).T).astype(np.float32)
         intensity = np.zeros(len(xyz), dtype=np.float32)
         if self.modality.with_intensity:
             intensity = table["intensity"]
         # The held-out view is drawn as well, but the same on every visit.
-        generator = draw.generator("voxels") if draw.augment else numpy_generator(0, "voxels")
+        generator = visit.generator("voxels") if visit.augment else numpy_generator(0, "voxels")
         voxels = voxelise(xyz, intensity, self.modality, generator)
         if voxels is None:
             low, high = xyz.min(axis=0).round(2).tolist(), xyz.max(axis=0).round(2).tolist()
@@ -128,16 +128,16 @@ class SweepSource:
             needed = (*PLACE, "intensity")
         return finite_rows(table, needed, path, drop=self.files.nan == "drop")
 
-    def _augmentation(self, draw: Draw) -> np.ndarray:
+    def _augmentation(self, visit: Visit) -> np.ndarray:
         """One 3 × 3 matrix; z is scaled only."""
         files = self.files
-        angle = np.deg2rad(draw.generator("rotate").uniform(-files.rotate_deg, files.rotate_deg))
+        angle = np.deg2rad(visit.generator("rotate").uniform(-files.rotate_deg, files.rotate_deg))
         matrix = np.eye(3)
         matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
         if files.flip:
-            matrix = np.diag([*draw.generator("flip").choice([-1.0, 1.0], 2), 1.0]) @ matrix
+            matrix = np.diag([*visit.generator("flip").choice([-1.0, 1.0], 2), 1.0]) @ matrix
         if files.scale is not None:
-            matrix = matrix * draw.generator("scale").uniform(*files.scale)
+            matrix = matrix * visit.generator("scale").uniform(*files.scale)
         return matrix
 
 

@@ -1,9 +1,9 @@
-"""`omnimask pretrain --dry-run`: the resolved recipe and what a step of it costs."""
+"""`omnimask pretrain --dry-run`: what a step costs, or the recipe with all that it leaves open."""
 
 import json
 
 from omnimask.data.streams import Shard, Steps, open_streams
-from omnimask.foundation.records import to_json
+from omnimask.foundation.records import dump
 from omnimask.foundation.reloading import check_reloadable
 from omnimask.recipe.recipe import Recipe
 from omnimask.training.cost import StepCost, measure_cost
@@ -12,19 +12,30 @@ from omnimask.training.step import build_model
 from omnimask.transfer.warm_start import open_starts
 
 
-def describe(recipe: Recipe) -> str:
-    """Fits the statistics, reads the first step's samples, and counts; trains nothing.
+def resolved(recipe: Recipe) -> Recipe:
+    """With the statistics of its starts and of its files, as training would have it.
 
     Refuses what `pretrain` would refuse.
     """
     check_reloadable(recipe)
     recipe = fit(open_starts(recipe).fill(recipe))
     check_reloadable(recipe)
+    return recipe
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """The resolved recipe as `recipe.json` in a run folder has it."""
+    return json.dumps(dump(resolved(recipe)), indent=1)
+
+
+def step_text(recipe: Recipe) -> str:
+    """A table of a few lines: reads the first step's samples and counts; trains nothing."""
+    recipe = resolved(recipe)
     readers = open_streams(recipe)
     batch = Steps(recipe, readers, Shard())[0]
     cost = measure_cost(build_model(recipe), batch.micro[0])
     sizes = {reader.stream.name: len(reader) for reader in readers}
-    return f"{json.dumps(to_json(recipe), indent=1)}\n\n{_table(cost, sizes, recipe)}"
+    return _table(cost, sizes, recipe)
 
 
 def _table(cost: StepCost, sizes: dict[str, int], recipe: Recipe) -> str:

@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import select
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -40,7 +42,36 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; an `OmnimaskError` is printed without a traceback and gives exit status 2."""
+    """Runs a command; an `OmnimaskError` is printed without a traceback and gives exit status 2.
+
+    Where nobody reads on (`omnimask recipes | head -2`) it ends without a word, with status 141.
+    """
+    try:
+        try:
+            status = _run(arguments)
+        except SystemExit:  # after --help, too, what was printed may still lie in the buffer
+            sys.stdout.flush()
+            raise
+        sys.stdout.flush()
+    except BrokenPipeError:
+        unread = [stream for stream in (sys.stdout, sys.stderr) if _is_unread(stream.fileno())]
+        if not unread:  # another pipe broke, which is an error as any other
+            raise
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in unread:  # Python flushes them once more when it ends
+            os.dup2(nowhere, stream.fileno())
+        return 128 + signal.SIGPIPE
+    return status
+
+
+def _is_unread(descriptor: int) -> bool:
+    """Whether it is a pipe whose reader has closed it."""
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parsed = _parser().parse_args(arguments)
     # Before torch is loaded: OpenMP threads that wait should spin briefly and then sleep. Loader
     # workers share their cores, and long spinning can make a step many times slower.

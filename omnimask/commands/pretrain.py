@@ -68,24 +68,30 @@ def add_pretrain_command(commands: "argparse._SubParsersAction[argparse.Argument
     pretrain.add_argument(
         "--dry-run",
         action="store_true",
-        help="print the resolved recipe, tokens, parameters, FLOPs and memory; train nothing",
+        help="print a step's tokens, parameters, FLOPs and memory; train nothing",
+    )
+    pretrain.add_argument(
+        "--json", action="store_true", help="with --dry-run: print the resolved recipe instead"
     )
     add_trust_option(pretrain)
     pretrain.set_defaults(run_command=_pretrain)
 
 
 def _pretrain(arguments: argparse.Namespace) -> None:
+    from omnimask.foundation.errors import RecipeError
     from omnimask.recipe.loading import load_named_recipe
     from omnimask.recipe.recipe import override
     from omnimask.recipe.start import read_starts
 
+    if arguments.json and not arguments.dry_run:
+        raise RecipeError("--json prints a recipe that is not trained; write --dry-run --json")
     recipe = load_named_recipe(arguments.recipe)
     if arguments.start:
         recipe = replace(recipe, start=read_starts(arguments.start))
     recipe = override(recipe, arguments.set)
     if arguments.dry_run:
-        from omnimask.commands.dry_run import describe
+        from omnimask.commands.dry_run import recipe_text, step_text
 
-        print(describe(recipe))
+        print(recipe_text(recipe) if arguments.json else step_text(recipe))
         return
     _train_and_report(recipe, arguments.out)

@@ -78,7 +78,9 @@ def _probe(arguments: argparse.Namespace) -> None:
     )
     # Into a file or a pipe rich writes lines of 80 characters, which break up the intervals.
     console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(results.table())
-    for remark in results.remarks():
-        console.print(remark, markup=False, highlight=False)
-    console.print(f"{out / 'probe.json'}", markup=False, highlight=False)
+    with console.capture() as page:  # rich would answer a closed pipe in a way of its own
+        console.print(results.table())
+        for remark in results.remarks():
+            console.print(remark, markup=False, highlight=False)
+        console.print(f"{out / 'probe.json'}", markup=False, highlight=False)
+    print(page.get(), end="")

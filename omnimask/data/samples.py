@@ -7,7 +7,7 @@ import torch
 
 from omnimask.data.streams import StreamReader
 from omnimask.foundation.errors import DataError
-from omnimask.tokens.modality import Draw, Label
+from omnimask.tokens.modality import Label, Visit
 from omnimask.tokens.tokens import Group
 
 _TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 16_384}  # on a CPU what fits its cache is fastest
@@ -65,9 +65,9 @@ def read_batches(
 def _read(reader: StreamReader, indices: Sequence[int], unreadable: Unreadable) -> Batch | None:
     samples, kept = [], []
     for index in indices:
-        draw = Draw(key=reader.key(index, epoch=-1), augment=False)
+        visit = Visit(key=reader.key(index, epoch=-1), augment=False)
         try:
-            samples.append(reader.read(index, draw))
+            samples.append(reader.read(index, visit))
         except DataError as error:
             unreadable.errors[reader.name(index)] = str(error)
             continue

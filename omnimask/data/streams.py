@@ -5,17 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from omnimask.foundation.errors import DataError
+from omnimask.foundation.errors import DataError, OmnimaskError
 from omnimask.foundation.rng import fold_key, permutation
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.run_recipe import RunRecipe
 from omnimask.recipe.settings import Stream
-from omnimask.tokens.modality import Draw, Files, Label, Sample, Source
+from omnimask.tokens.modality import CutsInTime, Files, Label, Sample, Source, Visit
 from omnimask.tokens.tokens import Group
 
 _REPLACEMENT_TRIES = 20  # bad samples in a row before a data folder is called unusable
@@ -23,15 +23,16 @@ _REPLACEMENT_TRIES = 20  # bad samples in a row before a data folder is called u
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BadFile:
-    """A sample that could not be read and was replaced."""
+    """A sample that could not be read: replaced in training, left out by probes."""
 
     stream: str
     name: str
     error: str
+    use: Literal["training", "probes"] = "training"
 
 
 class StreamReader:
-    """Random access to the groups of one stream; aligned modalities are read with one `Draw`.
+    """Random access to the groups of one stream; aligned modalities are read on one `Visit`.
 
     With `labels`, a vector by sample name, there are only the samples that it names, and groups
     have their labels.
@@ -77,9 +78,18 @@ class StreamReader:
         epoch, offset = divmod(position, len(self))
         return int(_order(len(self), self.seed, self.stream.name, epoch)[offset]), epoch
 
-    def read(self, index: int, draw: Draw) -> dict[str, Sample]:
+    def read(self, index: int, visit: Visit) -> dict[str, Sample]:
+        """All modalities on one visit; the first with windows of time says where they all cut."""
         rows = self.aligned[index]
-        return {name: source.read(rows[name], draw) for name, source in self.sources.items()}
+        if len(self.sources) > 1 and visit.center_s is None:
+            visit = self._around_first_window(rows, visit)
+        return {name: source.read(rows[name], visit) for name, source in self.sources.items()}
+
+    def _around_first_window(self, rows: Mapping[str, int], visit: Visit) -> Visit:
+        for name, source in self.sources.items():
+            if isinstance(source, CutsInTime):
+                return replace(visit, center_s=source.center_s(rows[name], visit))
+        return visit
 
     def collate(
         self, samples: Sequence[Mapping[str, Sample]], keys: Sequence[int], names: Sequence[str]
@@ -101,7 +111,7 @@ class StreamReader:
         """The given samples without augmentation, the same on every call."""
         keys = [self.key(index, epoch=-1) for index in indices]
         samples = [
-            self.read(index, Draw(key=key, augment=False)) for index, key in zip(indices, keys)
+            self.read(index, Visit(key=key, augment=False)) for index, key in zip(indices, keys)
         ]
         return self.collate(samples, keys, [self.name(index) for index in indices])
 
@@ -204,12 +214,12 @@ class Steps(Dataset[StepBatch]):
     ) -> tuple[int, dict[str, Sample], int]:
         """The sample at a position; where it cannot be read, another one chosen by its key."""
         index, epoch = reader.place(position)
-        visit = reader.key(index, epoch)
+        first_key = reader.key(index, epoch)
         failure: DataError | None = None
         for attempt in range(_REPLACEMENT_TRIES):
             key = reader.key(index, epoch)
             try:
-                return index, reader.read(index, Draw(key=key)), key
+                return index, reader.read(index, Visit(key=key)), key
             except DataError as error:
                 if self.recipe.data.max_bad_files == 0:
                     raise DataError(
@@ -219,7 +229,7 @@ class Steps(Dataset[StepBatch]):
                 failure = error
             name = reader.name(index)
             bad.append(BadFile(stream=reader.stream.name, name=name, error=str(failure)))
-            index = fold_key(visit, "replacement", attempt) % len(reader)
+            index = fold_key(first_key, "replacement", attempt) % len(reader)
         raise DataError(
             f"stream {reader.stream.name}: {_REPLACEMENT_TRIES} samples in a row could not be "
             f"read, the last because: {failure}"
@@ -245,10 +255,25 @@ def _outlive_signals(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def load_steps(steps: Steps, *, num_workers: int, pin_memory: bool) -> DataLoader[StepBatch]:
+class _StepsOrErrors(Dataset[StepBatch | OmnimaskError]):
+    """The batch of a step, or why there is none: a process alone must not raise, others wait."""
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
+
+    def __getitem__(self, step: int) -> StepBatch | OmnimaskError:
+        try:
+            return self.steps[step]
+        except OmnimaskError as error:
+            return type(error)(str(error))  # without its traceback, which no process can send
+
+
+def load_steps(
+    steps: Steps, *, num_workers: int, pin_memory: bool
+) -> DataLoader[StepBatch | OmnimaskError]:
     """Batches of the remaining steps in order; worker processes make whole steps ahead of time."""
     return DataLoader(
-        steps,
+        _StepsOrErrors(steps),
         batch_size=None,
         sampler=range(steps.shard.start_step, len(steps)),
         num_workers=num_workers,

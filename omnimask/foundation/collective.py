@@ -4,9 +4,13 @@ Every process must call them equally often and in the same order, or all of them
 carry gradients.
 """
 
+from typing import TypeVar
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 def num_ranks() -> int:
@@ -40,3 +44,26 @@ def cat_over_ranks(x: Tensor) -> Tensor:
     parts = [torch.empty_like(x) for _ in range(num_ranks())]
     dist.all_gather(parts, x.contiguous())
     return torch.cat(parts)
+
+
+class HostMeeting:
+    """Where the processes tell one another small things without waiting for their devices."""
+
+    def __init__(self) -> None:
+        self._group = dist.new_group(backend="gloo") if num_ranks() > 1 else None
+
+    def anyone(self, flag: bool) -> bool:
+        """Whether any process has `flag`."""
+        if self._group is None:
+            return flag
+        flags = torch.tensor(int(flag))
+        dist.all_reduce(flags, op=dist.ReduceOp.MAX, group=self._group)
+        return bool(flags.item())
+
+    def gather(self, value: T) -> list[T]:
+        """Every process's `value`, in order of rank."""
+        if self._group is None:
+            return [value]
+        values: list[T | None] = [None] * num_ranks()
+        dist.all_gather_object(values, value, group=self._group)
+        return [value for value in values if value is not None]

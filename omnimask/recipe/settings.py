@@ -32,7 +32,9 @@ class Data:
     """Where the samples are. Every step takes `batch_size` samples of every stream.
 
     `max_bad_files`: files that cannot be read are listed in `bad_files.jsonl` and replaced by
-    another sample; the run stops when more than this many have failed. 0 stops at the first.
+    another sample; the run stops when more than this many have failed, counted once each over
+    all processes and restarts. 0 stops at the first, as a bad file among those that statistics are
+    measured on always does.
     """
 
     root: str
@@ -89,7 +91,8 @@ class Run:
     other values.
 
     `precision`: "auto" is bf16 on a GPU and fp32 elsewhere. `tracker`: an Accelerate tracker beside
-    the JSON lines that are always written. `max_nonfinite_steps` in a row stop the run. Every
+    the JSON lines that are always written; TensorBoard's files lie in the run folder's
+    `tensorboard`. `max_nonfinite_steps` in a row stop the run. Every
     `probe_every` steps pretraining probes its frozen encoder on the labelled streams; 0 is never.
     """
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from omnimask.data.samples import Unreadable, spread
 from omnimask.data.streams import StreamReader
+from omnimask.foundation.json_lines import read_lines
 from omnimask.report.curves import training_curves
-from omnimask.report.history import drop_repeated, read_lines
+from omnimask.report.history import drop_repeated
 from omnimask.report.html import (
     Html,
     captioned,

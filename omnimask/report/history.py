@@ -1,27 +1,7 @@
-"""What a run wrote while it trained: its metrics, bad files and skipped steps."""
+"""What counts of the metrics that a run wrote while it trained."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-
-from omnimask.foundation.errors import DataError
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The entries of a JSON-lines file; none if there is no such file."""
-    if not path.exists():
-        return []
-    entries = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise DataError(
-                f"{path}, line {number}: expected one JSON object per line, got {line[:60]!r}; "
-                "remove that line"
-            ) from error
-    return entries
 
 
 def drop_repeated(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -164,12 +164,14 @@ def _training(results: Results) -> list[Html]:
 
 
 def _run(results: Results) -> list[Html]:
-    hardware = results.hardware
+    machines = {"Trained on": results.trained_on, "This report was made on": results.hardware}
     parts = [
         paragraphs(
             [
-                f"This report was made on {hardware['cpu']}, {hardware['threads']} threads, GPU: "
-                f"{hardware['gpu']}, {hardware['system']}."
+                f"{what} {machine['cpu']}, {machine['threads']} threads, GPU: {machine['gpu']}, "
+                f"{machine['system']}."
+                for what, machine in machines.items()
+                if machine
             ]
         ),
         table(["package", "version"], list(results.versions.items()), num_text=2),

@@ -14,7 +14,8 @@ from omnimask.report.scores import StreamScore
 class Results:
     """`steps_done` may be less than the recipe's. `finished` is an ISO date and time in UTC, that
     of the last checkpoint. `seconds` is the time of the steps themselves. `left_out` says for a
-    stream or a table why it has no numbers.
+    stream or a table why it has no numbers. `hardware` made the report; `trained_on` wrote the last
+    checkpoint, empty where that does not say.
     """
 
     recipe: Recipe
@@ -32,6 +33,7 @@ class Results:
     unreadable: Mapping[str, str]
     versions: Mapping[str, str]
     hardware: Mapping[str, str]
+    trained_on: Mapping[str, str]
 
     def per_objective(self) -> dict[str, tuple[float, float | None]]:
         """Held-out loss of the model and of the best constants, over all streams together."""
@@ -71,6 +73,7 @@ class Results:
             "unreadable": dict(self.unreadable),
             "versions": dict(self.versions),
             "hardware": dict(self.hardware),
+            "trained_on": dict(self.trained_on),
             "metrics": [dict(line) for line in self.lines],
         }
         return _finite(plain)

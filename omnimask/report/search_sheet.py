@@ -9,7 +9,7 @@ from omnimask.foundation.errors import RecipeError
 from omnimask.report.drawing.grid import Line, Section
 from omnimask.report.drawing.panels import Pixels, original
 from omnimask.report.drawing.sheet import Sheet
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 from omnimask.transfer.embedding.vectors import Embedder, Key
 from omnimask.transfer.searching.features import name_of
 from omnimask.transfer.searching.neighbours import Hit, Sought
@@ -61,7 +61,7 @@ def _picture(embedder: Embedder, modality: str, key: Key) -> Pixels:
     rows = range(len(source)) if key.row is not None else range(1)
     names = (f"#row {key.row}",) if key.row is not None else ("",)
     index = next(i for i in rows if source.name(i).endswith(names))
-    raw = reading.modality.collate([source.read(index, Draw(key=0, augment=False))])
+    raw = reading.modality.collate([source.read(index, Visit(key=0, augment=False))])
     return _square(original(reading.modality, raw))
 
 

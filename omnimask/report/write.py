@@ -9,9 +9,10 @@ import torch
 from omnimask.data.samples import Unreadable, read_batches, spread
 from omnimask.data.streams import StreamReader, open_held_out, open_streams
 from omnimask.foundation.hardware import hardware
+from omnimask.foundation.json_lines import read_lines
 from omnimask.recipe.recipe import Recipe
 from omnimask.report.evaluate import Evaluated, evaluate_stream, untrained_backbones
-from omnimask.report.history import drop_repeated, read_lines, trained_seconds
+from omnimask.report.history import drop_repeated, trained_seconds
 from omnimask.report.map import HeldOutMap, held_out_map
 from omnimask.report.overview import overview_picture
 from omnimask.report.page import report_page
@@ -19,6 +20,7 @@ from omnimask.report.pictures import Gallery, draw_group
 from omnimask.report.results import Results
 from omnimask.report.scores import StreamScore, score_stream
 from omnimask.tokens.tokens import Group
+from omnimask.training.bad_files import BAD_FILES
 from omnimask.training.checkpoint import last_checkpoint, load_checkpoint, write_json
 from omnimask.training.step import MaskedModel, build_model
 
@@ -57,11 +59,12 @@ def write_report(run: Path) -> Path:
         losses=tuple(loss for part in evaluated.values() for loss in part.losses),
         scores=tuple(scores),
         left_out=tuple(left_out),
-        bad_files=tuple(read_lines(run / "bad_files.jsonl")),
+        bad_files=tuple(read_lines(run / BAD_FILES)),
         skipped_steps=tuple(read_lines(run / "skipped_steps.jsonl")),
         unreadable=unreadable.errors,
         versions=checkpoint.state["versions"],
         hardware=hardware(),
+        trained_on=checkpoint.state.get("hardware", {}),
     )
     vectors = [part.vectors for part in evaluated.values() if part.vectors is not None]
     return _write(run / "report", results, galleries, held_out_map(vectors))

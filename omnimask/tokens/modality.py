@@ -18,13 +18,13 @@ Sample = Mapping[str, Any]  # one sample of one modality as a reader returns it,
 Label = str | float | None  # a class, a number, or none; for probes and fine-tuning only
 
 
-@dataclass(kw_only=True, slots=True)
-class Draw:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Visit:
     """Everything random about one visit to one sample, handed to a reader.
 
-    Two readers of a paired sample get the same `Draw`, so the same `purpose` gives both the same
-    numbers: aligned maps are cropped alike. `center_s` is the middle, in seconds from the start of
-    the recording, of what the first reader of a pair cut out; a later reader cuts around it.
+    Two readers of a paired sample get the same `Visit`, so the same `purpose` gives both the same
+    numbers: aligned maps are cropped alike. `center_s`, seconds from the start of the recording, is
+    the middle of what is cut out of it; None leaves the place to `augment`.
     """
 
     key: int
@@ -49,7 +49,16 @@ class Source(Protocol):
         """The label used by probes only; pretraining never sees it."""
         ...
 
-    def read(self, index: int, draw: Draw, /) -> Sample: ...
+    def read(self, index: int, visit: Visit, /) -> Sample: ...
+
+
+@runtime_checkable
+class CutsInTime(Protocol):
+    """A source whose samples are windows of recordings; those paired with it can follow it."""
+
+    def center_s(self, index: int, visit: Visit, /) -> float:
+        """The middle of the window that `read` cuts out on this visit; `visit.center_s` if set."""
+        ...
 
 
 @runtime_checkable

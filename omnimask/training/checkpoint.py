@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.hardware import hardware
 from omnimask.foundation.records import dump, load
 from omnimask.foundation.versions import versions
 from omnimask.recipe.recipe import Recipe
@@ -45,7 +46,7 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint[Any], *, keep: int) -> Pat
     unfinished.mkdir(parents=True)
     save_file(_plain(checkpoint.weights), unfinished / "model.safetensors")
     save_file(_plain(checkpoint.optimizer), unfinished / "optimizer.safetensors")
-    state = {**checkpoint.state, "versions": versions()}
+    state = {**checkpoint.state, "versions": versions(), "hardware": hardware()}
     write_json(unfinished / "state.json", state)
     write_json(unfinished / "recipe.json", dump(checkpoint.recipe))
     for path in [*unfinished.iterdir(), unfinished]:

@@ -1,7 +1,8 @@
 """The training loop; the only file that knows Accelerate."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,18 +130,13 @@ def _set_up(job: Job, accelerator: Accelerator, resumed: Checkpoint[Any] | None)
 
 def _loop(training: Training, meter: StepMeter, out: Path, log: RunLog) -> None:
     recipe, run = training.recipe, training.recipe.run
-    batches = iter(
-        load_steps(
-            training.steps, num_workers=run.num_workers, pin_memory=training.device.type == "cuda"
-        )
-    )
     training.wrapped.train()
-    with StopSignal() as stop:
+    with StopSignal() as stop, closing(_batches(training)) as batches:
         for step in range(training.steps.shard.start_step, recipe.optim.steps):
             asked = time.perf_counter()
-            batch = next(batches)
+            made = next(batches)
             meter.waited(time.perf_counter() - asked)
-            log.bad_files(batch.bad, budget=recipe.data.max_bad_files)
+            batch = log.bad_files.agree(made)
             last = step + 1 == recipe.optim.steps
             logs = last or (step + 1) % run.log_every == 0 or meter.probes_due(step + 1)
             meter.add(step_once(training, batch, watch=logs), batch)
@@ -148,6 +144,7 @@ def _loop(training: Training, meter: StepMeter, out: Path, log: RunLog) -> None:
             if logs or stopping:
                 summary = meter.summary(step + 1)
                 log.step(summary)
+                log.bad_files.add(meter.left_out_of_probes())
                 _stop_if_dead(summary, run.max_nonfinite_steps)
             ended = training.job.check(step + 1, out, write=training.accelerator.is_main_process)
             if last or ended or stopping or (step + 1) % run.checkpoint_every == 0:
@@ -159,6 +156,17 @@ def _loop(training: Training, meter: StepMeter, out: Path, log: RunLog) -> None:
                     f"stopped by a signal after step {step + 1}, which is saved; the same command "
                     "goes on from there"
                 )
+
+
+def _batches(training: Training) -> Generator[StepBatch | OmnimaskError, None, None]:
+    """From the loader, whose workers end when this is closed: they outlive signals, and an error's
+    traceback that somebody keeps would keep them too.
+    """
+    yield from load_steps(
+        training.steps,
+        num_workers=training.recipe.run.num_workers,
+        pin_memory=training.device.type == "cuda",
+    )
 
 
 def step_once(training: Training, batch: StepBatch, *, watch: bool = False) -> StepReport:

@@ -1,7 +1,7 @@
 """What is measured while training: summed on the device, brought to the host only when logged."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from omnimask.data.streams import StepBatch
+from omnimask.data.streams import BadFile, StepBatch
 from omnimask.objectives.objective import LossSum
 from omnimask.training.health import collapsed
 from omnimask.training.job import Job
@@ -38,6 +38,10 @@ class ProbesInTraining(Protocol):
         """By name, for the log line after `step` steps; called on every process."""
         ...
 
+    def left_out(self) -> Sequence[BadFile]:
+        """Files that could not be read for the numbers since this was last asked."""
+        ...
+
 
 Probing = Callable[[Job, Accelerator], ProbesInTraining]
 
@@ -60,6 +64,10 @@ class StepMeter:
     def probes_due(self, step: int) -> bool:
         """Whether the model is probed after `step` steps, so that there is a log line for it."""
         return self.probes is not None and self.probes.due(step)
+
+    def left_out_of_probes(self) -> Sequence[BadFile]:
+        """Files that the probes of the last summary could not read."""
+        return () if self.probes is None else self.probes.left_out()
 
     def waited(self, seconds: float) -> None:
         """Adds time spent waiting for the loader."""

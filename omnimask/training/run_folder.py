@@ -1,17 +1,18 @@
 """The run folder: which recipe it belongs to, and the lines written into it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from accelerate import Accelerator
 
-from omnimask.data.streams import BadFile
-from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.json_lines import append_line
 from omnimask.foundation.records import dump, load, to_json
 from omnimask.recipe.run_recipe import RunRecipe
+from omnimask.training.bad_files import BadFiles
 from omnimask.training.checkpoint import write_json
 from omnimask.training.progress import Progress
 
@@ -19,7 +20,7 @@ from omnimask.training.progress import Progress
 def claim_run_folder(out: Path, recipe: RunRecipe, *, write: bool) -> None:
     """Makes `out` the folder of `recipe`; RecipeError naming the fields if it is another's.
 
-    `run` and `data.root` may differ between the first start and a later one.
+    `run`, `data.root` and `data.max_bad_files` may differ between the first start and a later one.
     """
     path = out / "recipe.json"
     if path.exists():
@@ -41,7 +42,8 @@ def claim_run_folder(out: Path, recipe: RunRecipe, *, write: bool) -> None:
 
 def _comparable(recipe: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in recipe.items() if key != "run"}
-    kept["data"] = {key: value for key, value in recipe["data"].items() if key != "root"}
+    free = {"root", "max_bad_files"}
+    kept["data"] = {key: value for key, value in recipe["data"].items() if key not in free}
     return kept
 
 
@@ -77,10 +79,10 @@ class RunLog:
         self.out, self.recipe, self.accelerator = out, recipe, accelerator
         self.is_main = accelerator.is_main_process
         self.progress = Progress(recipe, start_step=start_step, shown=self.is_main)
-        self.failed: set[tuple[str, str]] = set()
+        self.bad_files = BadFiles(out, budget=recipe.data.max_bad_files, note=self.progress.note)
         self.collapsed: set[str] = set()
         if recipe.run.tracker != "none":
-            accelerator.init_trackers(_tracker_project(out))
+            accelerator.init_trackers(_project(recipe.run.tracker, out))
 
     def __enter__(self) -> "RunLog":
         self.progress.start()
@@ -118,29 +120,7 @@ class RunLog:
         self.collapsed = set(numbers["collapsed"])
         self.progress.update(numbers)
 
-    def bad_files(self, bad: Sequence[BadFile], *, budget: int) -> None:
-        """Lists files that could not be read, once each; DataError when more than `budget`."""
-        for file in bad:
-            if (file.stream, file.name) in self.failed:
-                continue
-            self.failed.add((file.stream, file.name))
-            append_line(
-                self.out / "bad_files.jsonl",
-                {"stream": file.stream, "name": file.name, "error": file.error},
-            )
-            self.progress.note(f"could not read {file.name}: {file.error}")
-        if len(self.failed) > budget:
-            raise DataError(
-                f"{len(self.failed)} files could not be read, more than data.max_bad_files="
-                f"{budget}; they are listed in {self.out / 'bad_files.jsonl'}"
-            )
 
-
-def append_line(path: Path, entry: Mapping[str, Any]) -> None:
-    """Appends one JSON line with a single write, so that lines are whole after a kill."""
-    with path.open("a") as file:
-        file.write(json.dumps(entry) + "\n")
-
-
-def _tracker_project(out: Path) -> str:
-    return out.name or "omnimask"
+def _project(tracker: str, out: Path) -> str:
+    """The project in which a service lists the run; of TensorBoard, its folder in the run's."""
+    return tracker if tracker == "tensorboard" else out.name or "omnimask"

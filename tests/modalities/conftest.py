@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import modalities
-from omnimask.tokens.modality import Draw, Modality, Sample, Source
+from omnimask.tokens.modality import Modality, Sample, Source, Visit
 from omnimask.tokens.tokens import Raw, Tokens
 from tests.modalities.case import Case
 
@@ -71,7 +71,7 @@ def case(case_name: str, tmp_path_factory: pytest.TempPathFactory) -> Case:
 def opened(folder: str, case: Case) -> Opened:
     source = case.files.open(str(case.root), case.modality)
     modality = case.modality.fit(source)
-    samples = tuple(source.read(i, Draw(key=i, augment=False)) for i in range(NUM_SAMPLES))
+    samples = tuple(source.read(i, Visit(key=i, augment=False)) for i in range(NUM_SAMPLES))
     raw = modality.collate(samples)
     return Opened(
         folder=folder,

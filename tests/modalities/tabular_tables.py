@@ -6,7 +6,7 @@ from modalities.tabular import (
     TableCells,
     TableFiles,
 )
-from omnimask.tokens.modality import Draw, Sample
+from omnimask.tokens.modality import Sample, Visit
 from omnimask.tokens.tokens import Raw
 
 FILES = TableFiles(label_column="target")
@@ -19,7 +19,7 @@ def write(folder: Path, text: str, name: str = "patients.csv") -> str:
 
 def read_all(files: TableFiles, root: str, modality: TableCells) -> list[Sample]:
     source = files.open(root, modality)
-    return [source.read(i, Draw(key=0)) for i in range(len(source))]
+    return [source.read(i, Visit(key=0)) for i in range(len(source))]
 
 
 def fit_text(folder: Path, text: str, files: TableFiles | None = None) -> tuple[TableCells, Raw]:

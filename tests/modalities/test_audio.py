@@ -17,7 +17,7 @@ from modalities.audio.logmel import MelScale, log_mel, mel_filters
 from modalities.audio.modality import tensor_of
 from modalities.audio.sound import sound_of
 from omnimask.foundation.errors import DataError, RecipeError
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 from omnimask.tokens.tokens import Raw
 from tests.modalities.case_audio import chirp, write
 
@@ -165,7 +165,7 @@ def test_fit_measures_real_frames_only(tmp_path: Path) -> None:
     record = AudioSpectrogram(window_s=1.28, num_mels=32)
     source = AudioFiles().open(str(tmp_path), record)
     fitted = record.fit(source)
-    frames = torch.cat([source.read(i, Draw(key=0, augment=False))["logmel"] for i in range(2)])
+    frames = torch.cat([source.read(i, Visit(key=0, augment=False))["logmel"] for i in range(2)])
     assert frames.shape == (128 + 48, 32)
     assert fitted.mean == pytest.approx(frames.double().mean().item(), rel=1e-6)
     assert fitted.std == pytest.approx(frames.double().std(correction=0).item(), rel=1e-6)
@@ -215,7 +215,7 @@ def players(html: str) -> list[tuple[int, np.ndarray]]:
 def drawn(folder: Path, *, augment: bool, seconds: float) -> str:
     record = AudioSpectrogram(num_mels=32, mean=-6.0, std=3.0)
     source = AudioFiles().open(str(folder), record)
-    raw = record.collate([source.read(0, Draw(key=0, augment=augment))])
+    raw = record.collate([source.read(0, Visit(key=0, augment=augment))])
     tokens = record.split(raw)
     drawing = record.draw(raw, shown=tokens.valid, filled=tokens.values, index=0)
     assert [axes.get_title() for axes in drawing.figure.axes[:3]] == [

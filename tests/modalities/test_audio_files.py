@@ -12,7 +12,7 @@ from modalities.audio.readers import choice as backends
 from modalities.audio.readers.choice import BACKENDS, choose_backend
 from modalities.audio.resampling import resample, resampling_ratio
 from omnimask.foundation.errors import DataError, RecipeError
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 from tests.modalities.case_audio import chirp, encode, write
 
 SMALL = AudioSpectrogram(window_s=1.28, num_mels=32, mean=-6.0, std=3.0)
@@ -106,15 +106,14 @@ def test_pyav_finds_a_place_in_the_middle(
 def test_a_sound_track_that_begins_late_is_placed_in_time(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mkv", chirp(1.5, 48_000), 48_000, "aac", picture=True, late_s=0.4)
     assert BACKENDS["pyav"].probe(path).offset_s == pytest.approx(0.4, abs=0.05)
-    draw = Draw(key=0, augment=False)
-    open_small(tmp_path).read(0, draw)
-    assert draw.center_s == pytest.approx(0.4 + 0.75, abs=0.06)
+    center_s = open_small(tmp_path).center_s(0, Visit(key=0, augment=False))
+    assert center_s == pytest.approx(0.4 + 0.75, abs=0.06)
 
 
 def test_a_pair_cuts_by_the_time_of_the_recording_not_of_the_sound_track(tmp_path: Path) -> None:
     sound = clicks(4.0, 2.0, 48_000)
     encode(tmp_path / "a.mkv", sound, 48_000, "aac", picture=True, late_s=0.4)
-    logmel = open_small(tmp_path).read(0, Draw(key=0, center_s=2.4))["logmel"]
+    logmel = open_small(tmp_path).read(0, Visit(key=0, center_s=2.4))["logmel"]
     assert logmel.sum(dim=1).argmax().item() == pytest.approx(63.5, abs=5)
 
 
@@ -149,7 +148,7 @@ def clicks(seconds: float, at_s: float, rate_hz: int) -> np.ndarray:
 @pytest.mark.parametrize(("name", "rate_hz"), [("a.wav", 16_000), ("a.flac", 44_100)])
 def test_a_pair_cuts_around_the_given_time(tmp_path: Path, name: str, rate_hz: int) -> None:
     write(tmp_path / name, clicks(6.0, 4.2, rate_hz), rate_hz)
-    logmel = open_small(tmp_path).read(0, Draw(key=3, center_s=4.2))["logmel"]
+    logmel = open_small(tmp_path).read(0, Visit(key=3, center_s=4.2))["logmel"]
     # The click is in the middle of the window, half of its last frame's length aside.
     assert logmel.sum(dim=1).argmax().item() == pytest.approx(63.5, abs=1.1)
 
@@ -157,9 +156,9 @@ def test_a_pair_cuts_around_the_given_time(tmp_path: Path, name: str, rate_hz: i
 def test_a_pair_near_the_edge_gets_the_nearest_window(tmp_path: Path) -> None:
     write(tmp_path / "a.wav", chirp(3.0, 16_000), 16_000)
     source = open_small(tmp_path)
-    first = source.read(0, Draw(key=0, augment=False, center_s=0.1))
+    first = source.read(0, Visit(key=0, augment=False, center_s=0.1))
     assert torch.equal(
-        first["logmel"], source.read(0, Draw(key=0, augment=False, center_s=-5.0))["logmel"]
+        first["logmel"], source.read(0, Visit(key=0, augment=False, center_s=-5.0))["logmel"]
     )
     assert len(first["logmel"]) == 128
 
@@ -169,13 +168,13 @@ def test_random_start_depends_on_the_key_and_tells_its_time(tmp_path: Path) -> N
     source = open_small(tmp_path)
     centers = []
     for key in range(20):
-        draw = Draw(key=key)
-        logmel = source.read(0, draw)["logmel"]
-        assert draw.center_s is not None
-        centers.append(draw.center_s)
-        if abs(draw.center_s - 3.0) < 0.6:
+        visit = Visit(key=key)
+        logmel = source.read(0, visit)["logmel"]
+        center_s = source.center_s(0, visit)
+        centers.append(center_s)
+        if abs(center_s - 3.0) < 0.6:
             place_s = 0.01 * logmel.sum(dim=1).argmax().item() + 0.0125
-            assert draw.center_s - 1.295 / 2 + place_s == pytest.approx(3.0, abs=0.015)
+            assert center_s - 1.295 / 2 + place_s == pytest.approx(3.0, abs=0.015)
     assert 0.64 < min(centers) < 2.0
     assert 4.0 < max(centers) < 5.36
     assert len(set(centers)) == 20
@@ -186,12 +185,12 @@ def test_gain_moves_log_energies_by_one_number_within_its_limits(tmp_path: Path)
     plain, louder = open_small(tmp_path), open_small(tmp_path, AudioFiles(gain_db=6.0))
     gains_db = []
     for key in range(8):
-        change = louder.read(0, Draw(key=key))["logmel"] - plain.read(0, Draw(key=key))["logmel"]
+        change = louder.read(0, Visit(key=key))["logmel"] - plain.read(0, Visit(key=key))["logmel"]
         gains_db.append(10 / np.log(10) * change.mean().item())
         assert change.std() < 1e-3
     assert max(map(abs, gains_db)) <= 6.0
     assert np.ptp(gains_db) > 3.0
-    held_out = Draw(key=0, augment=False)
+    held_out = Visit(key=0, augment=False)
     assert torch.equal(louder.read(0, held_out)["logmel"], plain.read(0, held_out)["logmel"])
 
 
@@ -201,11 +200,11 @@ def test_a_short_clip_gives_its_whole_patches(tmp_path: Path) -> None:
     write(tmp_path / "b.wav", chirp(0.175, 16_000), 16_000)
     write(tmp_path / "c.wav", chirp(0.174, 16_000), 16_000)
     source = open_small(tmp_path)
-    samples = [source.read(i, Draw(key=1, augment=False)) for i in range(2)]
+    samples = [source.read(i, Visit(key=1, augment=False)) for i in range(2)]
     assert [len(sample["logmel"]) for sample in samples] == [48, 16]
     assert SMALL.split(SMALL.collate(samples)).num_valid == (6, 2)
     with pytest.raises(DataError, match=r"c\.wav: lasts 0\.174 s; expected at least 0\.175 s"):
-        source.read(2, Draw(key=1))
+        source.read(2, Visit(key=1))
 
 
 # Rates and channels
@@ -228,7 +227,7 @@ def test_a_window_is_full_at_any_rate(tmp_path: Path, rate_hz: int) -> None:
     write(tmp_path / "a.wav", chirp(1.295, rate_hz), rate_hz)  # exactly 128 frames long
     write(tmp_path / "b.wav", chirp(2.0, rate_hz), rate_hz)
     source = open_small(tmp_path)
-    lengths = [len(source.read(i, Draw(key=1))["logmel"]) for i in range(2)]
+    lengths = [len(source.read(i, Visit(key=1))["logmel"]) for i in range(2)]
     assert lengths[1] == 128
     assert lengths[0] in (112, 128)  # 1.295 s is not a whole number of samples at every rate
 
@@ -238,7 +237,7 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
     write(tmp_path / "stereo.wav", sound, 16_000, "FLOAT")
     write(tmp_path / "mono.wav", sound.mean(axis=1), 16_000, "FLOAT")
     source = open_small(tmp_path)
-    mono, stereo = (source.read(i, Draw(key=0, augment=False))["logmel"] for i in range(2))
+    mono, stereo = (source.read(i, Visit(key=0, augment=False))["logmel"] for i in range(2))
     torch.testing.assert_close(stereo, mono)
 
 
@@ -270,9 +269,9 @@ def test_each_backend_names_a_damaged_file(tmp_path: Path, name: str) -> None:
     long = AudioSpectrogram(window_s=2.88, num_mels=32, mean=0.0, std=1.0)
     source = AudioFiles(backend=name).open(str(tmp_path), long)  # pyright: ignore[reportArgumentType] a parameter
     with pytest.raises(DataError, match=r"bad\.mp3"):
-        source.read(0, Draw(key=0, augment=False))
+        source.read(0, Visit(key=0, augment=False))
     with pytest.raises(DataError, match=r"text\.flac"):
-        source.read(1, Draw(key=0, augment=False))
+        source.read(1, Visit(key=0, augment=False))
 
 
 @pytest.mark.parametrize("name", ["pyav", "torchcodec"])

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 import modalities
-from omnimask.tokens.modality import Draw, Sample, Source
+from omnimask.tokens.modality import Sample, Source, Visit
 from tests.modalities.conftest import MISSING_CASE, Opened, has_case
 from tests.modalities.json_records import from_json, to_json
 from tests.sync_watch import SyncWatch
@@ -45,7 +45,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def read(source: Source, index: int, *, key: int, augment: bool) -> Sample:
-    return dict(source.read(index, Draw(key=key, augment=augment)))
+    return dict(source.read(index, Visit(key=key, augment=augment)))
 
 
 # The folder
@@ -119,7 +119,7 @@ def test_fit_of_a_fitted_record_reads_nothing(opened: Opened) -> None:
         def label(self, index: int, /) -> str | float | None:
             raise AssertionError("fit asked for a label")
 
-        def read(self, index: int, draw: Draw, /) -> Sample:
+        def read(self, index: int, visit: Visit, /) -> Sample:
             raise AssertionError("fit read a sample although the statistics are known")
 
     assert opened.modality.fit(Unreadable()) == opened.modality
@@ -185,7 +185,7 @@ def random_states() -> list[Any]:
 
 def test_global_random_state_is_left_alone(opened: Opened) -> None:
     before = random_states()
-    samples = [opened.source.read(i, Draw(key=i)) for i in range(2)]
+    samples = [opened.source.read(i, Visit(key=i)) for i in range(2)]
     opened.modality.split(opened.modality.collate(samples))
     assert same(before, random_states())
 

@@ -19,7 +19,7 @@ from omnimask.objectives.objective import Objective
 from omnimask.objectives.targets import Content
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Optim, Run, Stream
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 from omnimask.training.step import MaskedModel, build_model
 from omnimask.transfer.embedding.file_reader import readings_of
 from omnimask.transfer.exporting.front import front_of
@@ -67,10 +67,10 @@ def test_a_file_reader_gives_what_the_folder_gives(opened: Opened, tmp_path: Pat
     row = opened.source.name(0).rpartition("#")[2] if reading.reader.in_rows else ""
     names = [source.name(index) for index in range(len(source))]
     (place,) = [index for index, found in enumerate(names) if found.endswith(row)]
-    alone = opened.modality.collate([source.read(place, Draw(key=0, augment=False))])
+    alone = opened.modality.collate([source.read(place, Visit(key=0, augment=False))])
     assert same(dict(alone), dict(opened.modality.collate(opened.samples[:1])))
     with pytest.raises(DataError, match="absent"):
-        reading.open(str(tmp_path / f"absent{path.suffix}")).read(0, Draw(key=0))
+        reading.open(str(tmp_path / f"absent{path.suffix}")).read(0, Visit(key=0))
 
 
 def test_a_file_reader_needs_no_options(opened: Opened) -> None:

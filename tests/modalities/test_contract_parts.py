@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from omnimask.foundation.errors import DataError
-from omnimask.tokens.modality import Draw, Drawing
+from omnimask.tokens.modality import Drawing, Visit
 from tests.modalities.case import Case
 from tests.modalities.conftest import Opened
 
@@ -131,7 +131,7 @@ def test_a_bad_file_is_named_in_a_data_error(opened: Opened, tmp_path: Path) -> 
         try:
             source = case.files.open(str(folder), opened.modality)
             for index in range(len(source)):
-                source.read(index, Draw(key=0))
+                source.read(index, Visit(key=0))
         except DataError as error:
             if path.relative_to(folder).as_posix() not in str(error):
                 wrong.append(f"{what}: the message does not name {path.name}: {error}")

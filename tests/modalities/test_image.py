@@ -16,7 +16,7 @@ from modalities.image.readers.channels import Picture, to_channels
 from modalities.image.readers.header import read_header
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.objectives.targets import Content
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 from tests.modalities.case_image import bomb, encoded, scene, write, write_tiff
 from tests.steps import truth_of
 
@@ -27,7 +27,7 @@ def read_whole(path: Path, *, channels: int = 3, size: tuple[int, int] | None = 
     modality = ImagePatches(size=size, patch=(1, 1), num_channels=channels)
     source = ImageFiles(labels="none").open(str(path.parent), modality)
     names = [source.name(i) for i in range(len(source))]
-    return source.read(names.index(path.name), Draw(key=0, augment=False))["pixels"]
+    return source.read(names.index(path.name), Visit(key=0, augment=False))["pixels"]
 
 
 def by_pillow(path: Path, mode: str = "RGB") -> Tensor:
@@ -191,7 +191,7 @@ def test_jpeg_gives_its_grey_without_a_detour(tmp_path: Path) -> None:
 def view(path: Path, key: int, **fields: object) -> Tensor:
     modality = ImagePatches(size=(32, 32), patch=(16, 16))
     files = ImageFiles(labels="none", **fields)  # pyright: ignore[reportArgumentType] a test's short cut
-    return files.open(str(path.parent), modality).read(0, Draw(key=key))["pixels"]
+    return files.open(str(path.parent), modality).read(0, Visit(key=key))["pixels"]
 
 
 def test_flip_mirrors_every_or_no_or_some_views(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_mixed_types_make_one_batch_with_the_same_tokens(tmp_path: Path) -> None
     modality = ImagePatches(size=(32, 32), patch=(8, 8))
     source = ImageFiles(labels="none").open(str(tmp_path), modality)
     modality = modality.fit(source)
-    samples = [source.read(i, Draw(key=0, augment=False)) for i in range(2)]
+    samples = [source.read(i, Visit(key=0, augment=False)) for i in range(2)]
     tokens = modality.split(modality.collate(samples))
     torch.testing.assert_close(tokens.values[0], tokens.values[1], atol=1e-5, rtol=0)
 
@@ -272,7 +272,7 @@ def test_a_bomb_can_be_allowed_by_max_pixels(tmp_path: Path) -> None:
     modality = ImagePatches()
     source = ImageFiles(max_pixels=1_000_000).open(str(tmp_path), modality)
     with pytest.raises(DataError, match=r"a\.png: is 1000 × 1001 pixels.*raise max_pixels"):
-        source.read(0, Draw(key=0))
+        source.read(0, Visit(key=0))
 
 
 @pytest.mark.parametrize(

@@ -21,16 +21,16 @@ from modalities.image.label_files import at_centres
 from modalities.image.labels import ClassEmbedding
 from modalities.image.pictures import class_colour
 from omnimask.foundation.errors import DataError, RecipeError
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 from omnimask.tokens.tokens import Tokens
 from tests.modalities.case_image import encoded, scene, write
 from tests.modalities.case_image_labels import png, write_tiff
 from tests.steps import truth_of
 
 
-def read(path: Path, modality: LabelPatches, draw: Draw, **fields: object) -> Tensor:
+def read(path: Path, modality: LabelPatches, visit: Visit, **fields: object) -> Tensor:
     files = LabelFiles(labels="none", **fields)  # pyright: ignore[reportArgumentType] a test's short cut
-    return files.open(str(path.parent), modality).read(0, draw)["classes"]
+    return files.open(str(path.parent), modality).read(0, visit)["classes"]
 
 
 def centre_view(path: Path, *, num_classes: int, unknown: int | None = None) -> Tensor:
@@ -38,7 +38,7 @@ def centre_view(path: Path, *, num_classes: int, unknown: int | None = None) -> 
     modality = LabelPatches(
         size=(40, 60), patch=(1, 1), stride=1, num_classes=num_classes, unknown=unknown
     )
-    return read(path, modality, Draw(key=0, augment=False))
+    return read(path, modality, Visit(key=0, augment=False))
 
 
 # Files
@@ -96,11 +96,11 @@ def test_views_show_the_place_that_the_picture_shows(tmp_path: Path, key: int, a
     ramp = np.indices((150, 230), dtype=np.uint8)[axis]
     write(tmp_path / "rgb" / "a.png", png(ramp))
     path = write(tmp_path / "semantic" / "a.png", png(ramp))
-    size, draw = (64, 64), Draw(key=key)
+    size, visit = (64, 64), Visit(key=key)
     pictures = ImageFiles(labels="none").open(str(tmp_path / "rgb"), ImagePatches(size=size))
-    grey = pictures.read(0, draw)["pixels"][0].float()
+    grey = pictures.read(0, visit)["pixels"][0].float()
     modality = LabelPatches(size=size, num_classes=230, unknown=None)
-    ids = read(path, modality, draw).float()
+    ids = read(path, modality, visit).float()
     assert ids.shape == (16, 16)
     # The grey in the middle of the 4 × 4 pixels of each id; half a pixel of the file is rounding,
     # one pixel of the view is what taking the nearest may be off.
@@ -109,7 +109,7 @@ def test_views_show_the_place_that_the_picture_shows(tmp_path: Path, key: int, a
     gap = (ids - middle).abs()[1:-1, 1:-1]
     assert gap.max() <= 0.5 * step + 1.0
     assert (ids - middle)[1:-1, 1:-1].mean().abs() <= 0.6, "shifted"
-    other = read(path, modality, Draw(key=key + 100)).float()
+    other = read(path, modality, Visit(key=key + 100)).float()
     assert (other - middle).abs().max() > 0.5 * step + 1.0, "another view would pass as well"
 
 
@@ -121,13 +121,13 @@ def test_classes_stay_on_their_colours(sample_data: Path, tmp_path: Path, key: i
     root = sample_data / "maps" / "train" / "semantic"
     modality = LabelPatches(size=(64, 64), patch=(16, 16), stride=1, num_classes=10)
     maps = LabelFiles().open(str(root), modality)
-    index, draw = key % len(maps), Draw(key=key)
+    index, visit = key % len(maps), Visit(key=key)
     ids = np.asarray(Image.open(root / maps.name(index)))
     palette = np.random.default_rng(0).integers(0, 256, (256, 3)).astype(np.uint8)
     write(tmp_path / "a.png", encoded(palette[ids], "PNG"))
     pictures = ImageFiles(interpolation="bilinear").open(str(tmp_path), ImagePatches(size=(64, 64)))
-    colours = pictures.read(0, draw)["pixels"].movedim(0, -1).float()
-    classes = maps.read(index, draw)["classes"]
+    colours = pictures.read(0, visit)["pixels"].movedim(0, -1).float()
+    classes = maps.read(index, visit)["classes"]
     distance = torch.cdist(colours.reshape(-1, 3), torch.from_numpy(palette).float())
     nearest = distance.argmin(dim=1).reshape(64, 64)
     pure = distance.amin(dim=1).reshape(64, 64) < 1.0  # not mixed at an edge between classes
@@ -143,14 +143,14 @@ def test_depth_of_the_sample_data_is_read_in_16_bits_and_aligned(sample_data: Pa
     root = sample_data / "maps" / "train" / "depth"
     modality = ImagePatches(name="depth", size=(64, 64), num_channels=1)
     source = ImageFiles().open(str(root), modality)
-    pixels = source.read(0, Draw(key=0, augment=False))["pixels"]
+    pixels = source.read(0, Visit(key=0, augment=False))["pixels"]
     depth_mm = np.asarray(Image.open(root / source.name(0)))
     np.testing.assert_array_equal((pixels[0].double() * 65535).round().numpy(), depth_mm)
     assert len(pixels.unique()) > 256
     fitted = modality.fit(source)
     assert fitted.std is not None
     assert 0.003 < fitted.std[0] < 0.2
-    whole = [source.read(i, Draw(key=0, augment=False)) for i in range(len(source))]
+    whole = [source.read(i, Visit(key=0, augment=False)) for i in range(len(source))]
     values = fitted.split(fitted.collate(whole)).values
     assert values.mean().item() == pytest.approx(0.0, abs=1e-3)
     assert values.std().item() == pytest.approx(1.0, abs=1e-2)

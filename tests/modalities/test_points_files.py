@@ -24,7 +24,7 @@ from modalities.points.readers.meshes import (
 )
 from omnimask.data.point_files import NORMAL, PLACE, stack
 from omnimask.foundation.errors import DataError
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 from tests.modalities.case_points import (
     CUBE,
     CUBE_QUADS,
@@ -64,7 +64,7 @@ def test_mesh_formats_agree(tmp_path: Path) -> None:
     source = PointFiles().open(
         str(tmp_path), PointGroups(num_points=64, group_size=8, num_groups=4)
     )
-    views = [source.read(i, Draw(key=3))["xyz"] for i in range(4)]
+    views = [source.read(i, Visit(key=3))["xyz"] for i in range(4)]
     for view in views[1:]:
         torch.testing.assert_close(view, views[0], atol=1e-5, rtol=0)
 
@@ -75,7 +75,7 @@ def test_a_damaged_stl_is_named_and_nothing_is_printed(
     importlib.import_module("open3d")
     (tmp_path / "letter.stl").write_text("Dear reader,\n")
     with pytest.raises(DataError, match=r"letter\.stl"):
-        PointFiles().open(str(tmp_path), PointGroups()).read(0, Draw(key=0))
+        PointFiles().open(str(tmp_path), PointGroups()).read(0, Visit(key=0))
     assert capfd.readouterr() == ("", "")
 
 
@@ -85,7 +85,7 @@ def test_missing_open3d_is_said_with_the_command_that_mends_it(
     monkeypatch.setitem(sys.modules, "open3d", None)
     (tmp_path / "a.stl").write_bytes(b"solid")
     with pytest.raises(DataError, match=r"a\.stl.*apt-get install libusb-1\.0-0"):
-        PointFiles().open(str(tmp_path), PointGroups()).read(0, Draw(key=0))
+        PointFiles().open(str(tmp_path), PointGroups()).read(0, Visit(key=0))
     assert available_readers()[".stl"].startswith("missing")
     assert available_readers()[".ply"].startswith("numpy")
 
@@ -213,20 +213,20 @@ def test_points_with_nan_can_be_dropped(tmp_path: Path) -> None:
     xyz[[4, 40]] = np.nan
     (tmp_path / "scan.ply").write_bytes(ply_text(xyz))
     source = PointFiles(nan="drop").open(str(tmp_path), PointGroups())
-    assert source.read(0, Draw(key=0))["xyz"].shape == (48, 3)
+    assert source.read(0, Visit(key=0))["xyz"].shape == (48, 3)
 
 
 def test_normals_come_from_the_file_or_are_estimated(tmp_path: Path) -> None:
     groups = PointGroups(num_points=400, features=("normals",))
     np.save(tmp_path / "ball.npy", np.concatenate([ball(400, 0)] * 2, axis=1))
     with pytest.raises(DataError, match=r"ball\.npy.*no normals.*estimate_normals=True"):
-        PointFiles().open(str(tmp_path), groups).read(0, Draw(key=0))
+        PointFiles().open(str(tmp_path), groups).read(0, Visit(key=0))
     named = PointFiles(columns=(*PLACE, *NORMAL)).open(str(tmp_path), groups)
-    sample = named.read(0, Draw(key=0, augment=False))
+    sample = named.read(0, Visit(key=0, augment=False))
     assert (sample["xyz"] * sample["features"]).sum(dim=1).min() > 0.8
     importlib.import_module("open3d")
     source = PointFiles(estimate_normals=True).open(str(tmp_path), groups)
-    sample = source.read(0, Draw(key=0, augment=False))
+    sample = source.read(0, Visit(key=0, augment=False))
     agreement = (sample["xyz"] * sample["features"]).sum(dim=1)
     assert agreement.min() > 0.8
 
@@ -268,7 +268,7 @@ def test_every_augmentation_acts_alone(tmp_path: Path) -> None:
     case = make_case(tmp_path)
     off = PointFiles(rotate="none", scale=None, shift=0.0)
     index = 2  # balls/c.npy, subsampled alike for one key
-    plain = off.open(str(tmp_path), case.modality).read(index, Draw(key=4))["xyz"]
+    plain = off.open(str(tmp_path), case.modality).read(index, Visit(key=4))["xyz"]
     for change in (
         {"rotate": "up"},
         {"rotate": "any"},
@@ -277,7 +277,7 @@ def test_every_augmentation_acts_alone(tmp_path: Path) -> None:
         {"jitter": 0.01},
     ):
         files = dataclasses.replace(off, **change)
-        view = files.open(str(tmp_path), case.modality).read(index, Draw(key=4))["xyz"]
+        view = files.open(str(tmp_path), case.modality).read(index, Visit(key=4))["xyz"]
         assert not torch.allclose(view, plain, atol=1e-3), change
 
 

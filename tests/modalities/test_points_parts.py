@@ -8,7 +8,7 @@ import torch
 
 from modalities.points import PartFiles, PointFiles, PointGroups, PointParts
 from omnimask.foundation.errors import DataError, RecipeError
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 
 COLUMNS = ("x", "y", "z", "part")
 PARTS = PointParts(num_points=64, names=("left", "right"))
@@ -35,8 +35,8 @@ def test_parts_are_those_of_the_chosen_points(folder: Path, augment: bool) -> No
     assert clouds.name(0) == parts.name(0)
     seen = []
     for key in range(5):
-        draw = Draw(key=key, augment=augment)
-        x, ids = clouds.read(0, draw)["xyz"][:, 0], parts.read(0, draw)["parts"]
+        visit = Visit(key=key, augment=augment)
+        x, ids = clouds.read(0, visit)["xyz"][:, 0], parts.read(0, visit)["parts"]
         assert len(x) == len(ids) == 64
         assert x[ids == 0].max() < x[ids == 1].min()
         seen.append(x)
@@ -53,7 +53,7 @@ def test_smaller_clouds_are_padded_with_unknown(folder: Path) -> None:
 
 def test_places_are_the_points(folder: Path) -> None:
     source = PointFiles(columns=COLUMNS).open(str(folder), GROUPS)
-    raw = GROUPS.collate([source.read(0, Draw(key=0, augment=False))])
+    raw = GROUPS.collate([source.read(0, Visit(key=0, augment=False))])
     places = PARTS.places(raw)
     xyz = raw["xyz"]
     assert isinstance(xyz, torch.Tensor)
@@ -62,12 +62,12 @@ def test_places_are_the_points(folder: Path) -> None:
 
 
 def test_a_file_without_the_column_is_refused(folder: Path) -> None:
-    draw = Draw(key=0, augment=False)
+    visit = Visit(key=0, augment=False)
     with pytest.raises(DataError, match=r"cloud\.npy: has no column 'part'"):
-        PartFiles().open(str(folder), PARTS).read(0, draw)
+        PartFiles().open(str(folder), PARTS).read(0, visit)
     files = PointFiles(columns=COLUMNS)
     only = PartFiles(points=files).open(str(folder), PointParts(num_points=64, names=("a", "b")))
-    assert set(only.read(0, draw)["parts"].tolist()) <= {-1, 0, 1}
+    assert set(only.read(0, visit)["parts"].tolist()) <= {-1, 0, 1}
 
 
 def test_a_part_beyond_the_names_is_refused(folder: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_part_beyond_the_names_is_refused(folder: Path) -> None:
     rows[:, 3] = 2
     np.save(folder / "cloud.npy", rows)
     with pytest.raises(DataError, match=r"has the part 2; expected 0 to 1;"):
-        files.open(str(folder), parts).read(0, Draw(key=0, augment=False))
+        files.open(str(folder), parts).read(0, Visit(key=0, augment=False))
 
 
 def test_records_that_cannot_be_are_refused(folder: Path) -> None:

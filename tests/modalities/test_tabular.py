@@ -18,7 +18,7 @@ from modalities.tabular import (
     cells_to_rows,
 )
 from omnimask.foundation.errors import RecipeError
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 from omnimask.tokens.tokens import Raw
 from tests.modalities.case_tabular import PATIENTS, edit_patients, make_case
 from tests.modalities.tabular_tables import FILES, fit_text, read_all, write
@@ -94,7 +94,7 @@ def test_categories_beyond_the_most_share_a_class(tmp_path: Path) -> None:
     source = TableFiles().open(root, TableCells())
     modality = TableCells(max_categories=2).fit(source)
     assert modality.columns[0].categories == ("x", "y", "<rare>")
-    raw = modality.collate([source.read(i, Draw(key=0)) for i in (0, 5, 8, 10)])
+    raw = modality.collate([source.read(i, Visit(key=0)) for i in (0, 5, 8, 10)])
     code = raw["code"]
     assert isinstance(code, torch.Tensor)
     assert code[:, 0].tolist() == [1, 2, 3, 3]

@@ -12,7 +12,7 @@ from modalities.tabular import (
     cells_to_rows,
 )
 from omnimask.foundation.errors import DataError, RecipeError
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 from tests.modalities.case_tabular import BAD_FILES, PATIENTS
 from tests.modalities.tabular_tables import FILES, fit_text, kinds_of, write
 
@@ -81,7 +81,7 @@ def test_parquet_says_what_its_columns_are(tmp_path: Path) -> None:
     }
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
     source = TableFiles().open(str(tmp_path), TableCells())
-    first, second = (source.read(i, Draw(key=0)) for i in range(2))
+    first, second = (source.read(i, Visit(key=0)) for i in range(2))
     assert first["kinds"] == {
         "when": "date",
         "day": "date",
@@ -101,8 +101,8 @@ def test_files_of_one_stem_are_one_table(tmp_path: Path) -> None:
     write(tmp_path / "more", "b,a\ny,2\n")
     source = TableFiles().open(str(tmp_path), TableCells())
     assert [source.name(i) for i in range(2)] == ["more/patients.csv#row 0", "patients.csv#row 0"]
-    assert source.read(0, Draw(key=0))["cells"] == {"b": "y", "a": 2.0}
-    assert source.read(1, Draw(key=0))["cells"] == {"b": "x", "a": 1.0}
+    assert source.read(0, Visit(key=0))["cells"] == {"b": "y", "a": 2.0}
+    assert source.read(1, Visit(key=0))["cells"] == {"b": "x", "a": 1.0}
 
 
 # Labels

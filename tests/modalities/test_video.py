@@ -17,7 +17,7 @@ from modalities.video.readers import with_decord
 from modalities.video.readers.choice import BACKENDS
 from modalities.video.readers.frame_index import index_frames
 from omnimask.foundation.errors import DataError
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 from tests.modalities.case_video import bar_number, cut_in_half, moving_scene, write_video
 
 STATUS = available_readers()
@@ -105,7 +105,7 @@ def test_avi_with_b_frames_is_read_by_counting(tmp_path: Path) -> None:
     assert not index_frames(path).has_times
     modality = VideoTubelets(num_frames=4, size=(48, 48), tubelet=(2, 8, 8))
     source = VideoFiles(frame_stride=5).open(str(tmp_path), modality)
-    frames = source.read(0, Draw(key=0, augment=False))["frames"]
+    frames = source.read(0, Visit(key=0, augment=False))["frames"]
     whole = BACKENDS["pyav"].decode(path, index_frames(path), np.arange(40))
     assert [bar_number(frame) for frame in whole] == [n % 32 for n in range(40)]
     assert frames.shape == (4, 3, 48, 48)
@@ -116,7 +116,7 @@ def test_turned_videos_are_upright(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "a.mp4").symlink_to(folder / "turned.mp4")
     modality = VideoTubelets(num_frames=2, size=(64, 48), tubelet=(2, 16, 16))
     source = VideoFiles(frame_stride=31).open(str(tmp_path), modality)
-    turned = source.read(0, Draw(key=0, augment=False))["frames"]
+    turned = source.read(0, Visit(key=0, augment=False))["frames"]
     back = [np.rot90(frame.permute(1, 2, 0).numpy()) for frame in turned]
     assert [bar_number(frame) for frame in back] == [19, 18]
 
@@ -147,8 +147,8 @@ def test_auto_goes_on_to_the_next_decoder_and_says_so_once(
         if name != "pyav":
             monkeypatch.setattr(BACKENDS[name], "decode", refuse)
     with caplog.at_level(logging.WARNING, logger="omnimask"):
-        source.read(0, Draw(key=0))
-        source.read(0, Draw(key=1))
+        source.read(0, Visit(key=0))
+        source.read(0, Visit(key=1))
     usable = [name for name, status in STATUS.items() if not status.startswith("missing")]
     assert len(caplog.records) == (usable != ["pyav"])
 
@@ -213,7 +213,7 @@ def test_variable_rate_is_read_by_time(folder: Path, backend: str, tmp_path: Pat
     modality = VideoTubelets(num_frames=8, size=(48, 64), tubelet=(2, 16, 16))
     files = VideoFiles(frame_stride=None, rate_hz=4.0, backend=backend)  # pyright: ignore[reportArgumentType]
     source = files.open(str(tmp_path), modality)
-    frames = source.read(0, Draw(key=0, augment=False, center_s=1.5))["frames"]
+    frames = source.read(0, Visit(key=0, augment=False, center_s=1.5))["frames"]
     index = index_frames(folder / "variable.mp4")
     expected = [
         int(np.searchsorted(index.times_s, 0.5 + i / 4 + 1e-9, side="right") - 1) for i in range(8)
@@ -222,15 +222,16 @@ def test_variable_rate_is_read_by_time(folder: Path, backend: str, tmp_path: Pat
     assert numbers == [i % 32 for i in expected]
 
 
-def test_the_first_reader_says_where_it_cut_and_the_next_cuts_there(folder: Path) -> None:
+def test_a_source_says_where_it_cuts_and_a_view_around_that_is_the_same(folder: Path) -> None:
     modality = VideoTubelets(num_frames=4, size=(32, 32), tubelet=(2, 16, 16))
     source = VideoFiles(frame_stride=2).open(str(folder), modality)
-    first = Draw(key=3)
-    frames = source.read(0, first)["frames"]
-    assert first.center_s is not None
-    again = source.read(0, Draw(key=3, center_s=first.center_s))["frames"]
+    center_s = source.center_s(0, Visit(key=3))
+    frames = source.read(0, Visit(key=3))["frames"]
+    again = source.read(0, Visit(key=3, center_s=center_s))["frames"]
     assert torch.equal(frames, again)
-    assert 0.1 < first.center_s < 70 / 25
+    assert 0.1 < center_s < 70 / 25
+    assert center_s != source.center_s(0, Visit(key=4))
+    assert source.center_s(0, Visit(key=3, center_s=0.5)) == 0.5
 
 
 def test_all_frames_have_the_same_box(tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ def test_all_frames_have_the_same_box(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", still, options={"qp": "0"})
     modality = VideoTubelets(num_frames=8, size=(32, 32), tubelet=(2, 16, 16))
     source = VideoFiles(frame_stride=2, flip=0.5).open(str(tmp_path), modality)
-    frames = source.read(0, Draw(key=1))["frames"]
+    frames = source.read(0, Visit(key=1))["frames"]
     assert (frames.int() - frames[:1].int()).abs().max() <= 1
 
 
@@ -251,7 +252,7 @@ def test_a_short_clip_is_padded_and_never_valid_there(tmp_path: Path) -> None:
         num_frames=8, size=(32, 32), tubelet=(2, 16, 16), mean=(0.5,) * 3, std=(0.2,) * 3
     )
     source = VideoFiles(frame_stride=3).open(str(tmp_path), modality)
-    sample = source.read(0, Draw(key=0, augment=False))
+    sample = source.read(0, Visit(key=0, augment=False))
     assert len(sample["frames"]) == 5  # numbers 0, 3, 6, 9 and 12
     raw = modality.collate([sample])
     frames = raw["frames"]
@@ -278,7 +279,7 @@ def test_damage_inside_the_pictures_never_ends_the_process(tmp_path: Path) -> No
         str(tmp_path), VideoTubelets(num_frames=8, size=(32, 32))
     )
     try:
-        frames = source.read(0, Draw(key=0))["frames"]
+        frames = source.read(0, Visit(key=0))["frames"]
     except DataError:
         return  # as good as frames with visible damage
     assert frames.shape == (8, 3, 32, 32)

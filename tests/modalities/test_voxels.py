@@ -16,7 +16,7 @@ from modalities.voxels import (
 from modalities.voxels.values import VoxelValues
 from modalities.voxels.voxelise import Voxels, voxelise
 from omnimask.foundation.errors import DataError, RecipeError
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 from omnimask.tokens.tokens import Raw, Tokens
 from tests.modalities.case_voxels import make_case, sweep
 
@@ -221,12 +221,12 @@ def test_intensity_is_read_where_it_is_wanted(tmp_path: Path) -> None:
     files = SweepFiles(columns=("x", "y", "z", "intensity"))
     source = files.open(str(tmp_path), grid)
     for index in (0, 1):
-        sample = source.read(index, Draw(key=0, augment=False))
+        sample = source.read(index, Visit(key=0, augment=False))
         kept = sample["intensity"][sample["point_ok"]]
         torch.testing.assert_close(kept.sort().values, torch.from_numpy(np.sort(rows[:, 3])))
     with pytest.raises(DataError, match=r"b\.npy.*no intensity"):
-        SweepFiles().open(str(tmp_path), grid).read(1, Draw(key=0))
-    plain = SweepFiles().open(str(tmp_path), GRID).read(0, Draw(key=0))
+        SweepFiles().open(str(tmp_path), grid).read(1, Visit(key=0))
+    plain = SweepFiles().open(str(tmp_path), GRID).read(0, Visit(key=0))
     assert not plain["intensity"].any()
 
 
@@ -234,7 +234,7 @@ def test_nuscenes_has_five_columns(tmp_path: Path) -> None:
     rows = np.concatenate([sweep(0), np.ones((600, 1), np.float32)], axis=1)
     (tmp_path / "a.bin").write_bytes(rows.tobytes())
     source = SweepFiles(columns_bin=5).open(str(tmp_path), GRID)
-    assert source.read(0, Draw(key=0, augment=False))["count"].sum() == 600
+    assert source.read(0, Visit(key=0, augment=False))["count"].sum() == 600
 
 
 def test_missing_returns_can_be_dropped(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_missing_returns_can_be_dropped(tmp_path: Path) -> None:
     rows[:7, 0] = np.nan
     (tmp_path / "a.bin").write_bytes(rows.tobytes())
     source = SweepFiles(nan="drop").open(str(tmp_path), GRID)
-    assert source.read(0, Draw(key=0, augment=False))["count"].sum() == 593
+    assert source.read(0, Visit(key=0, augment=False))["count"].sum() == 593
 
 
 def test_augmentation_keeps_height_and_distances(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_augmentation_keeps_height_and_distances(tmp_path: Path) -> None:
     off = SweepFiles(rotate_deg=0.0, flip=False, scale=None)
 
     def points(files: SweepFiles, key: int) -> Tensor:
-        sample = files.open(str(tmp_path), grid).read(0, Draw(key=key))
+        sample = files.open(str(tmp_path), grid).read(0, Visit(key=key))
         return sample["points"][sample["point_ok"]]
 
     def level(xyz: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from omnimask import DataError, RecipeError, export, iter_embeddings, save_encod
 from omnimask.network.blocks import BlockStyle
 from omnimask.network.encoder import Encoder
 from omnimask.recipe.recipe import Recipe
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 from omnimask.training.fitting import fit
 from omnimask.transfer.embedding.vectors import Embedding
 from omnimask.transfer.exporting import graph_inputs
@@ -206,7 +206,7 @@ def test_video_mae_from_pretrained_with_our_positions(
     files = recipe.data.streams[1].held_out
     assert files is not None
     source = files["video"].open(recipe.data.root, video)
-    clips = [source.read(i, Draw(key=0, augment=False)) for i in range(3)]
+    clips = [source.read(i, Visit(key=0, augment=False)) for i in range(3)]
     samples = collate_samples(video, clips, "held out")
     out = export(
         encoder, format="transformers", out=tmp_path / "out", samples={"video": clips}

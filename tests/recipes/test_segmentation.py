@@ -14,7 +14,7 @@ from omnimask.commands.finetune import finetune
 from omnimask.commands.main import main
 from omnimask.foundation.records import from_json, to_json
 from omnimask.network.encoder import Encoder
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 from omnimask.transfer.encoder_folder import save_encoder
 from omnimask.transfer.finetuning.classifier import load_classifier
 from omnimask.transfer.finetuning.job import take_encoder
@@ -157,7 +157,7 @@ def test_a_loaded_run_predicts_places(sample_data: Path, tmp_path: Path) -> None
     model = load_classifier(tmp_path / "run")
     modality = model.recipe.modalities[0]
     source = recipe.data.streams[0].files["image"].open(str(sample_data), modality)
-    samples = [{"image": source.read(i, Draw(key=0, augment=False))} for i in range(2)]
+    samples = [{"image": source.read(i, Visit(key=0, augment=False))} for i in range(2)]
     assert model.predict(samples).shape == (2, 64 * 64, 10)
     assert model.outputs == segmentation.SCENE_CLASSES
     with pytest.raises(RecipeError, match="no one class per sample; use predict"):

@@ -38,6 +38,8 @@ def test_scores_are_those_of_hidden_cells(tmp_path: Path, monkeypatch: pytest.Mo
     assert text.endswith("after\n")
     assert "| mean | 0." in text
     assert "old" not in text
+    assert f"threads {result['hardware']['threads']}" in text
+    assert f"scikit-learn {result['versions']['scikit-learn']}." in text
 
 
 @pytest.mark.parametrize("imputer", ["ReMasker", "OmniMaskImputer"])

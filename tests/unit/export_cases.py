@@ -11,7 +11,7 @@ from omnimask.network.blocks import BlockStyle
 from omnimask.network.encoder import Encoder
 from omnimask.network.positions import Rotary
 from omnimask.recipe.recipe import Recipe
-from omnimask.tokens.modality import Draw, Modality, Sample
+from omnimask.tokens.modality import Modality, Sample, Visit
 from omnimask.tokens.tokens import Grid, Raw, Tokens
 from omnimask.transfer.exporting.features import RealSamples, collate_samples, started
 from omnimask.transfer.exporting.front import Start
@@ -91,7 +91,7 @@ def read(recipe: Recipe, modality: str, *, count: int) -> list[Sample]:
         s.held_out[modality] for s in recipe.data.streams if modality in (s.held_out or {})
     )
     source = files.open(recipe.data.root, recipe.modality(modality))
-    return [source.read(i, Draw(key=0, augment=False)) for i in range(count)]
+    return [source.read(i, Visit(key=0, augment=False)) for i in range(count)]
 
 
 def toy_samples(modality: str = "toy") -> RealSamples:
@@ -103,5 +103,5 @@ def toy_samples(modality: str = "toy") -> RealSamples:
 def traced_samples(*, start: Start = "samples", count: int = 6) -> RealSamples:
     """Of `Traced`; one is short."""
     source = ToyFiles().open(".", Toy())
-    samples = [source.read(i, Draw(key=0, augment=False)) for i in range(count)]
+    samples = [source.read(i, Visit(key=0, augment=False)) for i in range(count)]
     return started(collate_samples(Traced(), samples, "held out"), start)

@@ -1,16 +1,24 @@
 """The order of samples and their keys: a pure function of (seed, step, rank)."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 
-from omnimask.data.streams import Shard, Steps, load_steps, open_held_out, open_streams
+from omnimask.data.streams import (
+    Shard,
+    Steps,
+    StreamReader,
+    load_steps,
+    open_held_out,
+    open_streams,
+)
 from omnimask.foundation.errors import DataError
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Stream
+from omnimask.tokens.modality import Sample, Visit
 from omnimask.training.fitting import fit
-from tests.unit.toy import Toy, ToyFiles
+from tests.unit.toy import Toy, ToyFiles, ToySource
 from tests.unit.toy_recipe import TOYS, streams, toy_recipe
 
 
@@ -92,6 +100,52 @@ def test_aligned_modalities_come_from_the_same_sample():
     toy, other = group.raw["toy"]["wave"], group.raw["other"]["wave"]
     # One phase was drawn for both, so their first values agree.
     torch.testing.assert_close(toy[:, 0], other[:, 0])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Windows:
+    """Files of recordings; a source notes the visits that reach it in `visits`."""
+
+    at_s: float
+    visits: list[Visit]
+
+    def open(self, root: str, modality: Toy) -> "_WindowSource":
+        return _WindowSource(ToyFiles(), modality, self)
+
+
+@dataclass(frozen=True, slots=True)
+class _WindowSource(ToySource):
+    windows: _Windows
+
+    def center_s(self, index: int, visit: Visit) -> float:
+        return self.windows.at_s if visit.center_s is None else visit.center_s
+
+    def read(self, index: int, visit: Visit) -> Sample:
+        self.windows.visits.append(visit)
+        return ToySource(self.files, self.modality).read(index, visit)
+
+
+def test_a_pair_is_cut_where_the_first_modality_with_windows_says():
+    first, second = _Windows(at_s=2.5, visits=[]), _Windows(at_s=7.0, visits=[])
+    stream = Stream(name="pair", files={"toy": first, "other": second}, batch_size=1)
+    visit = Visit(key=3)
+    StreamReader(stream, stream.files, toy_recipe()).read(0, visit)
+    assert first.visits == second.visits == [Visit(key=3, center_s=2.5)]
+    assert visit == Visit(key=3)
+
+
+def test_a_centre_that_was_asked_for_holds_for_all_of_a_pair():
+    first, second = _Windows(at_s=2.5, visits=[]), _Windows(at_s=7.0, visits=[])
+    stream = Stream(name="pair", files={"toy": first, "other": second}, batch_size=1)
+    StreamReader(stream, stream.files, toy_recipe()).read(0, Visit(key=3, center_s=4.0))
+    assert first.visits == second.visits == [Visit(key=3, center_s=4.0)]
+
+
+def test_a_source_without_windows_leaves_the_place_to_the_next():
+    second = _Windows(at_s=7.0, visits=[])
+    stream = Stream(name="pair", files={"toy": ToyFiles(), "other": second}, batch_size=1)
+    StreamReader(stream, stream.files, toy_recipe()).read(0, Visit(key=3))
+    assert second.visits == [Visit(key=3, center_s=7.0)]
 
 
 def test_files_that_do_not_meet_are_an_error():

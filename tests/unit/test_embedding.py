@@ -13,7 +13,7 @@ import omnimask
 from omnimask.commands.main import main
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.network.encoder import Encoder
-from omnimask.tokens.modality import Draw, Modality
+from omnimask.tokens.modality import Modality, Visit
 from omnimask.transfer.embedding import Embedding, EmbedOptions, NotEmbedded, iter_embeddings
 from omnimask.transfer.embedding.vectors import Embedder
 from omnimask.transfer.encoder_folder import save_encoder
@@ -99,7 +99,7 @@ def test_a_vector_is_that_of_the_encoder_on_the_centre_view(
 ) -> None:
     modality = image()
     source = replace(small.files("image", "train"), path=".").open(str(pictures), modality)  # pyright: ignore[reportArgumentType] an ImageFiles
-    sample = {"image": source.read(0, Draw(key=5, augment=False))}
+    sample = {"image": source.read(0, Visit(key=5, augment=False))}
     expected = images.embed([sample])[0].numpy()
     first = next(iter_embeddings(images, [pictures]))
     assert isinstance(first, Embedding)

@@ -10,7 +10,7 @@ from omnimask import RecipeError, load_encoder, load_model, save_encoder
 from omnimask.commands.pretrain import train
 from omnimask.data.streams import open_streams
 from omnimask.network.pooling import pool
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 from omnimask.training.checkpoint import last_checkpoint
 from tests.unit.toy_recipe import toy_recipe, with_teacher
 
@@ -58,7 +58,7 @@ def test_the_teacher_is_another_encoder(run: Path):
 
 def test_embed_takes_samples_as_readers_return_them(run: Path, group):
     encoder, (reader, *_) = load_encoder(run), open_streams(toy_recipe())
-    samples = [reader.read(i, Draw(key=0, augment=False)) for i in (0, 3, 4)]
+    samples = [reader.read(i, Visit(key=0, augment=False)) for i in (0, 3, 4)]
     assert torch.equal(encoder.embed(samples), pool(encoder(group)))
     class_tokens = encoder.embed(samples, pooling="cls")
     assert class_tokens.shape == (3, encoder.info.encoder.width)

@@ -6,7 +6,7 @@ import torch
 from modalities.audio import AudioSpectrogram
 from modalities.audio.graph_front import SoundFront
 from omnimask.foundation.errors import RecipeError
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 from omnimask.transfer.exporting.front import CollatedFront, TokenFront, front_of
 from tests.unit.export_cases import Traced, traced_samples
 from tests.unit.toy import Toy, ToyFiles
@@ -39,7 +39,7 @@ def test_lengths_are_free_where_tokens_have_no_grid():
 
 def test_a_split_of_host_integers_is_refused():
     source = ToyFiles().open(".", Toy())
-    samples = [source.read(i, Draw(key=0, augment=False)) for i in range(3)]
+    samples = [source.read(i, Visit(key=0, augment=False)) for i in range(3)]
     with pytest.raises(
         RecipeError, match=r"Toy depend on .* num_tokens; export it with --from tok"
     ):

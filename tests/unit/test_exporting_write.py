@@ -8,7 +8,7 @@ import torch
 
 import omnimask
 from omnimask import RecipeError, load_encoder
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 from omnimask.training.checkpoint import Checkpoint, last_checkpoint, save_checkpoint
 from omnimask.training.fitting import fit
 from omnimask.training.step import build_model
@@ -32,7 +32,7 @@ def run(tmp_path_factory) -> Path:
 def waves(modality: str = "toy", count: int = 3):
     toy = next(toy for toy in TOYS if toy.name == modality)
     source = ToyFiles().open(".", toy)
-    return [source.read(i, Draw(key=0, augment=False)) for i in range(count)]
+    return [source.read(i, Visit(key=0, augment=False)) for i in range(count)]
 
 
 def test_the_encoder_of_a_run_loads_again(run: Path, tmp_path: Path):

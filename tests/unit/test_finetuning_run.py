@@ -14,7 +14,7 @@ from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.records import from_json, to_json
 from omnimask.masking import RandomMask
 from omnimask.recipe.recipe import override
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 from omnimask.training.checkpoint import last_checkpoint, list_checkpoints, load_checkpoint
 from omnimask.training.loop import carry_out
 from omnimask.transfer.finetuning.classification import MultiLabel
@@ -97,6 +97,19 @@ def test_looking_at_samples_does_not_change_a_run(tmp_path: Path):
     assert len(lines(tmp_path / "watched", "evaluations.jsonl")) == 8
 
 
+def test_looks_say_what_they_could_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    recipe = toy_finetune(validation=Validation(every=4))
+    (stream,) = recipe.data.streams
+    bad = ToyFiles(path="held_out", num_samples=12, bad=(3,))
+    streams = (replace(stream, held_out={"toy": bad}),)
+    carry_out(
+        FineTuning(recipe=replace(recipe, data=replace(recipe.data, streams=streams))), tmp_path
+    )
+    looks = lines(tmp_path, "evaluations.jsonl")
+    assert [list(look["unreadable"]) for look in looks] == [["class-0/held_out-003.toy"]] * 2
+    assert "could not read class-0/held_out-003.toy" in capsys.readouterr().out
+
+
 def test_accumulation_equals_one_large_batch(tmp_path: Path):
     recipe = toy_finetune()
     half = replace(recipe.data.streams[0], batch_size=3)
@@ -121,7 +134,7 @@ def test_waves_are_learnt_and_the_loaded_model_says_so(tmp_path: Path):
     assert accuracy["low"] < accuracy["value"]
     classifier = load_classifier(tmp_path / "run")
     source = ToyFiles(path="held_out", num_samples=12).open(".", Toy())
-    samples = [{"toy": source.read(i, Draw(key=0, augment=False))} for i in range(12)]
+    samples = [{"toy": source.read(i, Visit(key=0, augment=False))} for i in range(12)]
     right = [a == source.label(i) for i, a in enumerate(classifier.classes(samples))]
     assert sum(right) / 12 == pytest.approx(accuracy["value"])
     with pytest.raises(RecipeError, match="never saw 'sound'"):
@@ -145,7 +158,7 @@ def test_the_encoder_of_a_run_can_be_taken_again(pretrained: Path, tmp_path: Pat
     encoder = load_encoder(tmp_path / "first")
     tuned = load_classifier(tmp_path / "first")
     source = ToyFiles().open(".", Toy())
-    samples = [{"toy": source.read(i, Draw(key=0, augment=False))} for i in range(4)]
+    samples = [{"toy": source.read(i, Visit(key=0, augment=False))} for i in range(4)]
     features = encoder.embed(samples)
     head = tuned.model.head
     assert isinstance(head, Head)

@@ -24,7 +24,7 @@ from omnimask.objectives.objective import Objective
 from omnimask.objectives.targets import Content
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Stream
-from omnimask.tokens.modality import Draw
+from omnimask.tokens.modality import Visit
 from omnimask.transfer.adapting import adapt
 from omnimask.transfer.exporting.front import front_of
 from omnimask.transfer.loading import load_encoder
@@ -131,7 +131,7 @@ def test_other_sizes_say_which_methods_are_missing(run: Path, waves: Any) -> Non
 def test_an_exported_graph_needs_no_hook(waves: Any, root: Path) -> None:
     modality = waves.Waves()
     source = waves.WaveFiles(path="train").open(str(root), modality)
-    samples = [source.read(index, Draw(key=0)) for index in range(3)]
+    samples = [source.read(index, Visit(key=0)) for index in range(3)]
     front = front_of(modality, "samples")
     assert sorted(front.inputs(samples)) == ["real_frames", "wave"]
 

@@ -23,7 +23,7 @@ from omnimask.data.pixels import (
     unpatchify,
 )
 from omnimask.foundation.errors import DataError
-from omnimask.tokens.modality import Draw, Sample
+from omnimask.tokens.modality import Sample, Visit
 from tests.sync_watch import SyncWatch
 
 sides = st.integers(1, 400)
@@ -114,8 +114,8 @@ class Rows:
     def label(self, index: int, /) -> None:
         return None
 
-    def read(self, index: int, draw: Draw, /) -> Sample:
-        assert not draw.augment
+    def read(self, index: int, visit: Visit, /) -> Sample:
+        assert not visit.augment
         self.asked.append(index)
         return {"pixels": self.samples[index]}
 

@@ -16,6 +16,7 @@ from omnimask.recipe.settings import Run
 from omnimask.training.checkpoint import last_checkpoint
 from omnimask.transfer.probing.run import probe
 from omnimask.transfer.probing.settings import Probes
+from tests.unit.toy import ToyFiles
 from tests.unit.toy_recipe import toy_recipe, with_teacher
 
 
@@ -50,6 +51,22 @@ def test_the_last_numbers_are_those_of_the_finished_run(tmp_path: Path):
     assert len(found) == 6
     logged = {k: v for k, v in lines(tmp_path / "run")[-1].items() if k.startswith("probe/")}
     assert logged == pytest.approx(found)
+
+
+def test_files_that_probes_cannot_read_are_said_once_and_do_not_stop_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    recipe = probing(toy_recipe(), 4)
+    first, *others = recipe.data.streams
+    bad = replace(first, held_out={"toy": ToyFiles(path="held_out", num_samples=12, bad=(3,))})
+    recipe = replace(recipe, data=replace(recipe.data, streams=(bad, *others)))
+    train(recipe, tmp_path / "run")
+    (listed,) = (tmp_path / "run/bad_files.jsonl").read_text().splitlines()
+    entry = json.loads(listed)
+    assert (entry["use"], entry["stream"]) == ("probes", "toy")
+    assert entry["name"].endswith("held_out-003.toy")
+    assert capsys.readouterr().err.count("could not read class-0/held_out-003.toy for probes") == 1
+    assert {line["step"] for line in lines(tmp_path / "run") if "probe/toy/knn" in line} == {4, 8}
 
 
 def test_every_module_keeps_its_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -11,9 +11,10 @@ import pytest
 from omnimask.commands.pretrain import train
 from omnimask.data.samples import spread
 from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.foundation.json_lines import read_lines
 from omnimask.recipe.recipe import Recipe
 from omnimask.report.curves import loss_curves, run_curves, thin_out
-from omnimask.report.history import drop_repeated, read_lines, trained_seconds
+from omnimask.report.history import drop_repeated, trained_seconds
 from omnimask.report.html import Html, element, joined, table
 from omnimask.report.write import write_report
 from tests.unit.test_teacher_network import consistent, guided

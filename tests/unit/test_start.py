@@ -35,11 +35,11 @@ def test_the_command_stands_in_place_of_the_recipes_start_and_can_be_changed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second = (encoder_folder(tmp_path / toy.name, toy) for toy in TOYS)
-    command = ["pretrain", "tests.unit.toy_recipe:toy_recipe", "--dry-run"]
+    command = ["pretrain", "tests.unit.toy_recipe:toy_recipe", "--dry-run", "--json"]
     names = [toy.name for toy in TOYS]
     starts = ["--start", f"{names[0]}={first}", "--start", f"{names[1]}={second}"]
     assert main([*command, *starts, "--set", "start.0.blocks=False"]) == 0
-    recipe, _ = json.JSONDecoder().raw_decode(capsys.readouterr().out)
+    recipe = json.loads(capsys.readouterr().out)
     said = ("encoder", "modalities", "blocks", "which")
     assert [tuple(start[field] for field in said) for start in recipe["start"]] == [
         (first, [names[0]], False, "student"),

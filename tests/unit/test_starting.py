@@ -10,7 +10,7 @@ import torch
 
 from modalities.image import ImagePatches
 from omnimask import RecipeError, adapt, load_encoder, save_encoder
-from omnimask.commands.dry_run import describe
+from omnimask.commands.dry_run import recipe_text
 from omnimask.commands.pretrain import train
 from omnimask.data.streams import open_streams
 from omnimask.foundation.records import from_json, load, to_json
@@ -187,7 +187,7 @@ def test_the_record_goes_through_json_and_set():
 
 
 def test_a_dry_run_says_the_statistics_of_the_start(source: str):
-    said = describe(replace(toy_recipe(), start=(Start(encoder=source),)))
+    said = recipe_text(replace(toy_recipe(), start=(Start(encoder=source),)))
     assert f'"mean": {MEAN}' in said
 
 

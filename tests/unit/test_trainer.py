@@ -19,6 +19,7 @@ from omnimask.objectives.targets import TeacherFeatures
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.teacher import Teacher
 from omnimask.training.checkpoint import last_checkpoint, list_checkpoints
+from tests.unit.bad_recipe import with_bad
 from tests.unit.toy import Toy, ToyFiles
 from tests.unit.toy_recipe import streams, toy_recipe, with_teacher
 
@@ -177,6 +178,48 @@ def test_more_bad_files_than_the_budget_stop_the_run(tmp_path: Path):
     recipe = replace(recipe, modalities=tuple(replace(m, mean=0.0) for m in recipe.modalities))
     with pytest.raises(DataError, match=r"more than data\.max_bad_files=1"):
         train(recipe, tmp_path)
+
+
+def test_bad_files_of_an_earlier_start_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Places 1 and 23 of the order are read in steps 0 and 5."""
+    recipe = with_bad({"toy": (1, 23)}, budget=1)
+    train_until(recipe, tmp_path, 4, monkeypatch)
+    assert len(lines(tmp_path, "bad_files.jsonl")) == 1
+    stopped = r"2 files could not be read, more than data\.max_bad_files=1"
+    for _ in range(2):  # and it stays stopped
+        with pytest.raises(DataError, match=stopped):
+            train(recipe, tmp_path)
+    assert [line["use"] for line in lines(tmp_path, "bad_files.jsonl")] == ["training"] * 2
+
+
+def test_a_stopped_run_goes_on_with_a_larger_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    recipe = with_bad({"toy": (1, 23)}, budget=1)
+    train_until(recipe, tmp_path, 4, monkeypatch)
+    with pytest.raises(DataError, match=r"more than data\.max_bad_files"):
+        train(recipe, tmp_path)
+    train(replace(recipe, data=replace(recipe.data, max_bad_files=2)), tmp_path)
+    assert losses(tmp_path).keys() == set(range(1, recipe.optim.steps + 1))
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_no_stand_in_is_an_error_of_one_line(num_workers: int, tmp_path: Path):
+    recipe = with_bad({"toy": tuple(range(24))}, budget=100)
+    with pytest.raises(DataError, match=r"^stream toy: 20 samples in a row.*$"):
+        train(replace(recipe, run=replace(recipe.run, num_workers=num_workers)), tmp_path)
+
+
+def test_tensorboard_finds_the_losses_in_the_run_folder(tmp_path: Path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    recipe = toy_recipe()
+    out = tmp_path / "waves"
+    train(replace(recipe, run=replace(recipe.run, tracker="tensorboard")), out)
+    (events,) = out.rglob("events.out.tfevents*")
+    assert events.parent == out / "tensorboard"
+    read = EventAccumulator(str(events.parent)).Reload()
+    assert {point.step: point.value for point in read.Scalars("loss")} == pytest.approx(losses(out))
 
 
 def test_the_folder_of_another_recipe_is_refused(tmp_path: Path):

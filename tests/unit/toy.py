@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from omnimask.foundation.errors import DataError
 from omnimask.network.positions import SinCosPosition
-from omnimask.tokens.modality import Draw, Drawing, Sample, Source
+from omnimask.tokens.modality import Drawing, Sample, Source, Visit
 from omnimask.tokens.tokens import Grid, Raw, Tokens
 
 
@@ -36,7 +36,7 @@ class Toy:
     def fit(self, source: Source) -> "Toy":
         if self.mean is not None:
             return self
-        read = [source.read(i, Draw(key=0, augment=False))["wave"] for i in range(len(source))]
+        read = [source.read(i, Visit(key=0, augment=False))["wave"] for i in range(len(source))]
         return Toy(
             name=self.name,
             num_tokens=self.num_tokens,
@@ -116,12 +116,12 @@ class ToySource:
     def label(self, index: int) -> str | None:
         return f"class-{index % self.files.num_classes}"
 
-    def read(self, index: int, draw: Draw) -> Sample:
+    def read(self, index: int, visit: Visit) -> Sample:
         if index in self.files.bad:
             raise DataError(f"{self.name(index)}: expected a wave, got nothing; remove the file")
         full = self.modality.num_tokens * self.modality.num_values
         length = full // 2 if index % 5 == 4 else full
-        phase = index * 0.7 + (draw.generator("phase").uniform(0, 0.5) if draw.augment else 0.0)
+        phase = index * 0.7 + (visit.generator("phase").uniform(0, 0.5) if visit.augment else 0.0)
         cycles = 1 + index % self.files.num_classes
         wave = np.sin(np.arange(length) * 2 * np.pi * cycles / full + phase)
         return {"wave": wave.astype(np.float32)}

@@ -67,5 +67,5 @@ def choose_backend(backend: str, suffix: str) -> str:
             return name
     reasons = "; ".join(f"{name} {_status(name)[1]}" for name in order)
     raise RecipeError(
-        f"nothing here reads {suffix} files ({reasons}); install omnimask[audio] to mend it"
+        f"nothing here reads {suffix} files ({reasons}); run `uv pip install 'omnimask[audio]'`"
     )

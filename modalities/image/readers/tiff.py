@@ -14,6 +14,7 @@ from modalities.image.readers.channels import Picture
 from modalities.image.readers.limits import check_size
 from modalities.image.readers.with_pillow import read_with_pillow
 from omnimask.foundation.errors import DataError
+from omnimask.foundation.optional import needs
 
 if TYPE_CHECKING:
     from tifffile import TiffPage, TiffPageSeries
@@ -43,6 +44,7 @@ _DAMAGED = (
 
 def read_tiff(data: bytes, path: Path, *, max_pixels: int) -> Picture:
     """The first image of the file, upright; pages of one size count as its channels."""
+    needs("tifffile", extra="image")
     from tifffile import TiffFile
 
     try:

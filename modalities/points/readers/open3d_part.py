@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from omnimask.foundation.errors import DataError
+from omnimask.foundation.optional import needs
 
 _FIX = (
     "pip install 'omnimask[points]', and on a bare Linux: "
@@ -18,13 +18,10 @@ _FIX = (
 
 
 def load_open3d(path: Path) -> Any:
-    """The module; `DataError` naming the file that needs it where it cannot be imported."""
-    try:
-        import open3d
-    except (ImportError, OSError) as error:
-        raise DataError(
-            f"{path}: needs Open3D, which cannot be imported ({error}); {_FIX}"
-        ) from error
+    """The module; RecipeError naming the file that needs it where it cannot be imported."""
+    needs("open3d", extra="points", what=str(path))
+    import open3d
+
     return open3d
 
 

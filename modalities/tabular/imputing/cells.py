@@ -16,7 +16,7 @@ from omnimask.data.streams import StreamReader
 from omnimask.foundation.errors import RecipeError
 from omnimask.masking.plan import MaskPlan, plan_from_flags, sum_rows
 from omnimask.objectives.targets import Restoring
-from omnimask.tokens.modality import Draw, Modality
+from omnimask.tokens.modality import Modality, Visit
 from omnimask.tokens.tokens import Group, Raw, View, layout_of, view_of
 from omnimask.training.step import MaskedModel
 
@@ -37,7 +37,7 @@ def impute_rows(
         indices = range(start, min(start + batch_size, len(reader)))
         raw = impute_cells(model, reader.held_out_group(indices))
         for index, row in zip(indices, cells_to_rows(modality, raw, fill_missing=True)):
-            sample = reader.read(index, Draw(key=0, augment=False))[name]
+            sample = reader.read(index, Visit(key=0, augment=False))[name]
             table = next(table for table in modality.tables or () if table.name == sample["table"])
             cells = {column.name: _as_read(column, sample["cells"]) for column in table.columns}
             rows.append({c: row[c] if cell is None else cell for c, cell in cells.items()})

@@ -12,6 +12,7 @@ from jaxtyping import Float64
 
 from modalities.tabular.schema import Kind
 from omnimask.foundation.errors import DataError
+from omnimask.foundation.optional import needs
 
 if TYPE_CHECKING:
     import pyarrow
@@ -41,13 +42,9 @@ def load_columns(
     path: Path, *, delimiter: str | None, missing: Sequence[str], skip: Sequence[str]
 ) -> list[LoadedColumn]:
     """All columns of a file but those in `skip`; `DataError` naming the file if it is no table."""
-    try:
-        import pandas  # noqa: F401 needed later; said now, before the files are read
-        import pyarrow
-    except ImportError as error:
-        raise DataError(
-            f"{path}: reading tables needs pyarrow and pandas; pip install 'omnimask[tabular]'"
-        ) from error
+    needs("pandas", "pyarrow", extra="tabular", what=str(path))
+    import pyarrow
+
     try:
         if path.suffix.lower() in PARQUET_SUFFIXES:
             table = _read_parquet(path, skip)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from modalities.tabular.schema import Cell, Kind
-from omnimask.tokens.modality import Draw, Sample
+from omnimask.tokens.modality import Sample, Visit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,8 +52,8 @@ class TableSource:
         label = file.labels[row]
         return f"{file.table}: {label}" if self.label_with_table and type(label) is str else label
 
-    def read(self, index: int, draw: Draw, /) -> Sample:
-        """There is no augmentation of a row; `draw` changes nothing."""
+    def read(self, index: int, visit: Visit, /) -> Sample:
+        """There is no augmentation of a row; `visit` changes nothing."""
         file, row = self._find(index)
         cells = {}
         for (name, kind), value, words in zip(

@@ -60,7 +60,7 @@ def usable_backends(backend: BackendName) -> tuple[str, ...]:
         if not _status(needed)[0]:
             raise RecipeError(
                 f"video needs {needed}, which is {_status(needed)[1]}; run "
-                "`uv pip install omnimask[video]`"
+                "`uv pip install 'omnimask[video]'`"
             )
     if backend != "auto":
         names = (backend,)

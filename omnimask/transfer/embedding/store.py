@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.foundation.optional import needs
 from omnimask.transfer.embedding.vectors import Embedding, Key, Part
 
 if TYPE_CHECKING:
@@ -190,11 +191,8 @@ def _to_disk(path: Path) -> None:
 
 
 def _pyarrow(path: Path) -> Any:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise DataError(
-            f"{path}: vectors are kept in Parquet files; pip install 'omnimask[tabular]'"
-        ) from error
+    needs("pyarrow", extra="tabular", what=str(path))
+    import pyarrow
+    import pyarrow.parquet
+
     return pyarrow

@@ -9,7 +9,7 @@ from jaxtyping import Float32
 
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.network.pooling import Pooling
-from omnimask.tokens.modality import Draw, Sample, Source
+from omnimask.tokens.modality import Sample, Source, Visit
 from omnimask.transfer.embedding.file_reader import Reading
 from omnimask.transfer.embedding.listing import Kinds, NotEmbedded, walk
 from omnimask.transfer.pretrained_encoder import PretrainedEncoder
@@ -143,14 +143,14 @@ class Embedder:
                 yield from self._vectors(part.modality, read)
 
     def _read(self, part: Part, place: int) -> tuple[str | None, Sample]:
-        draw = Draw(key=0, augment=False)
+        visit = Visit(key=0, augment=False)
         if part.rows is None:
             path = part.paths[place]
-            return Path(path).parent.name or None, self._open(part.modality, path).read(0, draw)
+            return Path(path).parent.name or None, self._open(part.modality, path).read(0, visit)
         source = self._open(part.modality, part.paths[0])
         index = part.rows[place][0]
         label = source.label(index)
-        return None if label is None else str(label), source.read(index, draw)
+        return None if label is None else str(label), source.read(index, visit)
 
     def _open(self, modality: str, path: str) -> Source:
         reading = self.readings[modality]

@@ -7,7 +7,7 @@ import numpy as np
 
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.recipe.recipe import Recipe
-from omnimask.tokens.modality import Draw, Files, Modality, Sample, Source
+from omnimask.tokens.modality import Files, Modality, Sample, Source, Visit
 from omnimask.training.checkpoint import last_checkpoint, list_checkpoints, load_recipe
 from omnimask.transfer.embedding.file_reader import readings_of
 from omnimask.transfer.exporting.features import RealSamples, collate_samples
@@ -76,7 +76,7 @@ def _take(sources: Sequence[Source], modality: Modality, whole: bool, origin: st
     samples = []
     for place in dict.fromkeys(np.concatenate(spread).tolist()):
         source, index = places[place]
-        sample = source.read(index, Draw(key=0, augment=False))
+        sample = source.read(index, Visit(key=0, augment=False))
         if not whole or _is_whole(sample, modality):
             samples.append(sample)
         if len(samples) == NUM_SAMPLES:

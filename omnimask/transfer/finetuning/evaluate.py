@@ -22,15 +22,14 @@ from omnimask.transfer.finetuning.segmentation import Segmentation
 
 
 def predict_all(
-    model: FinetunedModel, readers: Sequence[StreamReader], unreadable: Unreadable | None = None
+    model: FinetunedModel, readers: Sequence[StreamReader], unreadable: Unreadable
 ) -> Results:
     """Of every sample at its centre view; those that cannot be read are noted and left out.
 
     Of places only counts are kept, since all their probabilities would not fit the memory. The
     model's mode stays as it was. DataError where nothing can be read.
     """
-    noted = Unreadable() if unreadable is None else unreadable
-    groups = _groups(model, readers, noted)
+    groups = _groups(model, readers, unreadable)
     places = isinstance(model.recipe.task, Segmentation)
     return _of_places(model, groups) if places else _of_samples(model, groups)
 

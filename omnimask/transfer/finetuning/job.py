@@ -8,12 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from omnimask.data.samples import Unreadable
 from omnimask.data.streams import StreamReader
+from omnimask.foundation.json_lines import append_line
 from omnimask.tokens.tokens import Group
 from omnimask.training.checkpoint import Checkpoint, save_checkpoint
 from omnimask.training.fitting import fit_modalities
 from omnimask.training.optimizer import build_optimizer
-from omnimask.training.run_folder import append_line
+from omnimask.training.progress import say
 from omnimask.training.step import Hints
 from omnimask.transfer.adapting import adapt
 from omnimask.transfer.finetuning.evaluate import predict_all
@@ -108,11 +110,19 @@ class FineTuning:
         aside = [part.validation for part in self.readers if part.validation is not None]
         held_out = [part.held_out for part in self.readers]
         task = self.recipe.task
-        score = main_value(task, predict_all(self.model, aside or held_out))
+        unreadable = Unreadable()
+        score = main_value(task, predict_all(self.model, aside or held_out, unreadable))
         if write:
             part = "validation" if aside else "held out"
             line = {"step": step, "part": part, task.main_score: score}
-            append_line(out / EVALUATIONS, line)
+            bad = {"unreadable": unreadable.errors} if unreadable.errors else {}
+            append_line(out / EVALUATIONS, {**line, **bad})
+            say(
+                [
+                    f"step {step}: could not read {name}: {e}"
+                    for name, e in unreadable.errors.items()
+                ]
+            )
         if validation.patience == 0:
             return False
         if self.best["score"] is None or score > self.best["score"]:

@@ -11,6 +11,7 @@ import torch
 
 from omnimask.data.streams import StreamReader
 from omnimask.foundation.errors import DataError, RecipeError, nearest_names
+from omnimask.foundation.optional import needs
 from omnimask.foundation.rng import permutation
 from omnimask.recipe.settings import Stream
 from omnimask.transfer.finetuning.recipe import FinetuneRecipe, Labels
@@ -166,6 +167,7 @@ def read_label_table(path: Path, labels: Labels, *, text: bool) -> dict[str, Lab
 
 
 def _read_rows(path: Path) -> dict[str, Sequence[Any]]:
+    needs("pandas", "pyarrow", extra="tabular")
     import pandas as pd
 
     if not path.is_file():

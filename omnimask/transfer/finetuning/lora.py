@@ -3,20 +3,16 @@
 import torch
 from torch import nn
 
-from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.optional import needs
 from omnimask.network.backbone import Backbone
 from omnimask.transfer.finetuning.recipe import Lora
 
 
 def add_lora(backbone: Backbone, lora: Lora) -> None:
     """Puts updates, zero to begin with, beside the blocks' linear layers; all else is frozen."""
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ModuleNotFoundError as error:
-        raise RecipeError(
-            "lora.rank > 0 needs peft; install it with `pip install omnimask[finetune]`, or write "
-            "--set lora.rank=0"
-        ) from error
+    needs("peft", extra="finetune", what="lora.rank > 0")
+    from peft import LoraConfig, inject_adapter_in_model
+
     linear = [n for n, part in backbone.named_modules() if isinstance(part, nn.Linear)]
     config = LoraConfig(
         r=lora.rank,

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from omnimask.data.samples import Unreadable
-from omnimask.data.streams import StreamReader
+from omnimask.data.streams import BadFile, StreamReader
 from omnimask.masking.full import full_plan
 from omnimask.network.backbone import Encoded
 from omnimask.tokens.tokens import Group, view_of
@@ -45,6 +45,7 @@ class TrainingProbes:
         self.device = accelerator.device
         self.every = job.recipe.run.probe_every
         self.streams: list[_Chosen] | None = None
+        self.bad: list[BadFile] = []
 
     def due(self, step: int) -> bool:
         """Whether there are probes after `step` steps."""
@@ -61,11 +62,17 @@ class TrainingProbes:
         self.accelerator.wait_for_everyone()
         return found
 
+    def left_out(self) -> list[BadFile]:
+        """Files that could not be read since this was last asked, on the main process."""
+        bad, self.bad = self.bad, []
+        return bad
+
     def _measure(self, model: MaskedModel) -> dict[str, float]:
         if self.streams is None:
             self.streams = self._choose()
         found = {}
         for stream in self.streams:
+            name, unreadable = stream.train.stream.name, Unreadable()
             sides = [
                 encode_samples(
                     [lambda group: _encode(model, group)],
@@ -73,16 +80,19 @@ class TrainingProbes:
                     ids,
                     Kept(),
                     self.device,
-                    Unreadable(),
+                    unreadable,
                 )
                 for reader, ids in (
                     (stream.train, stream.train_ids),
                     (stream.test, stream.test_ids),
                 )
             ]
+            self.bad += [
+                BadFile(stream=name, name=file, error=error, use="probes")
+                for file, error in unreadable.errors.items()
+            ]
             if sides[0] is None or sides[1] is None:
                 continue
-            name = stream.train.stream.name
             scores = score_pairs(
                 name,
                 [Pair(train=sides[0][0], test=sides[1][0])],

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from omnimask.foundation.errors import DataError
+from omnimask.foundation.optional import needs
 from omnimask.transfer.embedding.store import Made, made_of
 from omnimask.transfer.embedding.vectors import Key
 
@@ -35,6 +36,7 @@ def open_features(path: Path | str) -> VectorTable:
     if not path.is_file():
         raise DataError(f"there is no {path.absolute()}; write it with `omnimask embed`")
     made = made_of(path)
+    needs("pyarrow", extra="tabular")
     import pyarrow.parquet
 
     table = pyarrow.parquet.read_table(path).combine_chunks()

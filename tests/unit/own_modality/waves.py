@@ -17,7 +17,7 @@ from omnimask.data.ragged_time import frame_counts, ragged_tokens, stacked_in_ti
 from omnimask.foundation.errors import DataError
 from omnimask.network.grid_modality import grid_position, patch_embedding
 from omnimask.network.trained_axis import Axes
-from omnimask.tokens.modality import Draw, Drawing, Sample, Source
+from omnimask.tokens.modality import Drawing, Sample, Source, Visit
 from omnimask.tokens.raw import integers_of, tensor_of
 from omnimask.tokens.tokens import Grid, Raw, Tokens
 
@@ -107,7 +107,7 @@ class WaveSource:
     def label(self, index: int, /) -> str | None:
         return self.found.label(index)
 
-    def read(self, index: int, draw: Draw, /) -> Sample:
+    def read(self, index: int, draw: Visit, /) -> Sample:
         path = self.found.path(index)
         try:
             wave = np.load(path)
