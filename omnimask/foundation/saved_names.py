@@ -49,6 +49,7 @@ PLACES = {
         "network.blocks": "BlockStyle",
         "network.encoder": "Encoder",
         "network.positions": "Rotary",
+        "network.trained_axis": "TrainedAxis",
         "objectives.clusters": "OnlineClusters",
         "objectives.late_targets": "LossOf OtherCopy",
         "objectives.losses": (
