@@ -107,7 +107,7 @@ class WaveSource:
     def label(self, index: int, /) -> str | None:
         return self.found.label(index)
 
-    def read(self, index: int, draw: Visit, /) -> Sample:
+    def read(self, index: int, visit: Visit, /) -> Sample:
         path = self.found.path(index)
         try:
             wave = np.load(path)
