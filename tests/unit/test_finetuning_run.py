@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from omnimask.checkpoint import last_checkpoint, list_checkpoints, load_checkpoint
+from omnimask.encoder import Encoder
 from omnimask.encoder_file import load_encoder, load_model
 from omnimask.errors import RecipeError
 from omnimask.finetuning.classification import MultiLabel
@@ -27,6 +28,7 @@ from omnimask.finetuning.regression import Regression
 from omnimask.finetuning.run import finetune, read_results
 from omnimask.masking import RandomMask
 from omnimask.modality import Draw
+from omnimask.pretrained import EncoderInfo, PretrainedEncoder
 from omnimask.recipe import override
 from omnimask.records import from_json, to_json
 from omnimask.trainer import carry_out, train
@@ -136,6 +138,23 @@ def test_a_run_starts_from_the_pretrained_weights(pretrained: Path, tmp_path: Pa
             assert torch.equal(value, before[name]), name
     assert read_results(tmp_path / "run")["start"] == f"toy {start.hash()}"
     finetune(still, tmp_path / "run")  # the encoder is in the checkpoint; nothing is left to do
+
+
+def test_statistics_are_those_of_pretraining():
+    info = EncoderInfo(
+        name="toy",
+        modalities=(Toy(mean=0.25),),
+        encoder=Encoder(width=16, depth=2, num_heads=2),
+        origin={},
+    )
+    job = FineTuning(recipe=toy_finetune(), start=PretrainedEncoder(info))
+    model = job.prepare(None)
+    assert isinstance(model.modalities["toy"], Toy)
+    assert model.modalities["toy"].mean == 0.25
+    assert job.recipe.modalities == info.modalities, "which checkpoints keep"
+    scratch = FineTuning(recipe=toy_finetune())
+    scratch.prepare(None)
+    assert scratch.recipe.modalities == (Toy().fit(ToyFiles().open(".", Toy())),)
 
 
 def test_the_encoder_of_a_run_can_be_taken_again(pretrained: Path, tmp_path: Path):
