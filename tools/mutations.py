@@ -178,7 +178,7 @@ COUNTS_OF_A_STEP = (
         old="decoded.counted[objective.name] = aligned.known\n\n    def masks",
         new="decoded.counted[objective.name] = ~aligned.known\n\n    def masks",
         breaks="counted ahead, a late target has other tokens than in the step",
-        tests=("test_teacher_network.py",),
+        tests=("test_teacher_network.py::test_counts_ahead_hold_for_late_targets_too",),
     ),
     Mutation(
         name="truth-of-first-view",
@@ -775,21 +775,23 @@ TEACHER = (
         old="encoded.visible[1 + self.blocks.index(layer) if layer else 0]",
         new="encoded.visible[self.blocks.index(layer) if layer else 0]",
         breaks="a target reads the layer before the one it names",
-        tests=("test_teacher_network.py",),
+        tests=("test_teacher_network.py::test_targets_get_the_layers_that_they_name",),
     ),
     Mutation(
         name="teacher-trains",
         old="return super().train(False)",
         new="return super().train(mode)",
         breaks="the teacher drops branches while the student trains",
-        tests=("test_teacher_network.py", "test_model.py"),
+        tests=(
+            "test_teacher_network.py::test_a_teacher_stays_in_evaluation_while_the_student_trains",
+        ),
     ),
     Mutation(
         name="hints-of-others",
         old="predicted = torch.where(mine, predicted, 0.0)",
         new="pass",
         breaks="hints of one modality are put on others",
-        tests=("test_teacher_network.py",),
+        tests=("test_teacher_network.py::test_hints_are_the_teachers_predictions_for_every_token",),
     ),
 )
 
@@ -1258,7 +1260,7 @@ FINE_TUNING = (
         old='self.best = dict(resumed.state["best"])',
         new="pass",
         breaks="a resumed run forgets its best score",
-        tests=("test_finetuning_run.py",),
+        tests=("test_finetuning_run.py::test_a_resumed_run_goes_on_with_its_best_score",),
     ),
     Mutation(
         name="batch-norm-biased",

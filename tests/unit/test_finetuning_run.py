@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from omnimask.checkpoint import last_checkpoint, list_checkpoints, load_checkpoint
+from omnimask.checkpoint import Checkpoint, last_checkpoint, list_checkpoints, load_checkpoint
 from omnimask.encoder import Encoder
 from omnimask.encoder_file import load_encoder, load_model
 from omnimask.errors import RecipeError
@@ -193,6 +193,18 @@ def test_early_stop_keeps_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert read_results(tmp_path)["steps"] == 2
     finetune(recipe, tmp_path)  # over: no score is asked for again
     assert len(losses(tmp_path)) == 4
+
+
+def test_a_resumed_run_goes_on_with_its_best_score():
+    job = FineTuning(recipe=toy_finetune())
+    model = job.prepare(None)
+    job.best = {"score": 0.5, "step": 3, "since": 2}
+    saved = Checkpoint(
+        recipe=job.recipe, weights=model.state_dict(), optimizer={}, state=job.state()
+    )
+    resumed = FineTuning(recipe=toy_finetune())
+    resumed.prepare(saved)
+    assert resumed.best == job.best
 
 
 def test_early_stop_needs_samples_of_its_own():
