@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.decomposition import PCA
-from sklearn.metrics import r2_score
 
 from omnimask.data import fit, open_held_out
 from omnimask.errors import DataError
@@ -52,6 +50,8 @@ def test_classes_numbers_and_unlabelled_samples_are_kept_apart():
 
 
 def test_r2_is_that_of_scikit_learn():
+    from sklearn.metrics import r2_score
+
     rng = np.random.default_rng(0)
     truth = rng.normal(size=30)
     predicted = truth + rng.normal(size=30)
@@ -111,6 +111,8 @@ def test_whitening_uncovers_what_one_shared_direction_hides(num_features: int):
 
 @pytest.mark.parametrize("num_features", [4, 100])
 def test_whitened_features_are_those_of_scikit_learn(num_features: int):
+    from sklearn.decomposition import PCA
+
     rng = np.random.default_rng(1)
     mixing = rng.normal(size=(num_features, num_features))
     parts = [

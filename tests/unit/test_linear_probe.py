@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from omnimask.errors import DataError
 from omnimask.knn_probe import Features
@@ -64,6 +62,9 @@ def test_ridge_needs_numbers():
 
 
 def chosen_by_hand(train: Features) -> float:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
     scores = [
         cross_val_score(
