@@ -230,7 +230,7 @@ TARGETS = (
         old="weight = truth.known[:, :, None].to(truth.values.dtype)",
         new="weight = torch.ones_like(truth.values[:, :, :1])",
         breaks="the pooled target is an average with padding",
-        tests=("test_teacher_network.py::test_pooled_features_are_the_mean_of_a_samples_tokens",),
+        tests=("test_targets.py",),
     ),
     Mutation(
         name="late-loss-forgets-counted",

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from omnimask.errors import RecipeError
-from omnimask.targets import Content, Restoring, Target, TeacherFeatures, View
+from omnimask.targets import Content, Pooled, Restoring, Target, TeacherFeatures, View
 from omnimask.tokens import Tokens
 from tests.unit.masking_cases import part
 from tests.unit.toy import Toy
@@ -107,6 +107,14 @@ def test_layers_are_normalised_and_then_averaged():
     both = target(view(TOKENS, FEATURES, other)).values
     assert torch.allclose(both, (parts[0] + parts[1]) / 2, atol=1e-6)
     assert target.teacher_layers == (-1, -3)
+
+
+def test_a_pooled_target_is_the_mean_over_a_samples_known_tokens():
+    truth = Pooled(target=TeacherFeatures(norm="none"))(view(TOKENS, FEATURES))
+    for sample, count in enumerate((5, 3)):
+        mean = FEATURES[sample, :count].mean(dim=0).expand(5, -1)
+        torch.testing.assert_close(truth.values[sample], mean)
+    assert torch.equal(truth.known, TOKENS.valid)
 
 
 def test_targets_are_targets():
