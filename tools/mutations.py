@@ -164,7 +164,7 @@ COUNTS_OF_A_STEP = (
         old="count = torch.full_like(loss, float(sum(plan.num_visible)))",
         new="count = torch.full_like(loss, float(len(plan.num_visible)))",
         breaks="a decoder's own loss is divided by rows instead of tokens",
-        tests=("test_model.py",),
+        tests=("test_decoders_quantised.py::test_its_own_loss_is_a_mean_over_visible_tokens",),
     ),
     Mutation(
         name="only-last-micro-batch-counted",
@@ -258,7 +258,9 @@ TARGETS = (
         old="view.teacher[layer][:, span.start : span.stop]",
         new="view.teacher[layer][:, : span.stop - span.start]",
         breaks="a second modality's target is the first one's features",
-        tests=("test_model.py",),
+        tests=(
+            "test_teacher_network.py::test_every_modality_is_asked_for_the_features_of_its_own_tokens",
+        ),
     ),
 )
 

@@ -5,7 +5,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from omnimask.attention import Attention, _attend_varlen, attend, attend_plainly, rotate
+from omnimask.attention import (
+    Attention,
+    _attend_varlen,
+    attend,
+    attend_biased,
+    attend_plainly,
+    rotate,
+)
 from omnimask.packing import unpack
 
 GROUPS = [(3, 3), (2, 5, 1)]
@@ -173,3 +180,11 @@ def test_varlen_attention_is_told_where_rows_and_their_keys_begin(monkeypatch: p
     rows = zip(q.split(lengths), k.split(key_lengths), v.split(key_lengths))
     expected = torch.cat([attend_row(*row) for row in rows])
     torch.testing.assert_close(_attend_varlen(q, k, v, lengths, key_lengths), expected)
+
+
+def test_a_bias_lets_no_padding_in():
+    torch.manual_seed(0)
+    q, k, v, bias = torch.randn(4, 2, 4), torch.randn(4, 2, 4), torch.randn(4, 2, 4), torch.ones(3)
+    out = attend_biased(q, k, v, lengths=(3, 1), bias=bias.expand(2, 2, 3, 3))
+    expected = torch.cat([attend_row(q[:3], k[:3], v[:3]), v[3:]])
+    torch.testing.assert_close(out, expected)

@@ -108,6 +108,17 @@ def test_targets_get_the_layers_that_they_name():
             assert (view.teacher[layer][~view.layout.valid] == 0).all()
 
 
+def test_every_modality_is_asked_for_the_features_of_its_own_tokens():
+    target = TeacherFeatures(layers=(0,), norm="none")
+    objectives = [replace(o, target=target) for o in distilling(None).objectives]
+    model = build_model(replace(distilling(None), objectives=tuple(objectives)))
+    views = model.views(first_batch(distilling(None)))
+    for view, truths in zip(views, model.truths(views), strict=True):
+        for span in view.layout.spans:
+            own = view.teacher[0][:, span.start : span.stop]
+            assert torch.equal(truths[f"{span.modality}_features"].values, own)
+
+
 def test_a_teacher_stays_in_evaluation_while_the_student_trains():
     model = build_model(distilling(None)).train()
     assert model.backbone.training
