@@ -711,7 +711,7 @@ DECODERS = (
         old="_weighted(contexts, self.mix[number])",
         new="_weighted(contexts, self.mix[0])",
         breaks="all blocks read the first block's mix",
-        tests=("test_decoders_contract.py",),
+        tests=("test_decoders_cross_attention.py",),
     ),
     Mutation(
         name="span-slots-from-one",
