@@ -770,7 +770,7 @@ TEACHER = (
         old="training.job.after_step((step + 1) / recipe.optim.steps)",
         new="training.job.after_step(step / recipe.optim.steps)",
         breaks="the teacher follows by the decay of the step before",
-        tests=("test_trainer_step.py",),
+        tests=("test_trainer_step.py::test_a_run_is_that_of_a_plain_loop[with_teacher]",),
     ),
     Mutation(
         name="teacher-layer-before",
@@ -852,28 +852,34 @@ SCHEDULES_AND_OPTIMISER = (
         old="parts[is_of_target(name)].append(parameter)",
         new="parts[False].append(parameter)",
         breaks="prototypes are clipped together with the model",
-        tests=("test_trainer_step.py",),
+        tests=(
+            "test_trainer_step.py::test_clipping_leaves_the_ratio_of_lengths_within_the_model_and_targets_apart",
+        ),
     ),
     Mutation(
         name="never-clipped",
         old='limit = float("inf") if clip_norm is None else clip_norm',
         new='limit = float("inf")',
         breaks="gradients are not clipped",
-        tests=("test_trainer_step.py",),
+        tests=(
+            "test_trainer_step.py::test_clipping_leaves_the_ratio_of_lengths_within_the_model_and_targets_apart",
+        ),
     ),
     Mutation(
         name="skip-without-norm",
         old="parts = torch.stack([norm, *(part.total for part in sums.values())])",
         new="parts = torch.stack([part.total for part in sums.values()])",
         breaks="a step with NaN gradients is taken",
-        tests=("test_trainer_step.py",),
+        tests=("test_trainer_step.py::test_a_step_with_a_finite_loss_and_no_gradient_is_skipped",),
     ),
     Mutation(
         name="clip-forgets-targets",
         old="norm = torch.where(torch.isfinite(of_targets), norm, of_targets)",
         new="pass",
         breaks="a step with NaN gradients of prototypes is taken",
-        tests=("test_trainer_step.py",),
+        tests=(
+            "test_trainer_step.py::test_clipping_leaves_the_ratio_of_lengths_within_the_model_and_targets_apart",
+        ),
     ),
 )
 
@@ -904,7 +910,7 @@ TRAINING_STEP = (
         old="            loss = total_loss(parts, counts, weights)\n",
         new="            loss = total_loss(parts, counts, weights)\n            loss.item()\n",
         breaks="the host waits for the device in every step",
-        tests=("test_trainer_step.py",),
+        tests=("test_trainer_step.py::test_a_step_never_waits_for_the_device",),
     ),
     Mutation(
         name="step-forgets-weights",
@@ -914,7 +920,7 @@ TRAINING_STEP = (
         ),
         new="weights = {}\n    counts",
         breaks="objectives weigh 1 in training, whatever the log says",
-        tests=("test_trainer_step.py",),
+        tests=("test_trainer_step.py::test_a_run_is_that_of_a_plain_loop[weighted]",),
     ),
     Mutation(
         name="teacher-follows-before-the-step",
@@ -927,21 +933,21 @@ TRAINING_STEP = (
             "_apply(training, norm, sums)\n"
         ),
         breaks="the teacher follows the student of the step before",
-        tests=("test_trainer_step.py",),
+        tests=("test_trainer_step.py::test_a_run_is_that_of_a_plain_loop[with_teacher]",),
     ),
     Mutation(
         name="gradients-pile-up",
         old="training.optimizer.zero_grad(set_to_none=True)",
         new="pass",
         breaks="gradients of former steps are added",
-        tests=("test_trainer_step.py",),
+        tests=("test_trainer_step.py::test_a_run_is_that_of_a_plain_loop[weighted]",),
     ),
     Mutation(
         name="progress-of-next-step",
         old="progress = step / recipe.optim.steps",
         new="progress = (step + 1) / recipe.optim.steps",
         breaks="masks are those of a later time",
-        tests=("test_trainer_step.py",),
+        tests=("test_trainer_step.py::test_hints_and_masks_are_those_of_the_progress_of_the_run",),
     ),
 )
 
