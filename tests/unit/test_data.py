@@ -73,6 +73,16 @@ def test_micro_batches_share_what_one_large_batch_would_take():
     assert seen(small, 2) == seen(large, 2)
 
 
+def test_micro_batches_of_several_ranks_share_it_too():
+    recipe = toy_recipe()
+    whole = steps_of(replace(recipe, data=replace(recipe.data, streams=streams(8))))
+    small = replace(recipe, data=replace(recipe.data, streams=streams(2)))
+    small = replace(small, optim=replace(small.optim, accumulate=2))
+    for step in (0, 3):
+        first, second = (seen(steps_of(small, Shard(rank=r, world=2)), step) for r in range(2))
+        assert first[:2] + second[:2] + first[2:] + second[2:] == seen(whole, step)
+
+
 def test_a_run_goes_on_where_it_was_with_another_batch_size():
     recipe = toy_recipe()
     before = steps_of(recipe).samples_seen(3)
