@@ -1336,13 +1336,6 @@ IMPUTATION = (
         breaks="filled rows are joined to others",
         tests=("test_tabular_impute.py",),
     ),
-    Mutation(
-        name="hidden-values-seen",
-        old="tokens = replace(tokens, values=torch.where(shown[:, :, None], tokens.values, 0.0))",
-        new="pass",
-        breaks="restored tokens depend on what was hidden",
-        tests=("test_complete_restore.py",),
-    ),
 )
 
 PROTOTYPES_AND_CODEBOOKS = (
@@ -1352,13 +1345,6 @@ PROTOTYPES_AND_CODEBOOKS = (
         new="pass",
         breaks="rows are no distributions",
         tests=("test_sinkhorn.py",),
-    ),
-    Mutation(
-        name="prototypes-of-padding",
-        old="torch.where(valid, losses, 0.0).sum()",
-        new="losses.sum()",
-        breaks="padding trains prototypes",
-        tests=("test_clusters.py",),
     ),
     Mutation(
         name="prototypes-train-teacher",
