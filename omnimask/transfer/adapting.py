@@ -1,7 +1,8 @@
 """The same blocks with other input sizes, durations, channels and patches than in pretraining."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -66,7 +67,14 @@ def _continued(old: Modality, new: Modality) -> tuple[Modality, tuple[str, ...]]
             f"{type(new).__name__}; keep the type, or give the new modality another name and "
             "pretrain on it"
         )
-    return new.continued_from(old) if isinstance(new, Adaptable) else (new, ())
+    return new.continued_from(old) if isinstance(new, Adaptable) else (_filled(new, old), ())
+
+
+def _filled(new: Modality, old: Modality) -> Modality:
+    """Its fields that are None, such as statistics to be measured, as pretraining had them."""
+    record = cast("Any", new)  # every modality is a dataclass, which a Protocol cannot say
+    unset = [field.name for field in fields(record) if getattr(record, field.name) is None]
+    return replace(record, **{name: getattr(old, name) for name in unset})
 
 
 def _adapt_part(

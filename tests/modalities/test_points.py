@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy.spatial import KDTree
 from torch import Tensor
 
 from modalities.points import (
@@ -55,6 +54,8 @@ def test_centers_are_farthest_points() -> None:
 
 
 def test_members_are_nearest_neighbours_in_order() -> None:
+    from scipy.spatial import KDTree
+
     xyz = clouds(3, 200)
     groups = group_points(xyz, every(xyz), num_groups=20, group_size=8)
     for row in range(3):

@@ -5,12 +5,21 @@ from pathlib import Path
 
 import pytest
 import torch
+from modalities.tabular.impute import _missing, _placed
 
-from modalities.tabular import Cells, TableCells, cell_loss, impute_cells, impute_rows
+from modalities.tabular import (
+    Cells,
+    Column,
+    Table,
+    TableCells,
+    cell_loss,
+    impute_cells,
+    impute_rows,
+)
 from omnimask.data.streams import StreamReader, open_streams
 from omnimask.decoders import CrossAttentionDecoder, Decoder, SelfAttentionDecoder, SpanDecoder
 from omnimask.foundation.errors import RecipeError
-from omnimask.masking import RandomMask
+from omnimask.masking import MaskPlan, RandomMask
 from omnimask.network.encoder import Encoder
 from omnimask.objectives.losses import smooth_l1
 from omnimask.objectives.objective import Objective
@@ -18,11 +27,13 @@ from omnimask.objectives.targets import TeacherFeatures
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Optim, Stream
 from omnimask.recipe.teacher import Teacher
+from omnimask.tokens.tokens import Group, View
 from omnimask.training.fitting import fit
 from omnimask.training.step import MaskedModel, build_model
 from recipes.remasker import parts
 from tests.modalities.case_tabular import PATIENTS, write_cities, write_patients
 from tests.modalities.tabular_tables import FILES
+from tests.unit.masking_cases import layout, part
 
 SMALL = Encoder(width=16, depth=1, num_heads=2)
 
@@ -167,3 +178,40 @@ def test_features_are_not_cells(tmp_path: Path) -> None:
     )
     with pytest.raises(RecipeError, match="restores hidden cells"):
         impute_rows(model, reader)
+
+
+def test_observed_numbers_are_those_that_went_in(tmp_path: Path) -> None:
+    write_patients(tmp_path, PATIENTS)
+    model, reader = built(recipe_of(tmp_path))
+    group = reader.held_out_group(range(len(reader)))
+    before, after = group.raw["table"], impute_cells(model, group)
+    present = before["present"]
+    assert isinstance(present, torch.Tensor)
+    for name in ("number", "code"):
+        old, new = before[name], after[name]
+        assert isinstance(old, torch.Tensor)
+        assert isinstance(new, torch.Tensor)
+        assert torch.equal(new[present], old[present]), name
+
+
+def test_cells_that_a_narrower_table_does_not_have_are_no_gaps() -> None:
+    columns = tuple(Column(name=name, kind="numeric") for name in "abc")
+    tables = (Table(name="wide", columns=columns), Table(name="narrow", columns=columns[:1]))
+    present = torch.tensor([[True, False, True], [False, False, False]])
+    missing = _missing(TableCells(tables=tables), {"present": present, "table": (0, 1)})
+    assert missing.tolist() == [[False, True, False], [True, False, False]]
+
+
+def test_surplus_predictions_are_added_to_no_cell() -> None:
+    plan = MaskPlan(
+        visible_ids=torch.tensor([[0], [1]]),
+        visible_ok=torch.ones(2, 1, dtype=torch.bool),
+        predict_ids=torch.tensor([[1, 2], [0, 0]]),
+        predict_ok=torch.tensor([[True, True], [True, False]]),
+        num_visible=(1, 1),
+        num_predict=(2, 1),
+    )
+    group = Group(stream="", raw={}, keys=torch.zeros(2, dtype=torch.int64), names=("", ""))
+    view = View(group=group, tokens={}, layout=layout(table=part(3, [3, 2])))
+    placed = _placed(torch.tensor([[[1.0], [2.0]], [[3.0], [4.0]]]), plan, view)
+    assert placed[..., 0].tolist() == [[0, 1, 2], [3, 0, 0]]

@@ -4,8 +4,6 @@ import csv
 import io
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from modalities.tabular import ImputeFile, MaskDraws, impute_file
@@ -209,6 +207,8 @@ def test_the_table_itself_is_never_overwritten(model, tmp_path: Path):
 
 
 def test_parquet_keeps_its_schema_and_its_values(model, tmp_path: Path):
+    import pyarrow.parquet as pq
+
     path = write_cities(tmp_path)
     done = impute_file(model, ImputeFile(path=path, out=tmp_path / "out.parquet", draws=DRAWS))
     before, after = pq.read_table(path), pq.read_table(done.out)
@@ -222,6 +222,9 @@ def test_parquet_keeps_its_schema_and_its_values(model, tmp_path: Path):
 
 
 def test_parquet_types_of_all_kinds_are_filled(model, tmp_path: Path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     table = pa.table(
         {
             "age": pa.array([34, None, 29], pa.int16()),

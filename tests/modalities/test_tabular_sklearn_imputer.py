@@ -1,25 +1,28 @@
 """OmniMaskImputer is a scikit-learn transformer, and learns from a table with gaps."""
 
 import pickle
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-from sklearn.base import clone
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from modalities.tabular import OmniMaskImputer
-
-TINY = OmniMaskImputer(n_steps=2, width=8, depth=1, decoder_depth=1, random_state=0)
+if TYPE_CHECKING:
+    from modalities.tabular import OmniMaskImputer
 
 
-@parametrize_with_checks([TINY])  # no check is expected to fail
-def test_scikit_learns_own_checks(estimator, check):
-    check(estimator)
+def tiny() -> "OmniMaskImputer":
+    from modalities.tabular import OmniMaskImputer  # it brings scikit-learn along
+
+    return OmniMaskImputer(n_steps=2, width=8, depth=1, decoder_depth=1, random_state=0)
+
+
+def test_scikit_learns_own_checks():
+    from sklearn.utils.estimator_checks import check_estimator
+
+    results = check_estimator(tiny(), on_skip=None)
+    assert [result["check_name"] for result in results if result["status"] == "failed"] == []
+    assert sum(result["status"] == "passed" for result in results) > 30
 
 
 def with_gaps(num_rows: int = 64) -> np.ndarray:
@@ -34,7 +37,7 @@ def with_gaps(num_rows: int = 64) -> np.ndarray:
 
 def test_observed_cells_stay_and_gaps_are_in_range():
     cells = with_gaps()
-    filled = clone(TINY).fit_transform(cells)
+    filled = tiny().fit_transform(cells)
     observed = ~np.isnan(cells)
     assert np.array_equal(filled[observed], cells[observed])
     assert (filled >= np.nanmin(cells, axis=0)).all()
@@ -46,13 +49,17 @@ def test_the_same_seed_gives_the_same_and_leaves_torchs_generator_alone():
     cells = with_gaps()
     torch.manual_seed(5)
     state = torch.get_rng_state()
-    first, again = (clone(TINY).fit_transform(cells) for _ in range(2))
+    first, again = (tiny().fit_transform(cells) for _ in range(2))
     assert torch.equal(state, torch.get_rng_state())
     assert np.array_equal(first, again)
-    assert not np.array_equal(first, clone(TINY).set_params(random_state=1).fit_transform(cells))
+    assert not np.array_equal(first, tiny().set_params(random_state=1).fit_transform(cells))
 
 
 def test_it_learns_what_a_mean_cannot():
+    from sklearn.impute import SimpleImputer
+
+    from modalities.tabular import OmniMaskImputer
+
     cells = with_gaps(128)
     whole = np.stack([cells[:, 0], 50 - 10 * cells[:, 0], 1e4 * cells[:, 0]], axis=1)
     known = np.isnan(cells[:, 1]) & ~np.isnan(cells[:, 0])
@@ -63,7 +70,7 @@ def test_it_learns_what_a_mean_cannot():
 
 
 def test_transform_fills_rows_it_has_not_seen_and_each_alone():
-    imputer = clone(TINY).fit(with_gaps())
+    imputer = tiny().fit(with_gaps())
     rows = np.array([[0.5, np.nan, 5e3, 7.0], [np.nan, 45.0, np.nan, np.nan], [np.nan] * 4])
     together = imputer.transform(rows)
     assert np.isfinite(together).all()
@@ -73,10 +80,12 @@ def test_transform_fills_rows_it_has_not_seen_and_each_alone():
 
 
 def test_time_runs_out():
-    assert clone(TINY).set_params(n_steps=10**6, max_time=0.0).fit(with_gaps()).n_steps_ == 1
+    assert tiny().set_params(n_steps=10**6, max_time=0.0).fit(with_gaps()).n_steps_ == 1
 
 
 def test_frames_of_all_kinds_come_back_as_frames():
+    import pandas as pd
+
     frame = pd.DataFrame(
         {
             "age": pd.array([34, None, 29, 63, 40, 41], dtype="Int64"),
@@ -87,7 +96,7 @@ def test_frames_of_all_kinds_come_back_as_frames():
             "admitted": pd.to_datetime(["2024-01-05", None, "2024-02-11", "2024-03-01"] * 2)[:6],
         }
     )
-    filled = clone(TINY).fit_transform(frame)
+    filled = tiny().fit_transform(frame)
     assert not filled.isna().any().any()
     assert filled.dtypes.equals(frame.dtypes)
     observed = frame.notna()
@@ -99,8 +108,10 @@ def test_frames_of_all_kinds_come_back_as_frames():
 
 
 def test_a_category_that_training_rows_did_not_have_stays():
+    import pandas as pd
+
     frame = pd.DataFrame({"ward": ["a", "b", None, "a"], "age": [1.0, 2.0, 1.0, np.nan]})
-    imputer = clone(TINY).fit(frame)
+    imputer = tiny().fit(frame)
     other = imputer.transform(pd.DataFrame({"ward": ["new", None], "age": [np.nan, 2.0]}))
     assert other["ward"][0] == "new"
     assert other["ward"][1] in ("a", "b")
@@ -108,8 +119,12 @@ def test_a_category_that_training_rows_did_not_have_stays():
 
 
 def test_it_stands_in_a_pipeline_and_keeps_names():
+    import pandas as pd
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     frame = pd.DataFrame(with_gaps(), columns=list("abcd"))
-    pipeline = make_pipeline(clone(TINY), StandardScaler()).set_output(transform="pandas")
+    pipeline = make_pipeline(tiny(), StandardScaler()).set_output(transform="pandas")
     out = pipeline.fit_transform(frame)
     assert list(out.columns) == list("abcd")
     assert not out.isna().any().any()
@@ -124,4 +139,4 @@ def test_it_stands_in_a_pipeline_and_keeps_names():
 )
 def test_what_cannot_be_learnt_is_said(cells: np.ndarray, parameters: dict, message: str):
     with pytest.raises(ValueError, match=message):
-        clone(TINY).set_params(**parameters).fit(cells)
+        tiny().set_params(**parameters).fit(cells)

@@ -20,14 +20,19 @@ from omnimask.foundation.errors import DataError
 from omnimask.tokens.modality import Visit
 from tests.modalities.case_video import bar_number, cut_in_half, moving_scene, write_video
 
-STATUS = available_readers()
-needs = {
-    name: pytest.mark.skipif(status.startswith("missing"), reason=f"{name} is {status}")
-    for name, status in STATUS.items()
-}
-each_backend = pytest.mark.parametrize(
-    "backend", [pytest.param(name, marks=needs[name]) for name in BACKENDS]
-)
+each_backend = pytest.mark.parametrize("backend", BACKENDS, indirect=True)
+
+
+def needs(name: str) -> None:
+    status = available_readers()[name]
+    if status.startswith("missing"):
+        pytest.skip(f"{name} is {status}")
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> str:
+    needs(request.param)
+    return request.param
 
 
 @pytest.fixture(scope="module")
@@ -122,12 +127,14 @@ def test_turned_videos_are_upright(folder: Path, tmp_path: Path) -> None:
 
 
 def test_backends_are_listed_in_order() -> None:
-    assert list(STATUS) == ["decord", "torchcodec", "pyav"]
-    assert STATUS["pyav"][0].isdigit()
+    assert list(available_readers()) == ["decord", "torchcodec", "pyav"]
+    assert available_readers()["pyav"][0].isdigit()
 
 
 def test_one_log_line_says_which_decoder(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    first = next(name for name, status in STATUS.items() if not status.startswith("missing"))
+    first = next(
+        name for name, status in available_readers().items() if not status.startswith("missing")
+    )
     with caplog.at_level(logging.INFO, logger="omnimask"):
         VideoFiles().open(str(folder), VideoTubelets())
     lines = [line.getMessage() for line in caplog.records]
@@ -149,7 +156,9 @@ def test_auto_goes_on_to_the_next_decoder_and_says_so_once(
     with caplog.at_level(logging.WARNING, logger="omnimask"):
         source.read(0, Visit(key=0))
         source.read(0, Visit(key=1))
-    usable = [name for name, status in STATUS.items() if not status.startswith("missing")]
+    usable = [
+        name for name, status in available_readers().items() if not status.startswith("missing")
+    ]
     assert len(caplog.records) == (usable != ["pyav"])
 
 
@@ -158,12 +167,12 @@ def test_auto_goes_on_to_the_next_decoder_and_says_so_once(
 
 @pytest.fixture
 def decord_pid(folder: Path) -> Iterator[int]:
+    needs("decord")
     with_decord.version()
     yield with_decord._children[os.getpid()].process.pid
     with_decord._stop()
 
 
-@needs["decord"]
 def test_a_decord_that_dies_costs_one_file_and_no_more(folder: Path, decord_pid: int) -> None:
     path = folder / "b_frames.mp4"
     index, ids = index_frames(path), np.array([1, 2])
@@ -173,7 +182,6 @@ def test_a_decord_that_dies_costs_one_file_and_no_more(folder: Path, decord_pid:
     assert with_decord.decode(path, index, ids).shape == (2, 48, 64, 3)
 
 
-@needs["decord"]
 def test_a_decord_that_hangs_is_given_up(
     folder: Path, decord_pid: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,7 +198,6 @@ def _shape_in_fork(path: Path, answers: "multiprocessing.SimpleQueue[object]") -
     with_decord._stop()
 
 
-@needs["decord"]
 def test_a_forked_process_has_a_decord_of_its_own(folder: Path, decord_pid: int) -> None:
     fork = multiprocessing.get_context("fork")
     answers = fork.SimpleQueue()

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from scipy.spatial import KDTree
 
 from modalities.points import chamfer_l1, chamfer_l2
 
@@ -17,6 +16,8 @@ ROWS, TOKENS = 2, 3
 
 def by_tree(predicted: np.ndarray, truth: np.ndarray, *, power: int) -> float:
     """The sum of both mean distances to the nearest point of the other set."""
+    from scipy.spatial import KDTree
+
     to_truth, to_predicted = KDTree(truth).query(predicted)[0], KDTree(predicted).query(truth)[0]
     return float((to_truth**power).mean() + (to_predicted**power).mean())
 

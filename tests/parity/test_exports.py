@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import timm
 import torch
-import transformers
 from safetensors.torch import load_file
 
 from modalities.image import ImagePatches
@@ -161,6 +159,8 @@ TIMM = {
 @pytest.mark.parametrize("config", TIMM.values(), ids=TIMM)
 @torch.no_grad()
 def test_timm_creates_the_model(recipe: Recipe, config: Encoder, tmp_path: Path):
+    import timm
+
     image = replace(image_of(recipe), positions="learned", patch=(4, 8))
     encoder = scattered((image,), config)
     samples = collate_samples(image, read(recipe, "image", count=4), "held out")
@@ -182,6 +182,8 @@ def held_out(recipe: Recipe):
 @pytest.mark.parametrize("style", [BlockStyle(), SCALED], ids=["plain", "layer scale"])
 @torch.no_grad()
 def test_vit_mae_from_pretrained(recipe: Recipe, style: BlockStyle, tmp_path: Path):
+    import transformers
+
     image = image_of(recipe)
     encoder = scattered((image,), replace(SMALL, style=style))
     samples = collate_samples(image, read(recipe, "image", count=4), "held out")
@@ -201,6 +203,8 @@ def test_vit_mae_from_pretrained(recipe: Recipe, style: BlockStyle, tmp_path: Pa
 def test_video_mae_from_pretrained_with_our_positions(
     recipe: Recipe, size: tuple[int, int], tmp_path: Path
 ):
+    import transformers
+
     video = replace(video_of(recipe), size=size)
     encoder = scattered((video,), replace(SMALL, class_token=False, style=SCALED))
     files = recipe.data.streams[1].held_out
@@ -221,6 +225,8 @@ def test_video_mae_from_pretrained_with_our_positions(
 
 
 def test_video_mae_needs_no_positions_where_it_has_the_same(recipe: Recipe, tmp_path: Path):
+    import transformers
+
     video = video_of(recipe)
     encoder = scattered((video,), replace(SMALL, class_token=False))
     config = transformers.VideoMAEConfig(

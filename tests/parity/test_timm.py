@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from timm.models.vision_transformer import Block as TimmBlock
-from timm.models.vision_transformer import VisionTransformer
 
 from omnimask.network.blocks import Block, BlockStyle, Rows
 from omnimask.network.encoder import Encoder, TransformerEncoder
@@ -18,6 +16,8 @@ def timm_weights(block: torch.nn.Module) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("layer_scale", [None, 0.1])
 @pytest.mark.parametrize("qk_norm", [False, True])
 def test_a_block_equals_timms(layer_scale: float | None, qk_norm: bool):
+    from timm.models.vision_transformer import Block as TimmBlock
+
     torch.manual_seed(0)
     ours = Block(32, 4, BlockStyle(layer_scale=layer_scale, qk_norm=qk_norm))
     theirs = TimmBlock(
@@ -39,6 +39,8 @@ def test_a_block_equals_timms(layer_scale: float | None, qk_norm: bool):
 
 
 def test_the_encoder_equals_timms_vit():
+    from timm.models.vision_transformer import VisionTransformer
+
     torch.manual_seed(0)
     ours = TransformerEncoder(Encoder(width=32, depth=3, num_heads=4))
     theirs = VisionTransformer(

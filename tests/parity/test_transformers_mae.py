@@ -5,10 +5,13 @@ into them. Their model refuses oblong images unless it may interpolate its table
 its interpolation is replaced by ours (nothing is interpolated).
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
 from torch import Tensor
-from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
 from modalities.image import ImageFiles, ImagePatches
 from omnimask.decoders import SelfAttentionDecoder
@@ -48,6 +51,9 @@ from tests.parity.weights import (
     vit_block,
 )
 
+if TYPE_CHECKING:
+    from transformers import ViTMAEConfig, ViTMAEForPreTraining
+
 PATCH = 4
 TABLES = ("vit.embeddings.position_embeddings", "decoder.decoder_pos_embed")
 # They have no modality vectors; ours are the same for all places, so they go into their tables.
@@ -78,6 +84,8 @@ def key_map() -> dict[str, Origin]:
 
 
 def config_of(size: tuple[int, int], *, norm_pix_loss: bool, ratio: float) -> ViTMAEConfig:
+    from transformers import ViTMAEConfig
+
     return ViTMAEConfig(
         image_size=size,
         patch_size=PATCH,
@@ -171,6 +179,8 @@ def test_loss_and_every_gradient_are_those_of_vitmae(
     seed: int,
     monkeypatch: pytest.MonkeyPatch,
 ):
+    from transformers import ViTMAEForPreTraining
+
     ours = our_model(size, norm_pix_loss=norm_pix_loss, ratio=ratio, copies=copies)
     theirs = ViTMAEForPreTraining(config_of(size, norm_pix_loss=norm_pix_loss, ratio=ratio))
     never_interpolate(theirs, monkeypatch)
@@ -192,6 +202,8 @@ def test_loss_and_every_gradient_are_those_of_vitmae(
 
 def test_our_position_table_is_theirs_with_the_axes_swapped():
     """MAE's code puts the columns' waves first, ours the rows'; within an axis they agree."""
+    from transformers import ViTMAEForPreTraining
+
     theirs = ViTMAEForPreTraining(config_of(SQUARE, norm_pix_loss=True, ratio=0.75)).decoder
     theirs.initialize_weights(16)  # their constructor leaves zeros
     ours = ImagePatches(size=SQUARE, patch=(PATCH, PATCH)).position(DECODER_WIDTH)

@@ -3,11 +3,14 @@
 Its position table, learned there, gets our values; it has one for [CLS] too, which stays zero.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
 from einops import rearrange
 from torch import Tensor
-from transformers import ViTConfig, ViTForMaskedImageModeling
 
 from modalities.image import ImageFiles, ImagePatches
 from omnimask.decoders import NoDecoder
@@ -44,6 +47,9 @@ from tests.parity.weights import (
     vit_block,
 )
 
+if TYPE_CHECKING:
+    from transformers import ViTForMaskedImageModeling
+
 PATCH = 4
 TABLE = "vit.embeddings.position_embeddings"
 # They have no modality vector; ours is the same for all places, so it goes into their table.
@@ -79,6 +85,8 @@ def our_model(size: int, *, ratio: float) -> MaskedModel:
 
 
 def their_model(size: int) -> ViTForMaskedImageModeling:
+    from transformers import ViTConfig, ViTForMaskedImageModeling
+
     config = ViTConfig(
         image_size=size,
         patch_size=PATCH,

@@ -6,10 +6,13 @@ epsilon: theirs adds 1e-6 to the deviation of pixels in [0, 1], we to that of pi
 For the noise that is compared here this changes the targets by 3e-6 of themselves.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
 from torch import Tensor
-from transformers import VideoMAEConfig, VideoMAEForPreTraining
 
 from modalities.video import VideoFiles, VideoTubelets
 from omnimask.decoders import SelfAttentionDecoder
@@ -49,6 +52,9 @@ from tests.parity.weights import (
     renamed,
     without_key_bias,
 )
+
+if TYPE_CHECKING:
+    from transformers import VideoMAEForPreTraining
 
 TUBELET = (2, 16, 16)
 VECTOR, DECODER_VECTOR = (
@@ -112,6 +118,8 @@ def our_model(num_frames: int, size: tuple[int, int], *, masker: Masker) -> Mask
 
 
 def their_model(num_frames: int, size: tuple[int, int]) -> VideoMAEForPreTraining:
+    from transformers import VideoMAEConfig, VideoMAEForPreTraining
+
     config = VideoMAEConfig(
         image_size=size,
         patch_size=TUBELET[1],

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from omnimask.commands.pretrain import train
 from omnimask.foundation.records import from_json, to_json
 from omnimask.masking import JointBudget
 from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import Optim
 from omnimask.report.write import write_report
 from omnimask.tokens.tokens import Group, Layout
 from omnimask.training.checkpoint import load_recipe
 from omnimask.training.fitting import fit
-from omnimask.training.optimizer import build_optimizer
+from omnimask.training.optimizer import build_optimizer, set_schedules
 from omnimask.training.step import MaskedModel, build_model
 from tests.recipes.catalogue import (
     DEBUG,
@@ -127,15 +129,33 @@ def test_the_mask_ratio_is_what_the_recipe_says(model: MaskedModel, batch: Seque
                         assert abs(count - (1 - ratio) * valid) <= max(2.0, 0.07 * valid)
 
 
-def test_the_loss_falls_on_one_repeated_batch(recipe: Recipe, batch: Sequence[Group]):
+def after_one_step_of_adamw(name: str, before: Tensor, gradient: Tensor, optim: Optim) -> Tensor:
+    """From a state of zero the step is the rate in each weight, against its gradient."""
+    bare = before.ndim < 2 or name.endswith("prefix") or name.startswith("targets.")
+    decayed = before * (1.0 if bare else 1.0 - optim.lr * optim.weight_decay)
+    return decayed - optim.lr * gradient / (gradient.abs() + 1e-8)
+
+
+def test_the_loss_falls_on_one_repeated_batch_by_steps_of_adamw(
+    recipe: Recipe, batch: Sequence[Group]
+):
     model = build_model(recipe).train()
-    optimizer = build_optimizer(model, replace(recipe.optim, lr=2e-3))
-    values = []
-    for _ in range(14):
+    targets = replace(recipe.optim.targets, lr=2e-3)
+    optim = replace(recipe.optim, lr=2e-3, clip_norm=None, targets=targets)
+    optimizer, values = build_optimizer(model, optim), []
+    set_schedules(optimizer, replace(optim, warmup_steps=0), 0)
+    for number in range(14):
         optimizer.zero_grad()
         loss = step_loss(model, batch)
         loss.backward()
+        before = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
         optimizer.step()
+        if number == 0:
+            for name, value in before.items():
+                parameter = model.get_parameter(name)
+                assert parameter.grad is not None, name
+                expected = after_one_step_of_adamw(name, value, parameter.grad, optim)
+                torch.testing.assert_close(parameter.detach(), expected, msg=name)
         values.append(loss.item())
     assert min(values[-3:]) < 0.95 * values[0], values
 

@@ -1,27 +1,40 @@
-"""Trains the debug size of every recipe with half its batch per process; run by torchrun.
+"""Trains recipes with half their batch per process; run by torchrun.
 
-Arguments: data root, output folder. One start of two processes serves all recipes.
+Arguments: data root, output folder, references. One start of two processes serves all of them.
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from accelerate import Accelerator
 
 from omnimask.commands.pretrain import train
-from tests.recipes.catalogue import DEBUG, load
+from omnimask.recipe.recipe import Recipe
+from tests.recipes.catalogue import load
 
 
-def main(root: Path, out: Path) -> None:
+def shared(recipe: Recipe, parts: int) -> Recipe:
+    """The recipe with a part of its batch."""
+    streams = tuple(replace(s, batch_size=s.batch_size // parts) for s in recipe.data.streams)
+    return replace(recipe, data=replace(recipe.data, streams=streams))
+
+
+def accumulating(recipe: Recipe) -> Recipe:
+    """The same steps from two micro-batches of a quarter of the batch in each of two processes."""
+    return shared(replace(recipe, optim=replace(recipe.optim, accumulate=2)), 4)
+
+
+def main(root: Path, out: Path, references: Sequence[str]) -> None:
     # The end of a run ends the process group too; here the next recipe goes on with it.
     Accelerator.end_training = lambda self: None
-    for reference in DEBUG:
+    for name in references:
+        reference, _, how = name.partition(" ")
         recipe = load(reference, root)
-        streams = tuple(replace(s, batch_size=s.batch_size // 2) for s in recipe.data.streams)
-        recipe = replace(recipe, data=replace(recipe.data, streams=streams))
-        train(recipe, out / reference.replace(":", "."))
+        recipe = accumulating(recipe) if how else shared(recipe, 2)
+        train(recipe, out / name.replace(":", "."))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])

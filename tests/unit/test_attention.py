@@ -1,8 +1,18 @@
+import sys
+from types import ModuleType
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from omnimask.network.attention import Attention, attend, attend_plainly, rotate
+from omnimask.network.attention import (
+    Attention,
+    _attend_varlen,
+    attend,
+    attend_biased,
+    attend_plainly,
+    rotate,
+)
 from omnimask.tokens.packing import unpack
 
 GROUPS = [(3, 3), (2, 5, 1)]
@@ -103,3 +113,78 @@ def test_varlen_attention_equals_dense_blocks():
     torch.testing.assert_close(
         varlen(x, groups=GROUPS), dense(x, groups=GROUPS), atol=2e-2, rtol=2e-2
     )
+
+
+def test_queries_and_keys_are_both_rotated():
+    torch.manual_seed(0)
+    attention = Attention(8, 2)
+    x, angles = torch.randn(5, 8), torch.randn(5, 2)
+    q, k, v = attention.qkv(x).view(5, 3, 2, 4).unbind(1)
+    # A pair (i, i + 2) of a head is a complex number, and an angle multiplies it.
+    q, k = (torch.complex(*part.split(2, dim=2)) for part in (q, k))
+    turn = torch.polar(torch.ones_like(angles), angles)[:, None]
+    scores = torch.einsum("nhd,mhd->hnm", q * turn, (k * turn).conj()).real / 2.0
+    mixed = (scores.softmax(dim=-1) @ v.transpose(0, 1)).transpose(0, 1)
+    expected = attention.proj(mixed.reshape(5, 8))
+    torch.testing.assert_close(attention(x, groups=[(5,)], angles=angles), expected)
+
+
+def test_queries_and_keys_are_both_normalised():
+    torch.manual_seed(0)
+    attention = Attention(8, 2, qk_norm=True)
+    x = torch.randn(5, 8)
+    q, k, v = attention.qkv(x).view(5, 3, 2, 4).permute(1, 2, 0, 3)
+    q, k = (2.0 * F.normalize(part, dim=-1) for part in (q, k))  # of mean square 1
+    mixed = (q @ k.transpose(1, 2) / 2.0).softmax(dim=-1) @ v
+    expected = attention.proj(mixed.transpose(0, 1).reshape(5, 8))
+    torch.testing.assert_close(attention(x, groups=[(5,)]), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_padded_keys_of_short_contexts_are_not_read():
+    torch.manual_seed(0)
+    attention = Attention(8, 2, context_dim=6)
+    x, context = torch.randn(4, 8), torch.randn(5, 6)
+    both = attention(x, groups=[(2, 2)], context=context, context_groups=[(4, 1)])
+    short = attention(x[2:], groups=[(2,)], context=context[4:], context_groups=[(1,)])
+    torch.testing.assert_close(both[2:], short)
+
+
+def row_by_row(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    starts: torch.Tensor,
+    key_starts: torch.Tensor,
+    longest: int,
+    longest_keys: int,
+) -> torch.Tensor:
+    """What torch's `varlen_attn` does with its bounds, on the CPU."""
+    assert longest == starts.diff().max()
+    assert longest_keys == key_starts.diff().max()
+    rows = zip(starts.tolist(), starts[1:].tolist(), key_starts.tolist(), key_starts[1:].tolist())
+    return torch.cat([attend_row(q[a:b], k[c:d], v[c:d]) for a, b, c, d in rows])
+
+
+def attend_row(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    parts = (part.transpose(0, 1) for part in (q, k, v))
+    return F.scaled_dot_product_attention(*parts).transpose(0, 1)
+
+
+def test_varlen_attention_is_told_where_rows_and_their_keys_begin(monkeypatch: pytest.MonkeyPatch):
+    torch.manual_seed(0)
+    stub = ModuleType("torch.nn.attention.varlen")
+    vars(stub)["varlen_attn"] = row_by_row
+    monkeypatch.setitem(sys.modules, "torch.nn.attention.varlen", stub)
+    lengths, key_lengths = (3, 3, 2), (1, 5, 4)
+    q, k, v = torch.randn(8, 2, 4), torch.randn(10, 2, 4), torch.randn(10, 2, 4)
+    rows = zip(q.split(lengths), k.split(key_lengths), v.split(key_lengths))
+    expected = torch.cat([attend_row(*row) for row in rows])
+    torch.testing.assert_close(_attend_varlen(q, k, v, lengths, key_lengths), expected)
+
+
+def test_a_bias_lets_no_padding_in():
+    torch.manual_seed(0)
+    q, k, v, bias = torch.randn(4, 2, 4), torch.randn(4, 2, 4), torch.randn(4, 2, 4), torch.ones(3)
+    out = attend_biased(q, k, v, lengths=(3, 1), bias=bias.expand(2, 2, 3, 3))
+    expected = torch.cat([attend_row(q[:3], k[:3], v[:3]), v[3:]])
+    torch.testing.assert_close(out, expected)

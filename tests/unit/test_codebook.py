@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from sklearn.metrics import pairwise_distances_argmin
 
 from omnimask.foundation.rng import Rng
 from omnimask.objectives.codebook import Codebook
@@ -25,6 +24,8 @@ def unit(x: np.ndarray) -> np.ndarray:
 
 
 def test_every_vector_gets_its_nearest_code():
+    from sklearn.metrics import pairwise_distances_argmin
+
     book = codebook().eval()
     quantised, ids, commitment = book(Z)
     z, codes = unit(Z.double().numpy()), book.codes.double().numpy()
@@ -51,6 +52,8 @@ def test_the_gradient_passes_straight_through():
 
 
 def test_codes_follow_the_mean_of_their_tokens():
+    from sklearn.metrics import pairwise_distances_argmin
+
     book, codes = codebook(), codebook().codes.double().numpy()
     usage = np.ones(6)
     for step in range(5):
@@ -116,6 +119,8 @@ def test_a_code_that_never_had_a_token_becomes_the_mean_of_its_first():
 
 
 def test_the_first_batch_makes_the_codebook_by_k_means():
+    from sklearn.metrics import pairwise_distances_argmin
+
     torch.manual_seed(0)
     book = Codebook(num_codes=6, dim=3, decay=0.9)
     at_random = book.nearest(F.normalize(Z, dim=-1))[1].mean()

@@ -1,5 +1,6 @@
 """The order of samples and their keys: a pure function of (seed, step, rank)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import pytest
@@ -71,6 +72,16 @@ def test_micro_batches_share_what_one_large_batch_would_take():
     large = steps_of(replace(recipe, data=replace(recipe.data, streams=streams(8))))
     small = steps_of(replace(recipe, optim=replace(recipe.optim, accumulate=2)))
     assert seen(small, 2) == seen(large, 2)
+
+
+def test_micro_batches_of_several_ranks_share_it_too():
+    recipe = toy_recipe()
+    whole = steps_of(replace(recipe, data=replace(recipe.data, streams=streams(8))))
+    small = replace(recipe, data=replace(recipe.data, streams=streams(2)))
+    small = replace(small, optim=replace(small.optim, accumulate=2))
+    for step in (0, 3):
+        first, second = (seen(steps_of(small, Shard(rank=r, world=2)), step) for r in range(2))
+        assert first[:2] + second[:2] + first[2:] + second[2:] == seen(whole, step)
 
 
 def test_a_run_goes_on_where_it_was_with_another_batch_size():
@@ -171,3 +182,85 @@ def test_held_out_samples_are_the_same_on_every_call():
     assert torch.equal(first.raw["toy"]["wave"], again.raw["toy"]["wave"])
     assert torch.equal(first.keys, again.keys)
     assert reader.label(3) == "class-0"
+
+
+def reader_of(stream: int, labels: Mapping[str, tuple[float, ...]] | None = None) -> StreamReader:
+    recipe = toy_recipe()
+    chosen = recipe.data.streams[stream]
+    return StreamReader(chosen, chosen.files, recipe, labels)
+
+
+def test_a_key_belongs_to_a_name_wherever_the_sample_stands():
+    whole = reader_of(0)
+    few = reader_of(0, {whole.name(n): (1.0,) for n in (5, 7, 11)})
+    assert [few.name(n) for n in range(3)] == [whole.name(n) for n in (5, 7, 11)]
+    assert [few.key(n, 0) for n in range(3)] == [whole.key(n, 0) for n in (5, 7, 11)]
+
+
+def test_every_epoch_and_every_stream_has_keys_of_its_own():
+    alone, both = reader_of(0), reader_of(2)
+    assert alone.name(3) == both.name(3)
+    assert len({alone.key(3, 0), alone.key(3, 1), both.key(3, 0)}) == 3
+
+
+def with_bad_files() -> Recipe:
+    recipe = toy_recipe()
+    first, *others = recipe.data.streams
+    first = replace(first, files={"toy": ToyFiles(bad=(0, 1, 2, 3, 6, 8, 9, 14, 20))})
+    return replace(recipe, data=replace(recipe.data, streams=(first, *others), max_bad_files=99))
+
+
+def test_a_stand_in_does_not_depend_on_what_was_read_before():
+    recipe = with_bad_files()
+    in_order = steps_of(recipe)
+    found = [seen(in_order, step) for step in range(6)]
+    assert any(in_order[step].bad for step in range(6))
+    assert [seen(steps_of(recipe), step) for step in reversed(range(6))] == found[::-1]
+
+
+def test_a_stand_in_has_the_key_of_its_own_name():
+    steps = steps_of(with_bad_files())
+    reader = steps.readers[0]
+    own = {reader.name(n): reader.key(n, 0) for n in range(len(reader))}
+    visits = [pair for step in range(6) for pair in seen(steps, step)]
+    assert len({name for name, _ in visits}) < len(visits), "some samples stand in for others"
+    assert all(own[name] == key for name, key in visits)
+
+
+def test_statistics_are_of_training_files():
+    recipe = fit(toy_recipe())
+    stream = recipe.data.streams[0]
+    assert stream.held_out is not None
+    trained, held_out = (
+        Toy().fit(part["toy"].open(".", Toy())) for part in (stream.files, stream.held_out)
+    )
+    assert recipe.modalities[0] == trained != held_out
+
+
+class Paired(ToyFiles):
+    """The same names as the toy's, in the opposite order."""
+
+    def open(self, root: str, modality: Toy) -> ToySource:
+        return Backwards(self, modality)
+
+
+class Backwards(ToySource):
+    def name(self, index: int) -> str:
+        return ToySource.name(self, len(self) - 1 - index)
+
+
+def test_aligned_files_meet_by_name_and_not_by_their_order():
+    files = {"toy": ToyFiles(), "other": Paired()}
+    data = Data(root=".", streams=(Stream(name="pair", files=files, batch_size=2),))
+    (reader,) = open_streams(replace(toy_recipe(), data=data))
+    for rows in reader.aligned:
+        names = [reader.sources[modality].name(row) for modality, row in rows.items()]
+        assert names[0] == names[1]
+
+
+def test_held_out_samples_are_not_augmented():
+    reader = open_held_out(toy_recipe())[0]
+    wave = reader.held_out_group([3]).raw["toy"]["wave"]
+    plain = reader.sources["toy"].read(3, Visit(key=1, augment=False))["wave"]
+    assert isinstance(wave, torch.Tensor)
+    assert wave[0].tolist() == plain.tolist()

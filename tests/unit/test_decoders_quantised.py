@@ -151,3 +151,9 @@ def test_the_record_survives_json():
 def test_a_bad_field_is_named(field: str, value: float):
     with pytest.raises(RecipeError, match=f"{field}.*{value}"):
         QuantisedDecoder(**{field: value})
+
+
+def test_its_own_loss_is_a_mean_over_visible_tokens():
+    model = build_model(tokenizer())
+    count = model(first_batch(model.recipe)).sums["own/main"].count
+    assert count == sum(sum(item.plan.num_visible) for item in encoded(model))

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
@@ -46,6 +45,8 @@ class Panelled(Toy):
     """A toy that is drawn as three panels, a column for each token: blue where it is seen."""
 
     def draw(self, raw: Raw, *, shown: Tensor, filled: Tensor, index: int) -> Drawing:
+        from matplotlib.figure import Figure
+
         figure = Figure(figsize=(6, 2), layout="constrained")
         seen = shown[index].numpy()
         columns = (np.ones_like(seen), seen, np.ones_like(seen))

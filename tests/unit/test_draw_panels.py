@@ -1,11 +1,13 @@
 """Pictures cut out of drawings, and their places on a sheet."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
 from PIL import Image
 
 from omnimask.masking import Copies, PerModality, PredictShare, RandomMask, TubeMask
@@ -23,10 +25,15 @@ from omnimask.report.drawing.panels import (
 from omnimask.report.drawing.sheet import Sheet, paint, save
 from omnimask.report.drawing.words import masker_words
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 WHITE, RED, GREEN, BLUE = (255, 255, 255), (255, 0, 0), (0, 128, 0), (0, 0, 255)
 
 
 def coloured_panels(rows: int, columns: int, colors: list[str]) -> Figure:
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(6, 3), layout="constrained")
     for axes, color in zip(np.ravel(figure.subplots(rows, columns)), colors, strict=True):
         axes.set(facecolor=color, title="title", xlabel="below", ylabel="beside")

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet
 import pytest
 import torch
 
@@ -57,6 +56,8 @@ def pictures(sample_data: Path, tmp_path: Path) -> Path:
 
 
 def rows(path: Path) -> list[dict]:
+    import pyarrow.parquet
+
     return pyarrow.parquet.read_table(path).to_pylist()
 
 
@@ -115,6 +116,8 @@ class Killed(BaseException):
 def test_killed_and_resumed_gives_the_same_file(
     images: PretrainedEncoder, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import pyarrow.parquet
+
     options = EmbedOptions(part_size=3, batch_size=2)
     whole = omnimask.embed(images, [pictures], tmp_path / "whole.parquet", options=options)
     embed = Embedder.embed

@@ -1,9 +1,11 @@
 """ONNX files and `torch.export` programs of toy encoders, from samples and from tokens."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import onnxruntime
 import pytest
 import torch
 
@@ -13,6 +15,9 @@ from omnimask.transfer.exporting.features import own_features
 from omnimask.transfer.exporting.graphs import run_onnx, run_program, write_onnx, write_program
 from omnimask.transfer.pretrained_encoder import PretrainedEncoder
 from tests.unit.export_cases import ENCODERS, Traced, scattered, traced_samples
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 SIZES = [(6, 8), (1, 8), (2, 5), (1, 2)]
 
@@ -37,6 +42,8 @@ def written(encoder: PretrainedEncoder, tmp_path_factory) -> Path:
 
 
 def session_of(folder: Path) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
     path = str(folder / "traced.onnx")
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression, Ridge
 
 from omnimask.commands.finetune import finetune
 from omnimask.foundation.errors import DataError, RecipeError
@@ -39,6 +38,8 @@ def white(model: FinetunedModel, head: Head, group: Any) -> np.ndarray:
 
 
 def test_it_is_scikit_learns_logistic_regression():
+    from sklearn.linear_model import LogisticRegression
+
     model, head, strength, group = started()
     values, truth = white(model, head, group), model.truth(group)[:, 0].numpy()
     known = LogisticRegression(C=strength, max_iter=2000, tol=1e-8).fit(values, truth)
@@ -47,6 +48,8 @@ def test_it_is_scikit_learns_logistic_regression():
 
 
 def test_it_is_ridge_regression_of_numbers(tmp_path: Path):
+    from sklearn.linear_model import Ridge
+
     labels = Labels(table=write_targets(tmp_path, {"y": ["1", "2", "3", "5", "8"]}), columns=("y",))
     model, head, strength, group = started(str(tmp_path), task=Regression(), labels=labels)
     values, truth = white(model, head, group), model.truth(group)[:, 0].numpy()

@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from omnimask.foundation.errors import DataError, RecipeError
@@ -63,6 +62,8 @@ def test_labels_of_folders():
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_labels_of_a_table(tmp_path: Path, suffix: str):
+    import pandas as pd
+
     write_targets(tmp_path, {"size": ["1.5", "2.5", ""], "kind": ["x", "y"]})
     if suffix == "parquet":
         pd.read_csv(tmp_path / "labels.csv").to_parquet(tmp_path / "labels.parquet")

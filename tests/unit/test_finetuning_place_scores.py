@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import confusion_matrix, jaccard_score
 
 from omnimask.transfer.finetuning.place_scores import (
     categories,
@@ -20,6 +19,8 @@ NAMES = ("chair/leg", "chair/seat", "mug/cup")
 
 
 def test_scores_are_scikit_learns():
+    from sklearn.metrics import confusion_matrix, jaccard_score
+
     truth = torch.tensor([[0, 0, 1, 2, 2, 2, -1, 1]])
     guess = torch.tensor([[0, 1, 1, 2, 0, 2, 3, 1]])
     (counts,) = confusion(truth, guess, num_classes=5).numpy()

@@ -13,9 +13,15 @@ from omnimask.commands.pretrain import train
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.records import from_json, to_json
 from omnimask.masking import RandomMask
+from omnimask.network.encoder import Encoder
 from omnimask.recipe.recipe import override
 from omnimask.tokens.modality import Visit
-from omnimask.training.checkpoint import last_checkpoint, list_checkpoints, load_checkpoint
+from omnimask.training.checkpoint import (
+    Checkpoint,
+    last_checkpoint,
+    list_checkpoints,
+    load_checkpoint,
+)
 from omnimask.training.loop import carry_out
 from omnimask.transfer.finetuning.classification import MultiLabel
 from omnimask.transfer.finetuning.classifier import load_classifier
@@ -32,6 +38,7 @@ from omnimask.transfer.finetuning.recipe import (
 from omnimask.transfer.finetuning.regression import Regression
 from omnimask.transfer.finetuning.results import read_results
 from omnimask.transfer.loading import load_encoder, load_model
+from omnimask.transfer.pretrained_encoder import EncoderInfo, PretrainedEncoder
 from tests.unit.finetuning_cases import toy_finetune, write_targets
 from tests.unit.test_trainer import KilledError, assert_same_weights, lines, losses, weights
 from tests.unit.toy import Toy, ToyFiles
@@ -153,6 +160,23 @@ def test_a_run_starts_from_the_pretrained_weights(pretrained: Path, tmp_path: Pa
     finetune(still, tmp_path / "run")  # the encoder is in the checkpoint; nothing is left to do
 
 
+def test_statistics_are_those_of_pretraining():
+    info = EncoderInfo(
+        name="toy",
+        modalities=(Toy(mean=0.25),),
+        encoder=Encoder(width=16, depth=2, num_heads=2),
+        origin={},
+    )
+    job = FineTuning(recipe=toy_finetune(), start=PretrainedEncoder(info))
+    model = job.prepare(None)
+    assert isinstance(model.modalities["toy"], Toy)
+    assert model.modalities["toy"].mean == 0.25
+    assert job.recipe.modalities == info.modalities, "which checkpoints keep"
+    scratch = FineTuning(recipe=toy_finetune())
+    scratch.prepare(None)
+    assert scratch.recipe.modalities == (Toy().fit(ToyFiles().open(".", Toy())),)
+
+
 def test_the_encoder_of_a_run_can_be_taken_again(pretrained: Path, tmp_path: Path):
     finetune(toy_finetune(lora=Lora(rank=2)), tmp_path / "first", encoder=pretrained)
     encoder = load_encoder(tmp_path / "first")
@@ -189,6 +213,18 @@ def test_early_stop_keeps_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert read_results(tmp_path)["steps"] == 2
     finetune(recipe, tmp_path)  # over: no score is asked for again
     assert len(losses(tmp_path)) == 4
+
+
+def test_a_resumed_run_goes_on_with_its_best_score():
+    job = FineTuning(recipe=toy_finetune())
+    model = job.prepare(None)
+    job.best = {"score": 0.5, "step": 3, "since": 2}
+    saved = Checkpoint(
+        recipe=job.recipe, weights=model.state_dict(), optimizer={}, state=job.state()
+    )
+    resumed = FineTuning(recipe=toy_finetune())
+    resumed.prepare(saved)
+    assert resumed.best == job.best
 
 
 def test_early_stop_needs_samples_of_its_own():

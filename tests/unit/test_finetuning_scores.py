@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score, mean_absolute_error, r2_score
 
 from omnimask.transfer.finetuning.classification import Classification, MultiLabel
 from omnimask.transfer.finetuning.regression import Regression
@@ -16,6 +15,8 @@ def predicted(values: np.ndarray, truth: np.ndarray) -> Predicted:
 
 
 def test_scores_of_classes():
+    from sklearn.metrics import balanced_accuracy_score
+
     truth = RNG.integers(3, size=60)
     values = np.eye(3)[truth] + RNG.normal(scale=0.8, size=(60, 3))
     task, part = Classification(classes=("a", "b", "c")), predicted(values, truth[:, None])
@@ -48,6 +49,8 @@ def test_scores_of_several_classes():
 
 
 def test_scores_of_numbers_leave_out_the_missing():
+    from sklearn.metrics import mean_absolute_error, r2_score
+
     truth = RNG.normal(size=(40, 2))
     values = truth + RNG.normal(scale=0.3, size=(40, 2))
     truth[::4, 1] = np.nan

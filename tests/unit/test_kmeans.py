@@ -1,16 +1,19 @@
+from __future__ import annotations
+
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from sklearn.cluster import KMeans
-from sklearn.metrics import normalized_mutual_info_score
 
 from omnimask.foundation.rng import Rng
 from omnimask.objectives.kmeans import draw_starts, spherical_kmeans, token_places
 from tests.sync_watch import SyncWatch
+
+if TYPE_CHECKING:
+    from sklearn.cluster import KMeans
 
 GENERATOR = torch.Generator().manual_seed(0)
 Z = F.normalize(torch.randn(200, 6, generator=GENERATOR), dim=-1)
@@ -30,6 +33,8 @@ def cosines(z: torch.Tensor, centers: torch.Tensor) -> float:
 
 
 def euclidean(z: torch.Tensor, starts: torch.Tensor) -> KMeans:
+    from sklearn.cluster import KMeans
+
     settings: dict[str, Any] = {"init": starts.numpy(), "n_init": 1}  # its stubs say str
     return KMeans(len(starts), **settings).fit(z.numpy())
 
@@ -64,6 +69,8 @@ def test_tight_bundles_are_found_as_scikit_learn_finds_them():
 
 def test_diffuse_vectors_are_served_as_well_as_by_scikit_learn():
     """Euclidean k-means minimises another sum; ours is the one of cosines."""
+    from sklearn.metrics import normalized_mutual_info_score
+
     starts, _ = draw_starts(Z, TOKENS, ok=OK, num_centers=12)
     ours, _ = spherical_kmeans(Z, starts, ok=OK, num_steps=30)
     other = euclidean(Z, starts)

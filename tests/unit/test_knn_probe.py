@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.decomposition import PCA
 
 from omnimask.data.streams import open_held_out
 from omnimask.foundation.errors import DataError
@@ -96,6 +95,8 @@ def test_whitening_uncovers_what_one_shared_direction_hides(num_features: int):
 
 @pytest.mark.parametrize("num_features", [4, 100])
 def test_whitened_features_are_those_of_scikit_learn(num_features: int):
+    from sklearn.decomposition import PCA
+
     rng = np.random.default_rng(1)
     mixing = rng.normal(size=(num_features, num_features))
     parts = [

@@ -1,5 +1,7 @@
 """Targets made from the step's own predictions."""
 
+from dataclasses import replace
+
 import torch
 
 from omnimask.masking.plan import MaskPlan
@@ -66,6 +68,17 @@ def test_a_padded_row_never_stands_for_token_0():
         features={"main": FEATURES},
     )
     assert not OtherCopy(decoder="main", width=2).known(decoded)[0, 0]
+
+
+def test_padding_adds_nothing_to_token_0_of_the_other_copy():
+    plan = replace(
+        PLAN,
+        predict_ids=torch.tensor([[0, 3, 5], [0, 4, 0]]),
+        visible_ids=torch.tensor([[1, 2, 4], [1, 2, 3]]),
+    )
+    decoded = encoded(plan, features={"main": FEATURES})
+    values = OtherCopy(decoder="main", width=2).values(decoded)
+    assert torch.equal(values[0, 0], FEATURES[1, 0])
 
 
 def test_late_targets_are_late_targets():

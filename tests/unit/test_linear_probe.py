@@ -3,7 +3,7 @@ import pytest
 
 from omnimask.foundation.errors import DataError
 from omnimask.transfer.probing.knn import Features
-from omnimask.transfer.probing.linear import PENALTIES, STRENGTHS, linear_accuracy, ridge_r2
+from omnimask.transfer.probing.linear import FOLDS, PENALTIES, STRENGTHS, linear_accuracy, ridge_r2
 
 RNG = np.random.default_rng(0)
 
@@ -59,3 +59,41 @@ def test_ridge_finds_a_line_and_no_line_in_noise():
 def test_ridge_needs_numbers():
     with pytest.raises(DataError, match="numbers as labels of 3 training samples"):
         ridge_r2(clouds(6, distance=1.0), clouds(6, distance=1.0))
+
+
+def chosen_by_hand(train: Features) -> float:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
+    scores = [
+        cross_val_score(
+            LogisticRegression(C=c, max_iter=400, tol=1e-3), train.values, train.labels, cv=folds
+        ).mean()
+        for c in STRENGTHS
+    ]
+    return STRENGTHS[int(np.argmax(scores))]
+
+
+def test_training_samples_alone_choose_the_strength():
+    large = clouds(60, distance=8.0)
+    # Short features of a rare class: a strong regularisation sees the common one alone.
+    rare = clouds(60, distance=8.0, classes=4)
+    labels = tuple("rare" if label == "class 0" else "common" for label in rare.labels)
+    small = Features(values=0.05 * rare.values, labels=labels)
+    for train in (large, small):
+        chosen = {linear_accuracy(train, test).strength for test in (large, small)}
+        assert chosen == {chosen_by_hand(train)}
+    assert chosen_by_hand(large) != chosen_by_hand(small), "the check itself can fail"
+
+
+def test_training_samples_alone_choose_the_penalty():
+    def numbers(noise: float) -> Features:
+        values = RNG.normal(size=(40, 6)).astype(np.float32)
+        labels = values @ np.arange(6) + noise * RNG.normal(size=40)
+        return Features(values=values, labels=tuple(float(x) for x in labels))
+
+    sharp, blurred = numbers(0.1), numbers(50.0)
+    for train in (sharp, blurred):
+        assert len({ridge_r2(train, test).strength for test in (sharp, blurred)}) == 1
+    assert ridge_r2(sharp, sharp).strength < ridge_r2(blurred, blurred).strength

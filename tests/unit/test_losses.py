@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from sklearn.metrics.pairwise import paired_cosine_distances
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.objectives import losses
@@ -67,6 +66,8 @@ def test_losses_of_a_single_logit_and_of_no_tokens():
 
 
 def test_cosine_is_one_minus_the_similarity():
+    from sklearn.metrics.pairwise import paired_cosine_distances
+
     paired = paired_cosine_distances(PREDICTED.flatten(0, 1), TRUTH.flatten(0, 1))
     assert same(losses.cosine(PREDICTED, TRUTH), paired.reshape(2, 5))
     opposite = losses.cosine(PREDICTED, -3.0 * PREDICTED)

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from scipy import ndimage
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.masking import NoiseMask, RandomMask
@@ -13,6 +12,8 @@ GRID = {"h": 14, "w": 14}
 
 def reference(white: np.ndarray, color: str) -> np.ndarray:
     """Section 3 of https://arxiv.org/abs/2407.13036 with blurs of 0.5 and 2 tokens."""
+    from scipy import ndimage
+
     narrow, wide = (ndimage.gaussian_filter(white, sigma, mode="constant") for sigma in (0.5, 2.0))
     filtered = {
         "red": wide,

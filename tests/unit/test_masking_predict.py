@@ -1,8 +1,11 @@
+from typing import Any
+
 import pytest
 import torch
 
 from omnimask.foundation.errors import RecipeError
-from omnimask.masking import PredictShare, PredictVisible, RandomMask, TubeMask
+from omnimask.masking import MaskPlan, PredictShare, PredictVisible, RandomMask, TubeMask
+from omnimask.tokens.tokens import Grid
 from tests.unit.masking_cases import keys, layout, part, predicted, visible
 
 RANDOM = RandomMask(ratio=0.75)
@@ -57,3 +60,18 @@ def test_refuses_a_share_that_would_have_no_effect():
 def test_checks_what_is_inside(wrap):
     with pytest.raises(RecipeError, match="no grid"):
         wrap(masker=TubeMask()).check(None, "cloud")
+
+
+class Twice:
+    """A masker with two plans that are one."""
+
+    def __call__(self, *arguments: Any) -> list[MaskPlan]:
+        return RANDOM(*arguments) * 2
+
+    def check(self, grid: Grid | None, modality: str) -> None: ...
+
+
+def test_every_plan_of_a_sample_has_a_share_of_its_own():
+    first, second = PredictShare(masker=Twice(), share=0.5)(layout(toy=part(40, [40])), keys(1))
+    assert torch.equal(first.visible_ids, second.visible_ids)
+    assert predicted(first) != predicted(second)

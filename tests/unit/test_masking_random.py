@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.masking import RandomMask
@@ -44,3 +45,9 @@ def test_no_host_copy_where_all_rows_are_alike():
 def test_refuses_a_percentage():
     with pytest.raises(RecipeError, match=r"write 0\.75"):
         RandomMask(ratio=75.0)
+
+
+def test_modalities_of_one_length_have_masks_of_their_own():
+    (plan,) = RandomMask(ratio=0.5)(layout(left=part(8, [8] * 5), right=part(8, [8] * 5)), keys(5))
+    flags = shown(plan, 16)
+    assert not torch.equal(flags[:, :8], flags[:, 8:])

@@ -5,12 +5,14 @@ import torch
 from torch import nn
 
 from omnimask.foundation.errors import RecipeError
-from omnimask.recipe.settings import Optim
+from omnimask.recipe.settings import Optim, TargetOptim
 from omnimask.training.optimizer import (
     build_optimizer,
     learning_rate,
     load_optimizer_tensors,
     optimizer_tensors,
+    set_schedules,
+    weight_decay,
 )
 
 
@@ -68,3 +70,35 @@ def test_the_fused_step_skips_by_a_tensor():
 def test_impossible_schedules_are_refused(fields: dict[str, int]):
     with pytest.raises(RecipeError, match=r"optim"):
         Optim(**fields)
+
+
+def test_weight_decay_moves_by_half_a_cosine_without_warm_up():
+    optim = Optim(steps=4, warmup_steps=2, weight_decay=0.1, final_weight_decay=0.5)
+    assert weight_decay(optim, 0) == pytest.approx(0.1)
+    assert weight_decay(optim, 2) == pytest.approx(0.3)
+    assert weight_decay(Optim(steps=4, weight_decay=0.1), 3) == 0.1
+
+
+def test_prefix_tokens_do_not_decay():
+    model = nn.Module()
+    model.prefix = nn.Parameter(torch.ones(2, 3))
+    model.table = nn.Parameter(torch.ones(2, 3))
+    matrices, others = build_optimizer(model, Optim(steps=1)).param_groups
+    assert [id(p) for p in matrices["params"]] == [id(model.table)]
+    assert [id(p) for p in others["params"]] == [id(model.prefix)]
+
+
+def test_rates_are_scaled_by_name_and_targets_have_their_own():
+    optim = Optim(steps=2, lr=0.1, targets=TargetOptim(lr=0.5, betas=(0.1, 0.2)))
+    model = nn.ModuleDict({name: nn.Linear(2, 2) for name in ("low", "high", "targets")})
+    optimizer = build_optimizer(model, optim, lambda name: 0.25 if name[0] == "l" else 1.0)
+    assert set_schedules(optimizer, optim, 0) == pytest.approx(0.1)
+    names = {id(p): name for name, p in model.named_parameters()}
+    found = {
+        names[id(p)]: (g["lr"], g["betas"]) for g in optimizer.param_groups for p in g["params"]
+    }
+    for name, (rate, betas) in found.items():
+        expected = {"l": 0.025, "h": 0.1, "t": 0.5}[name[0]]
+        assert rate == pytest.approx(expected), name
+        assert betas == ((0.1, 0.2) if name[0] == "t" else optim.betas), name
+    assert len(found) == 6

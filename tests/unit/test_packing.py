@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnimask.tokens.packing import interleave, pack, separate, unpack
+from omnimask.tokens.packing import interleave, pack, row_of_token, separate, unpack
 
 lengths = st.lists(st.integers(0, 4), min_size=1, max_size=5).map(tuple)
 
@@ -48,3 +48,13 @@ def test_gradients_pass_through(size: tuple[int, ...]):
     joined, _ = interleave([(packed, size), (torch.ones(len(size), 3), (1,) * len(size))])
     joined.sum().backward()
     assert torch.equal(packed.grad, torch.ones_like(packed))
+
+
+def test_rows_may_be_padded_beyond_the_longest():
+    padded = torch.tensor([[1, 2, 0, 0], [3, 0, 0, 0]])
+    assert pack(padded, (2, 1)).tolist() == [1, 2, 3]
+    assert unpack(torch.tensor([1, 2, 3]), (2, 1), width=4).tolist() == padded.tolist()
+
+
+def test_every_packed_token_knows_its_row():
+    assert row_of_token((2, 0, 3), torch.device("cpu")).tolist() == [0, 0, 2, 2, 2]

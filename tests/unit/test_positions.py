@@ -10,6 +10,7 @@ from omnimask.network.positions import (
     LearnedPosition,
     Rotary,
     SinCosPosition,
+    TablePosition,
     rotary_angles,
 )
 
@@ -135,3 +136,9 @@ def test_pairs_left_over_are_not_rotated():
 def test_an_axis_without_length_is_not_divided_by_zero():
     angles = rotary_angles(torch.zeros(2, 2), (0.0, 1.0), head_dim=16)
     assert angles.isfinite().all()
+
+
+def test_a_table_has_a_vector_per_cell_and_the_last_axis_runs_fastest():
+    position = TablePosition(8, (2, 3))
+    at = position(torch.tensor([[0.0, 2.0], [1.0, 0.0], [1.0, 2.0], [0.4, 1.6], [-5.0, 9.0]]))
+    assert torch.equal(at, position.table[[2, 3, 5, 2, 2]])

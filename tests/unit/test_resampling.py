@@ -3,9 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from timm.layers.patch_embed import resample_patch_embed
-from timm.layers.pos_embed import resample_abs_pos_embed
-from timm.models._manipulate import adapt_input_conv
 
 from omnimask.network.positions import LearnedPosition
 from omnimask.network.resampling import (
@@ -27,6 +24,8 @@ def random(*shape: int) -> torch.Tensor:
     ("old", "new"), [((16, 16), (8, 8)), ((8, 8), (16, 16)), ((14, 16), (16, 10)), ((4, 4), (4, 7))]
 )
 def test_kernels_of_pictures_are_timms(old: tuple[int, int], new: tuple[int, int]):
+    from timm.layers.patch_embed import resample_patch_embed
+
     convolution = random(5, 3, *old)
     expected = resample_patch_embed(convolution, list(new)).permute(0, 2, 3, 1).flatten(1)
     linear = convolution.permute(0, 2, 3, 1).flatten(1)  # channels fastest
@@ -59,6 +58,8 @@ def test_a_patch_that_grew_has_the_same_output():
 
 @pytest.mark.parametrize("new", [1, 2, 3, 4, 7])
 def test_channels_are_timms(new: int):
+    from timm.models._manipulate import adapt_input_conv
+
     convolution = random(5, 3, 2, 2)
     expected = adapt_input_conv(new, convolution).permute(0, 2, 3, 1).flatten(1)
     linear = convolution.permute(0, 2, 3, 1).flatten(1)
@@ -116,6 +117,8 @@ def resized_table(old: tuple[int, ...], new: tuple[int, ...], axes: tuple[Traine
 
 @pytest.mark.parametrize("new", [(7, 5), (3, 3), (4, 9)])
 def test_tables_of_cells_are_resized_as_timm_does(new: tuple[int, int]):
+    from timm.layers.pos_embed import resample_abs_pos_embed
+
     old = (4, 6)
     axes = tuple(TrainedAxis(cells=float(o), step=o / n) for o, n in zip(old, new))
     table, found = resized_table(old, new, axes)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from omnimask.foundation.errors import RecipeError
-from omnimask.objectives.targets import Content, Restoring, Target, TeacherFeatures
+from omnimask.objectives.targets import Content, Pooled, Restoring, Target, TeacherFeatures
 from omnimask.tokens.tokens import Tokens
 from tests.steps import Truth, truth_of
 from tests.unit.masking_cases import part
@@ -108,6 +108,14 @@ def test_layers_are_normalised_and_then_averaged():
     both = truth(target, TOKENS, FEATURES, other).values
     assert torch.allclose(both, (parts[0] + parts[1]) / 2, atol=1e-6)
     assert target.teacher_layers == (-1, -3)
+
+
+def test_a_pooled_target_is_the_mean_over_a_samples_known_tokens():
+    found = truth(Pooled(target=TeacherFeatures(norm="none")), TOKENS, FEATURES)
+    for sample, count in enumerate((5, 3)):
+        mean = FEATURES[sample, :count].mean(dim=0).expand(5, -1)
+        torch.testing.assert_close(found.values[sample], mean)
+    assert torch.equal(found.known, TOKENS.valid)
 
 
 def test_targets_are_targets():

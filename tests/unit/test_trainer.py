@@ -103,13 +103,6 @@ def test_the_last_checkpoints_are_kept(tmp_path: Path):
     assert [path.name for path in list_checkpoints(tmp_path)] == ["step-00000006", "step-00000008"]
 
 
-def test_the_loss_falls_on_toy_waves(tmp_path: Path):
-    recipe = replace(toy_recipe(), optim=replace(toy_recipe().optim, steps=60))
-    train(recipe, tmp_path)
-    curve = list(losses(tmp_path).values())
-    assert sum(curve[-5:]) < 0.7 * sum(curve[:5])
-
-
 CALLS = {"number": 0}
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from omnimask.foundation.errors import DataError
@@ -82,6 +81,8 @@ class Toy:
         return SinCosPosition(dim, 1)
 
     def draw(self, raw: Raw, *, shown: Tensor, filled: Tensor, index: int) -> Drawing:
+        from matplotlib.figure import Figure
+
         figure = Figure(figsize=(3, 1))
         wave = self.join(filled, raw)["wave"]
         assert isinstance(wave, Tensor)

@@ -1,0 +1,33 @@
+from dataclasses import replace
+
+import torch
+
+from omnimask.decoders import CrossAttentionDecoder
+from tests.unit.decoder_cases import ENCODER, make_case, run
+
+MIXED = CrossAttentionDecoder(width=8, depth=2, num_heads=2, mix_layers=True)
+
+
+def test_every_block_reads_a_mix_of_its_own():
+    module, rows = run(MIXED, make_case(num_layers=1 + ENCODER.depth))
+    (rows * torch.randn(rows.shape, generator=torch.Generator().manual_seed(1))).sum().backward()
+    assert module.mix.shape == (2, 1 + ENCODER.depth)
+    assert (module.mix.grad.abs() > 1e-6).all()
+
+
+def test_a_mix_begins_as_the_mean_and_follows_its_weights():
+    case = make_case(num_layers=1 + ENCODER.depth)
+    module, rows = run(MIXED, case)
+    with torch.no_grad():
+        module.mix.zero_()
+        module.mix[:, 2] = 1.0
+    chosen = module(case.encoded, case.layout, case.plan)
+    assert not torch.allclose(chosen, rows)
+    alone = run(
+        CrossAttentionDecoder(width=8, depth=2, num_heads=2),
+        make_case(num_layers=1 + ENCODER.depth),
+    )[0]
+    alone.load_state_dict({k: v for k, v in module.state_dict().items() if k != "mix"})
+    third = case.encoded.with_layers((-2,), among=(-3, -2, -1))
+    layers = {n: getattr(third, n)[1:] for n in ("prefix", "visible", "predict")}
+    torch.testing.assert_close(alone(replace(third, **layers), case.layout, case.plan), chosen)

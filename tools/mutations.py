@@ -1,0 +1,1393 @@
+"""Single changes to the core that some test must notice; tools/mutate.py tries them.
+
+A mutation is found by its text, which stands once in `omnimask` or `modalities`, so that files may
+move. Its tests are named by file, wherever that lies, narrowest first. A change that nothing can
+tell from the original does not belong here.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mutation:
+    """`old` becomes `new`; `breaks` says what is then wrong; `tests` ought to notice."""
+
+    name: str
+    old: str
+    new: str
+    breaks: str
+    tests: tuple[str, ...]
+
+
+OBJECTIVES_AND_REDUCTION = (
+    Mutation(
+        name="align-forgets-start",
+        old="ids = (plan.predict_ids - span.start).clamp(0, len(span) - 1)",
+        new="ids = plan.predict_ids.clamp(0, len(span) - 1)",
+        breaks="tokens of a second modality are compared with other tokens' truth",
+        tests=("test_objective.py",),
+    ),
+    Mutation(
+        name="align-wrong-sample-of-copies",
+        old="[:, None] // copies\n    return values[samples, ids]",
+        new="[:, None] % values.shape[0]\n    return values[samples, ids]",
+        breaks="the second copy of a sample is compared with another sample's truth",
+        tests=("test_objective.py",),
+    ),
+    Mutation(
+        name="align-forgets-known",
+        old="& _rows_of(truth.known, ids, plan.copies)",
+        new="",
+        breaks="tokens without truth count",
+        tests=("test_objective.py",),
+    ),
+    Mutation(
+        name="where-ignored",
+        old='return found & (visible if objective.where == "visible" else ~visible)',
+        new="return found",
+        breaks="hidden and visible tokens count alike",
+        tests=("test_objective.py",),
+    ),
+    Mutation(
+        name="where-swapped",
+        old='if objective.where == "visible" else ~visible)',
+        new='if objective.where == "hidden" else ~visible)',
+        breaks="hidden tokens count where visible ones are meant",
+        tests=("test_objective.py",),
+    ),
+    Mutation(
+        name="asked-forgets-padding",
+        old="(plan.predict_ids < span.stop) & plan.predict_ok",
+        new="(plan.predict_ids < span.stop)",
+        breaks="padding of short rows counts as token 0",
+        tests=("test_objective.py",),
+    ),
+    Mutation(
+        name="visible-padding",
+        old="shown.scatter_add_(1, plan.visible_ids, plan.visible_ok.to(shown.dtype))",
+        new="shown.scatter_add_(1, plan.visible_ids, torch.ones_like(plan.visible_ids))",
+        breaks="token 0 counts as visible in every short row",
+        tests=("test_objective.py",),
+    ),
+    Mutation(
+        name="unknown-losses-summed",
+        old="return torch.where(aligned.known, losses, 0.0)",
+        new="return losses",
+        breaks="losses of tokens without truth are in the sum",
+        tests=("test_objective.py",),
+    ),
+    Mutation(
+        name="count-of-everything",
+        old="count=counted.sum(dtype=torch.float32))",
+        new="count=torch.ones_like(counted).sum(dtype=torch.float32))",
+        breaks="the mean is over tokens that have no loss, too",
+        tests=("test_objective.py",),
+    ),
+    Mutation(
+        name="counts-not-added",
+        old="count=self.count + other.count",
+        new="count=self.count",
+        breaks="a second group's tokens are not counted",
+        tests=("test_objective.py",),
+    ),
+    Mutation(
+        name="weight-ignored",
+        old="weights.get(name, 1.0) * part.total",
+        new="part.total",
+        breaks="every objective weighs 1 in the total loss",
+        tests=("test_objective.py",),
+    ),
+    Mutation(
+        name="own-loss-unweighted-default",
+        old="weights.get(name, 1.0) * part.total",
+        new="weights.get(name, 0.0) * part.total",
+        breaks="a codebook's own loss is dropped",
+        tests=("test_objective.py",),
+    ),
+    Mutation(
+        name="mean-over-micro-batch",
+        old="/ counts[name].clamp_min(1.0)",
+        new="/ part.count.clamp_min(1.0)",
+        breaks="each micro-batch is a mean of its own",
+        tests=("test_objective.py",),
+    ),
+    Mutation(
+        name="empty-divides-by-zero",
+        old="/ counts[name].clamp_min(1.0)",
+        new="/ counts[name]",
+        breaks="a modality with nothing to predict adds NaN",
+        tests=("test_objective.py",),
+    ),
+)
+
+LOSSES = (
+    Mutation(
+        name="mse-sums",
+        old="return (predicted - truth).square().mean(dim=-1)",
+        new="return (predicted - truth).square().sum(dim=-1)",
+        breaks="squared errors are summed over values",
+        tests=("test_losses.py",),
+    ),
+    Mutation(
+        name="ranking-reversed",
+        old="harder = losses[:, :, None] > losses[:, None, :]",
+        new="harder = losses[:, :, None] < losses[:, None, :]",
+        breaks="the loss predictor learns the opposite order",
+        tests=("test_losses.py",),
+    ),
+    Mutation(
+        name="ranking-counts-padding",
+        old="pairs = (harder | easier) & counted[:, :, None] & counted[:, None, :]",
+        new="pairs = (harder | easier) & counted[:, :, None]",
+        breaks="tokens that do not count are compared with",
+        tests=("test_losses.py",),
+    ),
+    Mutation(
+        name="temperature-ignored",
+        old="(predicted / self.temperature).log_softmax(dim=-1)",
+        new="predicted.log_softmax(dim=-1)",
+        breaks="the temperature has no effect",
+        tests=("test_losses.py",),
+    ),
+    Mutation(
+        name="hard-classes-off",
+        old="classes = truth.squeeze(-1).long()",
+        new="classes = truth.squeeze(-1).long().clamp_min(1)",
+        breaks="class 0 is taken for class 1",
+        tests=("test_losses.py",),
+    ),
+)
+
+COUNTS_OF_A_STEP = (
+    Mutation(
+        name="codebook-counted-per-row",
+        old="count = torch.full_like(loss, float(sum(plan.num_visible)))",
+        new="count = torch.full_like(loss, float(len(plan.num_visible)))",
+        breaks="a decoder's own loss is divided by rows instead of tokens",
+        tests=("test_decoders_quantised.py::test_its_own_loss_is_a_mean_over_visible_tokens",),
+    ),
+    Mutation(
+        name="only-last-micro-batch-counted",
+        old="counted[name] = counted[name] + count if name in counted else count",
+        new="counted[name] = count",
+        breaks="the loss of an accumulated step is divided by the last micro-batch's count",
+        tests=("test_trainer.py::test_accumulation_equals_one_large_batch",),
+    ),
+    Mutation(
+        name="counts-without-late-targets",
+        old="decoded.counted[objective.name] = aligned.known\n\n    def masks",
+        new="decoded.counted[objective.name] = ~aligned.known\n\n    def masks",
+        breaks="counted ahead, a late target has other tokens than in the step",
+        tests=("test_teacher_network.py::test_counts_ahead_hold_for_late_targets_too",),
+    ),
+    Mutation(
+        name="truth-of-first-view",
+        old="truths[item.number]",
+        new="truths[0]",
+        breaks="every group is compared with the first group's truth",
+        tests=("test_model.py",),
+    ),
+)
+
+TARGETS = (
+    Mutation(
+        name="content-biased-variance",
+        old="variance, mean = torch.var_mean(values, dim=-1, keepdim=True)",
+        new="variance, mean = torch.var_mean(values, dim=-1, keepdim=True, correction=0)",
+        breaks="patches are normalised by the biased variance",
+        tests=("test_targets.py",),
+    ),
+    Mutation(
+        name="content-over-channels",
+        old="variance, mean = torch.var_mean(channels, dim=-2, keepdim=True)",
+        new="variance, mean = torch.var_mean(channels, dim=(-2, -1), keepdim=True)",
+        breaks="channels are normalised together",
+        tests=("test_targets.py",),
+    ),
+    Mutation(
+        name="teacher-features-first-layer",
+        old="mean = torch.stack(layers).mean(dim=0)",
+        new="mean = layers[0]",
+        breaks="only the first of several layers is a target",
+        tests=("test_targets.py",),
+    ),
+    Mutation(
+        name="instance-norm-over-padding",
+        old="weight = valid[:, :, None].float()\n            count",
+        new="weight = torch.ones_like(features[:, :, :1])\n            count",
+        breaks="padding moves the statistics of a sample",
+        tests=("test_targets.py",),
+    ),
+    Mutation(
+        name="average-not-normalised",
+        old="if self.layer_norm_mean:",
+        new="if not self.layer_norm_mean:",
+        breaks="the average of layers is normalised where it should not be",
+        tests=("test_targets.py",),
+    ),
+    Mutation(
+        name="pooled-over-padding",
+        old="weight = truth.known[:, :, None].to(truth.values.dtype)",
+        new="weight = torch.ones_like(truth.values[:, :, :1])",
+        breaks="the pooled target is an average with padding",
+        tests=("test_targets.py",),
+    ),
+    Mutation(
+        name="late-loss-forgets-counted",
+        old="torch.stack([decoded.losses[self.objective], counted.float()]",
+        new="torch.stack([decoded.losses[self.objective], torch.ones_like(counted.float())]",
+        breaks="tokens without a loss are ranked",
+        tests=("test_late_targets.py",),
+    ),
+    Mutation(
+        name="own-copy",
+        old="return _partner(placed.scatter_add_(1, ids, own)).gather(1, ids)",
+        new="return placed.scatter_add_(1, ids, own).gather(1, ids)",
+        breaks="a copy agrees with itself",
+        tests=("test_late_targets.py",),
+    ),
+    Mutation(
+        name="copy-padding-on-token-0",
+        old="own = torch.where(plan.predict_ok[:, :, None], features, 0.0)",
+        new="own = features",
+        breaks="padding is added to token 0 of the other copy",
+        tests=("test_late_targets.py",),
+    ),
+    Mutation(
+        name="teacher-cut-at-zero",
+        old="view.teacher[layer][:, span.start : span.stop]",
+        new="view.teacher[layer][:, : span.stop - span.start]",
+        breaks="a second modality's target is the first one's features",
+        tests=(
+            "test_teacher_network.py::test_every_modality_is_asked_for_the_features_of_its_own_tokens",
+        ),
+    ),
+)
+
+PACKING = (
+    Mutation(
+        name="slots-of-longest",
+        old="r * width + j for r, n in enumerate(lengths)",
+        new="r * max(lengths) + j for r, n in enumerate(lengths)",
+        breaks="rows padded beyond the longest are mixed",
+        tests=("test_packing.py",),
+    ),
+    Mutation(
+        name="rows-reversed",
+        old="[row for row, length in enumerate(lengths) for _ in range(length)]",
+        new="[row for row, length in enumerate(lengths[::-1]) for _ in range(length)]",
+        breaks="tokens are given to rows by the lengths of others",
+        tests=("test_packing.py",),
+    ),
+    Mutation(
+        name="padding-of-ones",
+        old="padded = packed.new_zeros(len(lengths) * width",
+        new="padded = packed.new_ones(len(lengths) * width",
+        breaks="padding is one instead of zero",
+        tests=("test_packing.py",),
+    ),
+    Mutation(
+        name="parts-not-interleaved",
+        old="for row in range(len(parts[0]))\n        for part, lengths in enumerate(parts)",
+        new="for part, lengths in enumerate(parts)\n        for row in range(len(parts[0]))",
+        breaks="ragged parts stand one after another",
+        tests=("test_packing.py",),
+    ),
+    Mutation(
+        name="separate-not-inverse",
+        old="inverse[source] = place",
+        new="inverse[place] = source",
+        breaks="ragged parts come apart wrongly",
+        tests=("test_packing.py",),
+    ),
+)
+
+ATTENTION = (
+    Mutation(
+        name="keys-of-padding",
+        old="_valid_keys(key_lengths, q.device))\n",
+        new="None)\n",
+        breaks="padding of short rows is attended to",
+        tests=("test_attention.py",),
+    ),
+    Mutation(
+        name="plain-scale",
+        old="scores = (q * q.shape[-1] ** -0.5) @ k",
+        new="scores = (q * q.shape[-1] ** -1.0) @ k",
+        breaks="scores are divided by the width instead of its root",
+        tests=("test_attention.py",),
+    ),
+    Mutation(
+        name="plain-mask-inverted",
+        old='scores.masked_fill(~mask, float("-inf"))',
+        new='scores.masked_fill(mask, float("-inf"))',
+        breaks="only masked keys are attended to",
+        tests=("test_attention.py",),
+    ),
+    Mutation(
+        name="rotation-mirrors",
+        old="first * cos - second * sin",
+        new="first * cos + second * sin",
+        breaks="pairs are not rotated",
+        tests=("test_attention.py",),
+    ),
+    Mutation(
+        name="queries-alone-rotated",
+        old="q, k = rotate(q, angles), rotate(k, angles)",
+        new="q = rotate(q, angles)",
+        breaks="keys are not rotated",
+        tests=("test_attention.py",),
+    ),
+    Mutation(
+        name="bias-lets-padding-in",
+        old='bias = bias.masked_fill(~key_ok[:, None, None, :], float("-inf"))',
+        new="pass",
+        breaks="with a relative bias padding is attended to",
+        tests=("test_attention.py", "test_relative.py"),
+    ),
+    Mutation(
+        name="bias-of-first-group",
+        old="for *qkv, lengths, entries in parts",
+        new="for *qkv, lengths, entries in ((*p[:-1], pairs[0]) for p in parts)",
+        breaks="every group has the first group's distances",
+        tests=("test_relative.py",),
+    ),
+    Mutation(
+        name="keys-not-normalised",
+        old="self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)",
+        new="self.q_norm(q).to(v.dtype), k",
+        breaks="qk_norm leaves the keys as they are",
+        tests=("test_attention.py",),
+    ),
+    Mutation(
+        name="varlen-query-bounds",
+        old="for n in (lengths, key_lengths)\n",
+        new="for n in (lengths, lengths)\n",
+        breaks="variable-length attention cuts keys where queries end",
+        tests=("test_attention.py",),
+    ),
+    Mutation(
+        name="varlen-longest",
+        old="max(lengths), max(key_lengths))",
+        new="max(lengths), max(lengths))",
+        breaks="variable-length attention takes the longest row of queries for keys",
+        tests=("test_attention.py",),
+    ),
+    Mutation(
+        name="allowed-ignored",
+        old="_attend_masked(rows[0], rows[1], rows[2], allowed)",
+        new="_attend_masked(rows[0], rows[1], rows[2], None)",
+        breaks="narrowed attention is not narrowed",
+        tests=("test_attention.py",),
+    ),
+)
+
+POSITIONS = (
+    Mutation(
+        name="cos-before-sin",
+        old="[angles.sin(), angles.cos()], dim=2",
+        new="[angles.cos(), angles.sin()], dim=2",
+        breaks="sine and cosine change places",
+        tests=("test_positions.py",),
+    ),
+    Mutation(
+        name="scale-ignored",
+        old="coords.float()[:, :, None] * self.scale * self.frequencies",
+        new="coords.float()[:, :, None] * self.frequencies",
+        breaks="units of coordinates are not scaled",
+        tests=("test_positions.py",),
+    ),
+    Mutation(
+        name="trained-axes-from-the-edge",
+        old="(x + 0.5) * axis.step - 0.5",
+        new="x * axis.step",
+        breaks="cells of another size stand half a cell aside",
+        tests=("test_trained_axis.py",),
+    ),
+    Mutation(
+        name="interpolation-reversed",
+        old="table[low] * (1 - share) + table[(low + 1).clamp_max(last)] * share",
+        new="table[low] * share + table[(low + 1).clamp_max(last)] * (1 - share)",
+        breaks="learned positions are read backwards between rows",
+        tests=("test_positions.py",),
+    ),
+    Mutation(
+        name="table-columns-first",
+        old="cell = cell * size + coords[:, axis].round().long().clamp(0, size - 1)",
+        new="cell = cell + size * coords[:, axis].round().long().clamp(0, size - 1)",
+        breaks="cells of a table collide",
+        tests=("test_positions.py",),
+    ),
+    Mutation(
+        name="extent-ignored",
+        old="(axis - shift) * (2.0 / max(size, 1e-6))",
+        new="(axis - shift) * 2.0",
+        breaks="rotary angles count units instead of extents",
+        tests=("test_positions.py",),
+    ),
+    Mutation(
+        name="centre-of-cells",
+        old="(size - 1) / 2 if style.centred",
+        new="size / 2 if style.centred",
+        breaks="the middle of a grid lies half a cell aside",
+        tests=("test_positions.py",),
+    ),
+    Mutation(
+        name="rotary-period-of-wrong-end",
+        old="self.min_period * (self.max_period / self.min_period) ** steps",
+        new="self.max_period * (self.max_period / self.min_period) ** steps",
+        breaks="periods start at the longest",
+        tests=("test_positions.py",),
+    ),
+    Mutation(
+        name="distance-reversed",
+        old="entry = query + cell[:, :, None] - cell[:, None, :]",
+        new="entry = query - cell[:, :, None] + cell[:, None, :]",
+        breaks="left and right of the relative bias change places",
+        tests=("test_relative.py",),
+    ),
+    Mutation(
+        name="relative-other-sample",
+        old="APART)\n",
+        new="query)\n",
+        breaks="cells of several modalities share distances",
+        tests=("test_relative.py",),
+    ),
+)
+
+ENCODER = (
+    Mutation(
+        name="prefix-rotated",
+        old="angles.new_zeros(count, angles.shape[1])",
+        new="angles.new_ones(count, angles.shape[1])",
+        breaks="[CLS] and registers have a place",
+        tests=("test_backbone.py",),
+    ),
+    Mutation(
+        name="places-once",
+        old="if rows.places is not None:\n",
+        new="if False:\n",
+        breaks="places_every_block adds no places at all",
+        tests=("test_backbone.py",),
+    ),
+    Mutation(
+        name="modality-vector-dropped",
+        old="return self.positions[modality](coords) + vector",
+        new="return self.positions[modality](coords)",
+        breaks="tokens do not say which modality they are of",
+        tests=("test_backbone.py",),
+    ),
+    Mutation(
+        name="mask-tokens-without-places",
+        old="masked, about_masked = self._placed(masks, item.layout, hidden)",
+        new="masked, about_masked = masks, self._placed(masks, item.layout, hidden)[1]",
+        breaks="mask tokens do not know where they stand",
+        tests=("test_backbone.py",),
+    ),
+    Mutation(
+        name="sample-of-copies",
+        old="[:, None] // copies\n    return Selection",
+        new="[:, None] % max(ids.shape[0] // copies, 1)\n    return Selection",
+        breaks="the second copy of a sample reads another sample",
+        tests=("test_backbone.py",),
+    ),
+    Mutation(
+        name="layers-shifted",
+        old="places = [0, *(1 + among.index(layer) for layer in layers)]",
+        new="places = [0, *(among.index(layer) for layer in layers)]",
+        breaks="a decoder reads the layer before the one it asked for",
+        tests=("test_backbone.py",),
+    ),
+    Mutation(
+        name="layers-sorted",
+        old="*(outputs[layer % len(self.blocks)] for layer in layers)]",
+        new="*(outputs[layer % len(self.blocks)] for layer in sorted(layers))]",
+        breaks="layers come in another order than asked",
+        tests=("test_backbone.py",),
+    ),
+    Mutation(
+        name="layers-before-blocks",
+        old="                outputs[number] = x\n",
+        new="                outputs[number] = x * 1.5\n",
+        breaks="returned layers are scaled",
+        tests=("test_backbone.py",),
+    ),
+    Mutation(
+        name="same-rows-dropped",
+        old="kept = [rng.child(self.name).uniform(1)",
+        new="kept = [rng.uniform(1)",
+        breaks="every block drops the same rows",
+        tests=("test_blocks.py",),
+    ),
+    Mutation(
+        name="drop-path-unscaled",
+        old="/ (1.0 - self.probability))",
+        new="/ 1.0)",
+        breaks="kept branches are not scaled up",
+        tests=("test_blocks.py",),
+    ),
+    Mutation(
+        name="drop-path-in-evaluation",
+        old="if not self.training or self.probability == 0.0",
+        new="if self.probability == 0.0",
+        breaks="branches are dropped in evaluation",
+        tests=("test_blocks.py",),
+    ),
+    Mutation(
+        name="drop-path-constant",
+        old="drop_path=config.drop_path * layer / last",
+        new="drop_path=config.drop_path",
+        breaks="all blocks drop as often as the last",
+        tests=("test_blocks.py",),
+    ),
+    Mutation(
+        name="branch-names-alike",
+        old='name=f"block {layer}"',
+        new='name="block"',
+        breaks="all blocks have one stream of dropped branches",
+        tests=("test_blocks.py",),
+    ),
+    Mutation(
+        name="residual-lost",
+        old="x = x + self.drop1(self.scale1(attended), rows)",
+        new="x = self.drop1(self.scale1(attended), rows)",
+        breaks="attention replaces the stream",
+        tests=("test_blocks.py", "test_timm.py"),
+    ),
+    Mutation(
+        name="cross-residual-lost",
+        old="x = x + self.scale1(attended)\n",
+        new="x = self.scale1(attended)\n",
+        breaks="cross-attention replaces the stream",
+        tests=("test_blocks.py",),
+    ),
+)
+
+MASKING = (
+    Mutation(
+        name="counts-rounded-up",
+        old="math.ceil(share * total - 0.5 - _SLACK)",
+        new="math.ceil(share * total)",
+        breaks="one token too many stays visible",
+        tests=("test_masking_counts.py",),
+    ),
+    Mutation(
+        name="nothing-hidden",
+        old="max(num_valid - 1, min(num_valid, 1))",
+        new="num_valid",
+        breaks="a mask may hide nothing",
+        tests=("test_masking_counts.py",),
+    ),
+    Mutation(
+        name="one-stream-for-all-modalities",
+        old="scores=rng.child(span.modality).uniform(len(span))",
+        new="scores=rng.uniform(len(span))",
+        breaks="modalities of one length have one mask",
+        tests=("test_masking_random.py",),
+    ),
+    Mutation(
+        name="padding-ranked",
+        old="scores.masked_fill(~valid, torch.inf).argsort",
+        new="scores.argsort",
+        breaks="padding is shown",
+        tests=("test_masking_plan.py",),
+    ),
+    Mutation(
+        name="one-more-is-real",
+        old="real = torch.arange(width, device=values.device) < per_row",
+        new="real = torch.arange(width, device=values.device) <= per_row",
+        breaks="short rows have a token 0 too many",
+        tests=("test_masking_plan.py",),
+    ),
+    Mutation(
+        name="surplus-overwrites",
+        old="torch.where(flags, flags.cumsum(dim=1) - 1, width)",
+        new="torch.where(flags, flags.cumsum(dim=1) - 1, width - 1)",
+        breaks="ids that are not chosen overwrite the last",
+        tests=("test_masking_plan.py",),
+    ),
+    Mutation(
+        name="merged-without-start",
+        old="[p.predict_ids + start for p, start in zip(plans, starts)]",
+        new="[p.predict_ids for p, start in zip(plans, starts)]",
+        breaks="a second modality's predictions are asked of the first",
+        tests=("test_masking_plan.py",),
+    ),
+    Mutation(
+        name="input-only-predicted",
+        old="[n - k if n else 0 for n, k in",
+        new="[n - k for n, k in",
+        breaks="an input-only modality has tokens to predict",
+        tests=("test_masking_plan.py",),
+    ),
+    Mutation(
+        name="visible-predicted-jointly",
+        old=(
+            "layout.scorable & ~visible,\n        num_visible=num_visible,\n        "
+            "num_predict=tuple(n - k"
+        ),
+        new="layout.scorable,\n        num_visible=num_visible,\n        num_predict=tuple(n - k",
+        breaks="a joint plan predicts what it shows",
+        tests=("test_masking_plan.py",),
+    ),
+    Mutation(
+        name="plans-thinned-alike",
+        old="self._thin(plan, drawn.child(number).repeat(plan.copies))",
+        new="self._thin(plan, drawn.repeat(plan.copies))",
+        breaks="several plans of a sample predict the same share",
+        tests=("test_masking_predict.py",),
+    ),
+    Mutation(
+        name="copies-alike",
+        old="self.masker(layout.repeat(self.copies), rng.repeat(self.copies), hints, progress)",
+        new=(
+            "self.masker(layout.repeat(self.copies), "
+            "Rng(keys=rng.keys.repeat_interleave(self.copies)), hints, progress)"
+        ),
+        breaks="all copies of a sample have one mask",
+        tests=("test_masking_copies.py",),
+    ),
+    Mutation(
+        name="layout-copies-tiled",
+        old="valid=self.valid.repeat_interleave(copies, dim=0)",
+        new="valid=self.valid.repeat(copies, 1)",
+        breaks="copies have other samples' valid tokens",
+        tests=("test_tokens.py",),
+    ),
+    Mutation(
+        name="layout-counts-tiled",
+        old="return tuple(count for count in counts for _ in range(copies))\n\n\ndef layout_of",
+        new="return counts * copies\n\n\ndef layout_of",
+        breaks="copies have other samples' counts",
+        tests=("test_tokens.py",),
+    ),
+    Mutation(
+        name="spans-overlap",
+        old="        start = stop\n    return Layout(",
+        new="        start = 0\n    return Layout(",
+        breaks="modalities of a sequence stand on one another",
+        tests=("test_tokens.py",),
+    ),
+)
+
+DECODERS = (
+    Mutation(
+        name="padding-is-visible",
+        old="counts.scatter_add(1, plan.visible_ids, plan.visible_ok.long())",
+        new="counts.scatter_add(1, plan.visible_ids, torch.ones_like(plan.visible_ids))",
+        breaks="token 0 of short rows is taken for visible",
+        tests=("test_decoders_decoder.py",),
+    ),
+    Mutation(
+        name="placed-side-by-side",
+        old="placed = placed.scatter_add(1, plan.visible_ids[:, :, None].expand_as(rows), rows)",
+        new="placed = torch.cat([rows, placed[:, rows.shape[1] :]], dim=1)",
+        breaks="visible tokens are put at the front of the sequence",
+        tests=("test_decoders_decoder.py",),
+    ),
+    Mutation(
+        name="surplus-not-zero",
+        old="return sequence.gather(1, ids) * plan.predict_ok[:, :, None]",
+        new="return sequence.gather(1, ids)",
+        breaks="surplus ids have token 0's vector",
+        tests=("test_decoders_decoder.py",),
+    ),
+    Mutation(
+        name="present-without-scorable",
+        old="return (layout.valid | layout.scorable).repeat_interleave",
+        new="return layout.valid.repeat_interleave",
+        breaks="tokens that can only be predicted are absent from decoders",
+        tests=("test_decoders_decoder.py", "test_decoders_span.py"),
+    ),
+    Mutation(
+        name="queries-without-places",
+        old="x = self.mask_token + self.places(layout, hidden)\n",
+        new="x = self.mask_token.expand(len(hidden.ids), -1)\n",
+        breaks="mask tokens of cross-attention do not know where they stand",
+        tests=("test_decoders_contract.py",),
+    ),
+    Mutation(
+        name="one-mix-for-all-blocks",
+        old="_weighted(contexts, self.mix[number])",
+        new="_weighted(contexts, self.mix[0])",
+        breaks="all blocks read the first block's mix",
+        tests=("test_decoders_cross_attention.py",),
+    ),
+    Mutation(
+        name="span-slots-from-one",
+        old="slots = (present.long().cumsum(dim=1) - 1).clamp_min(0)",
+        new="slots = present.long().cumsum(dim=1).clamp(0, max(lengths) - 1)",
+        breaks="a span's tokens get their neighbours' vectors",
+        tests=("test_decoders_span.py",),
+    ),
+    Mutation(
+        name="span-forgets-start",
+        old="places = (plan.predict_ids - span.start).clamp(0, len(span) - 1)",
+        new="places = plan.predict_ids.clamp(0, len(span) - 1)",
+        breaks="a second modality's rows are read as the first's",
+        tests=("test_decoders_span.py",),
+    ),
+    Mutation(
+        name="windows-never-move",
+        old="offset = size - size // 2 if move and length > size else 0",
+        new="offset = 0",
+        breaks="shifted windows are not shifted",
+        tests=("test_decoders_window.py",),
+    ),
+    Mutation(
+        name="windows-join-modalities",
+        old="start += 0 if window is None else count",
+        new="start += 0",
+        breaks="windows join modalities",
+        tests=("test_decoders_window.py",),
+    ),
+)
+
+TEACHER = (
+    Mutation(
+        name="ema-reversed",
+        old="torch._foreach_lerp_(slow, fast, 1.0 - decay)",
+        new="torch._foreach_lerp_(slow, fast, decay)",
+        breaks="the teacher jumps to the student",
+        tests=("test_model.py::test_the_teacher_follows_slowly",),
+    ),
+    Mutation(
+        name="decay-not-ramped",
+        old="(self.final_decay - self.decay) * share",
+        new="(self.final_decay - self.decay)",
+        breaks="the decay is the final one from the start",
+        tests=("test_teacher.py",),
+    ),
+    Mutation(
+        name="ramp-ignored",
+        old="min(progress / self.ramp, 1.0)",
+        new="min(progress, 1.0)",
+        breaks="the decay rises over the whole run",
+        tests=("test_teacher.py",),
+    ),
+    Mutation(
+        name="decay-one-step-early",
+        old="training.job.after_step((step + 1) / recipe.optim.steps)",
+        new="training.job.after_step(step / recipe.optim.steps)",
+        breaks="the teacher follows by the decay of the step before",
+        tests=("test_trainer_step.py::test_a_run_is_that_of_a_plain_loop[with_teacher]",),
+    ),
+    Mutation(
+        name="teacher-layer-before",
+        old="encoded.visible[1 + self.blocks.index(layer) if layer else 0]",
+        new="encoded.visible[self.blocks.index(layer) if layer else 0]",
+        breaks="a target reads the layer before the one it names",
+        tests=("test_teacher_network.py::test_targets_get_the_layers_that_they_name",),
+    ),
+    Mutation(
+        name="teacher-trains",
+        old="return super().train(False)",
+        new="return super().train(mode)",
+        breaks="the teacher drops branches while the student trains",
+        tests=(
+            "test_teacher_network.py::test_a_teacher_stays_in_evaluation_while_the_student_trains",
+        ),
+    ),
+    Mutation(
+        name="hints-of-others",
+        old="predicted = torch.where(mine, predicted, 0.0)",
+        new="pass",
+        breaks="hints of one modality are put on others",
+        tests=("test_teacher_network.py::test_hints_are_the_teachers_predictions_for_every_token",),
+    ),
+)
+
+SCHEDULES_AND_OPTIMISER = (
+    Mutation(
+        name="warmup-from-zero",
+        old="return optim.lr * (step + 1) / optim.warmup_steps",
+        new="return optim.lr * step / optim.warmup_steps",
+        breaks="the first step has rate zero",
+        tests=("test_optim.py",),
+    ),
+    Mutation(
+        name="cosine-from-zero",
+        old="share = (step - optim.warmup_steps) / max(optim.steps - optim.warmup_steps, 1)",
+        new="share = step / optim.steps",
+        breaks="the cosine starts before the warm-up ends",
+        tests=("test_optim.py",),
+    ),
+    Mutation(
+        name="decay-falls",
+        old="_half_cosine(optim.weight_decay, optim.final_weight_decay, step / optim.steps)",
+        new="_half_cosine(optim.final_weight_decay, optim.weight_decay, step / optim.steps)",
+        breaks="weight decay runs backwards",
+        tests=("test_optim.py",),
+    ),
+    Mutation(
+        name="vectors-decay",
+        old="return parameter.ndim >= 2 and not",
+        new="return not",
+        breaks="biases and norms decay",
+        tests=("test_optim.py",),
+    ),
+    Mutation(
+        name="prefix-decays",
+        old='and not name.endswith("prefix")',
+        new="",
+        breaks="[CLS] and registers decay",
+        tests=("test_optim.py",),
+    ),
+    Mutation(
+        name="scales-ignored",
+        old='group["lr"] = rate * group.get("lr_scale", 1.0)',
+        new='group["lr"] = rate',
+        breaks="layer-wise rates and those of targets have no effect",
+        tests=("test_optim.py",),
+    ),
+    Mutation(
+        name="targets-with-the-model",
+        old='"betas": optim.targets.betas,',
+        new='"betas": optim.betas,',
+        breaks="trained targets have the model's betas",
+        tests=("test_optim.py",),
+    ),
+    Mutation(
+        name="prototypes-clipped-together",
+        old="parts[is_of_target(name)].append(parameter)",
+        new="parts[False].append(parameter)",
+        breaks="prototypes are clipped together with the model",
+        tests=(
+            "test_trainer_step.py::test_clipping_leaves_the_ratio_of_lengths_within_the_model_and_targets_apart",
+        ),
+    ),
+    Mutation(
+        name="never-clipped",
+        old='limit = float("inf") if clip_norm is None else clip_norm',
+        new='limit = float("inf")',
+        breaks="gradients are not clipped",
+        tests=(
+            "test_trainer_step.py::test_clipping_leaves_the_ratio_of_lengths_within_the_model_and_targets_apart",
+        ),
+    ),
+    Mutation(
+        name="skip-without-norm",
+        old="parts = torch.stack([norm, *(part.total for part in sums.values())])",
+        new="parts = torch.stack([part.total for part in sums.values()])",
+        breaks="a step with NaN gradients is taken",
+        tests=("test_trainer_step.py::test_a_step_with_a_finite_loss_and_no_gradient_is_skipped",),
+    ),
+    Mutation(
+        name="clip-forgets-targets",
+        old="norm = torch.where(torch.isfinite(of_targets), norm, of_targets)",
+        new="pass",
+        breaks="a step with NaN gradients of prototypes is taken",
+        tests=(
+            "test_trainer_step.py::test_clipping_leaves_the_ratio_of_lengths_within_the_model_and_targets_apart",
+        ),
+    ),
+)
+
+TRAINING_STEP = (
+    Mutation(
+        name="sync-with-first",
+        old="with _maybe_unsynced(training, last):",
+        new="with _maybe_unsynced(training, number == 0):",
+        breaks="gradients travel with the first micro-batch instead of the last",
+        tests=("test_two_processes.py::test_two_processes_equal_one[accumulating]",),
+    ),
+    Mutation(
+        name="ranks-not-multiplied",
+        old="training.accelerator.backward(loss * training.accelerator.num_processes)",
+        new="training.accelerator.backward(loss)",
+        breaks="gradients are divided by the number of ranks",
+        tests=("test_two_processes.py::test_two_processes_equal_one[accumulating]",),
+    ),
+    Mutation(
+        name="counts-of-own-rank",
+        old="    return _over_ranks(training, counted)\n",
+        new="    return counted\n",
+        breaks="each rank divides by its own tokens",
+        tests=("test_two_processes.py::test_two_processes_equal_one[accumulating]",),
+    ),
+    Mutation(
+        name="loss-waits",
+        old="            loss = total_loss(parts, counts, weights)\n",
+        new="            loss = total_loss(parts, counts, weights)\n            loss.item()\n",
+        breaks="the host waits for the device in every step",
+        tests=("test_trainer_step.py::test_a_step_never_waits_for_the_device",),
+    ),
+    Mutation(
+        name="step-forgets-weights",
+        old=(
+            "weights = {objective.name: objective.weight for objective in recipe.objectives}\n "
+            "   counts"
+        ),
+        new="weights = {}\n    counts",
+        breaks="objectives weigh 1 in training, whatever the log says",
+        tests=("test_trainer_step.py::test_a_run_is_that_of_a_plain_loop[weighted]",),
+    ),
+    Mutation(
+        name="teacher-follows-before-the-step",
+        old=(
+            "    skipped = _apply(training, norm, sums)\n    training.job.after_step((step + "
+            "1) / recipe.optim.steps)\n"
+        ),
+        new=(
+            "    training.job.after_step((step + 1) / recipe.optim.steps)\n    skipped = "
+            "_apply(training, norm, sums)\n"
+        ),
+        breaks="the teacher follows the student of the step before",
+        tests=("test_trainer_step.py::test_a_run_is_that_of_a_plain_loop[with_teacher]",),
+    ),
+    Mutation(
+        name="gradients-pile-up",
+        old="training.optimizer.zero_grad(set_to_none=True)",
+        new="pass",
+        breaks="gradients of former steps are added",
+        tests=("test_trainer_step.py::test_a_run_is_that_of_a_plain_loop[weighted]",),
+    ),
+    Mutation(
+        name="progress-of-next-step",
+        old="progress = step / recipe.optim.steps",
+        new="progress = (step + 1) / recipe.optim.steps",
+        breaks="masks are those of a later time",
+        tests=("test_trainer_step.py::test_hints_and_masks_are_those_of_the_progress_of_the_run",),
+    ),
+)
+
+METRICS = (
+    Mutation(
+        name="skipped-in-the-mean",
+        old="rows = torch.where(skipped[:, None] > 0, 0.0, rows).sum(dim=0)",
+        new="rows = rows.sum(dim=0)",
+        breaks="skipped steps count into the logged loss",
+        tests=("test_metrics.py",),
+    ),
+    Mutation(
+        name="own-rank-logged",
+        old='rows = self.accelerator.reduce(rows, reduction="sum")',
+        new="pass",
+        breaks="a rank logs its own loss",
+        tests=("test_two_processes.py::test_two_processes_equal_one[accumulating]",),
+    ),
+    Mutation(
+        name="logged-unweighted",
+        old="weights.get(name, 1.0) * loss for name, loss in losses.items()",
+        new="loss for name, loss in losses.items()",
+        breaks="the logged loss has no weights",
+        tests=("test_metrics.py",),
+    ),
+    Mutation(
+        name="mean-of-means",
+        old="losses = {name: total / max(count, 1.0) for name, (total, count) in totals.items()}",
+        new="losses = {name: total / len(self.reports) for name, (total, count) in totals.items()}",
+        breaks="the logged loss is a sum per step",
+        tests=("test_metrics.py",),
+    ),
+    Mutation(
+        name="skips-never-reset",
+        old="self.skipped_in_a_row + 1 if was_skipped else 0",
+        new="self.skipped_in_a_row + 1 if was_skipped else self.skipped_in_a_row",
+        breaks="a run stops after many skips that were not in a row",
+        tests=("test_metrics.py",),
+    ),
+)
+
+DATA = (
+    Mutation(
+        name="key-from-index",
+        old="return fold_key(self.seed, self.stream.name, epoch, self.name(index))",
+        new="return fold_key(self.seed, self.stream.name, epoch, index)",
+        breaks="a new file changes the masks of all others",
+        tests=("test_data.py",),
+    ),
+    Mutation(
+        name="same-masks-every-epoch",
+        old="return fold_key(self.seed, self.stream.name, epoch, self.name(index))",
+        new="return fold_key(self.seed, self.stream.name, self.name(index))",
+        breaks="every epoch has the same masks",
+        tests=("test_data.py",),
+    ),
+    Mutation(
+        name="streams-share-keys",
+        old="return fold_key(self.seed, self.stream.name, epoch, self.name(index))",
+        new="return fold_key(self.seed, epoch, self.name(index))",
+        breaks="streams of the same files have the same masks",
+        tests=("test_data.py",),
+    ),
+    Mutation(
+        name="same-order-every-epoch",
+        old="return permutation(length, seed, stream, epoch)",
+        new="return permutation(length, seed, stream)",
+        breaks="every epoch has the same order",
+        tests=("test_data.py",),
+    ),
+    Mutation(
+        name="ranks-overlap",
+        old="(number * self.shard.world + self.shard.rank) * size",
+        new="(number + self.shard.rank) * size",
+        breaks="ranks and micro-batches take the same samples",
+        tests=("test_data.py",),
+    ),
+    Mutation(
+        name="accumulation-forgotten",
+        old="* self.recipe.optim.accumulate * self.shard.world",
+        new="* self.shard.world",
+        breaks="micro-batches take the next step's samples",
+        tests=("test_data.py",),
+    ),
+    Mutation(
+        name="resumed-from-zero",
+        old="taken = (step - self.shard.start_step)",
+        new="taken = step",
+        breaks="a resumed run skips samples",
+        tests=("test_data.py",),
+    ),
+    Mutation(
+        name="aligned-by-order",
+        old="return [{name: stems[stem] for name, stems in by_stem.items()} for stem in shared]",
+        new="return [dict.fromkeys(by_stem, n) for n, _ in enumerate(shared)]",
+        breaks="files of different samples are paired",
+        tests=("test_data.py",),
+    ),
+    Mutation(
+        name="held-out-augmented",
+        old="self.read(index, Visit(key=key, augment=False)) for index",
+        new="self.read(index, Visit(key=key)) for index",
+        breaks="held-out samples are augmented",
+        tests=("test_data.py",),
+    ),
+    Mutation(
+        name="two-draws-per-sample",
+        old="{name: source.read(rows[name], visit) for name, source in self.sources.items()}",
+        new=(
+            "{name: source.read(rows[name], Visit(key=fold_key(visit.key, name), "
+            "augment=visit.augment)) for name, source in self.sources.items()}"
+        ),
+        breaks="aligned modalities are augmented apart",
+        tests=("test_data.py",),
+    ),
+    Mutation(
+        name="stand-in-by-calls",
+        old='index = fold_key(visit, "replacement", attempt) % len(reader)',
+        new=(
+            'vars(self).setdefault("calls", []).append(0)\n            index = fold_key(visit, '
+            '"replacement", len(vars(self)["calls"])) % len(reader)'
+        ),
+        breaks="a bad file's stand-in depends on what a worker read before",
+        tests=("test_data.py",),
+    ),
+    Mutation(
+        name="stand-in-with-old-key",
+        old="key = reader.key(index, epoch)\n            try",
+        new="key = visit\n            try",
+        breaks="a stand-in has the key of the bad file",
+        tests=("test_data.py",),
+    ),
+    Mutation(
+        name="fitted-on-held-out",
+        old="s.files[modality.name] for s in recipe.data.streams",
+        new="(s.held_out or s.files)[modality.name] for s in recipe.data.streams",
+        breaks="statistics come from held-out files",
+        tests=("test_data.py",),
+    ),
+    Mutation(
+        name="uniform-signed",
+        old="return (bits >> count) & ((1 << (64 - count)) - 1)",
+        new="return bits >> count",
+        breaks="random numbers are negative",
+        tests=("test_rng.py::test_uniform_numbers_are_the_highest_24_bits",),
+    ),
+    Mutation(
+        name="children-alike",
+        old="return Rng(keys=_mix((self.keys ^ bits) + _signed(_GOLDEN)))",
+        new="return Rng(keys=_mix(self.keys + _signed(_GOLDEN)))",
+        breaks="all purposes have one stream",
+        tests=("test_rng.py::test_children_are_independent_of_each_other_and_of_order",),
+    ),
+)
+
+CHECKPOINTS = (
+    Mutation(
+        name="no-sync",
+        old="    for path in [*unfinished.iterdir(), unfinished]:\n        _sync(path)\n",
+        new="",
+        breaks="a checkpoint may be empty after a power cut",
+        tests=("test_checkpoint.py",),
+    ),
+    Mutation(
+        name="one-too-many-kept",
+        old="list_checkpoints(run)[:-keep]",
+        new="list_checkpoints(run)[: -keep - 1]",
+        breaks="one checkpoint too many is kept",
+        tests=("test_checkpoint.py",),
+    ),
+    Mutation(
+        name="unfinished-listed",
+        old="if not path.name.endswith(_UNFINISHED)",
+        new="if path.name",
+        breaks="half a checkpoint is taken for a whole one",
+        tests=("test_checkpoint.py",),
+    ),
+    Mutation(
+        name="optimizer-forgotten",
+        old="load_optimizer_tensors(model, optimizer, resumed.optimizer)",
+        new="pass",
+        breaks="a resumed run starts with a new optimizer",
+        tests=("test_trainer.py::test_a_resumed_run_is_bit_equal",),
+    ),
+    Mutation(
+        name="position-forgotten",
+        old='samples_seen=resumed.state["samples_seen"] if resumed else None',
+        new="samples_seen=None",
+        breaks="a resumed run reads from the start",
+        tests=("test_trainer.py::test_a_resumed_run_is_bit_equal",),
+    ),
+    Mutation(
+        name="json-in-place",
+        old="temporary.replace(path)",
+        new="path.write_text(temporary.read_text())",
+        breaks="a record may be half written",
+        tests=("test_checkpoint.py",),
+    ),
+)
+
+PROBES = (
+    Mutation(
+        name="linear-chooses-on-test",
+        old="strength = _choose(train)",
+        new="strength = _choose(test)",
+        breaks="a linear probe chooses its penalty on held-out samples",
+        tests=("test_linear_probe.py",),
+    ),
+    Mutation(
+        name="ridge-chooses-on-test",
+        old="choice.fit(train.values, known)",
+        new="choice.fit(test.values, truth)",
+        breaks="ridge chooses its penalty on held-out samples",
+        tests=("test_linear_probe.py",),
+    ),
+    Mutation(
+        name="strongest-of-equals",
+        old="return STRENGTHS[int(np.argmax(scores))]",
+        new="return STRENGTHS[-1]",
+        breaks="the penalty is not chosen",
+        tests=("test_linear_probe.py",),
+    ),
+    Mutation(
+        name="standardised-by-test",
+        old="mean, scale = mean_and_scale(train.values)",
+        new="mean, scale = mean_and_scale(test.values)",
+        breaks="features are standardised by held-out samples",
+        tests=("test_knn_probe.py",),
+    ),
+    Mutation(
+        name="whitened-by-test",
+        old="axes = white_axes(train.values)",
+        new="axes = white_axes(test.values)",
+        breaks="features are whitened by held-out samples",
+        tests=("test_knn_probe.py",),
+    ),
+    Mutation(
+        name="knn-euclidean",
+        old='KNeighborsClassifier(k, metric="cosine"',
+        new='KNeighborsClassifier(k, metric="euclidean"',
+        breaks="neighbours are by distance",
+        tests=("test_knn_probe.py",),
+    ),
+    Mutation(
+        name="majority-of-test",
+        old="return float(np.mean(np.asarray(test.labels) == names[counts.argmax()]))",
+        new="return float(np.mean(np.asarray(test.labels) == names[counts.argmin()]))",
+        breaks="the baseline is the rarest class",
+        tests=("test_knn_probe.py",),
+    ),
+    Mutation(
+        name="few-shot-same-episodes",
+        old='seed, "few-shot", k, episode, str(name))',
+        new='seed, "few-shot", k, str(name))',
+        breaks="all episodes are one",
+        tests=("test_probing_attentive.py",),
+    ),
+    Mutation(
+        name="pool-with-padding",
+        old=(
+            "sums.index_add_(0, row_of_token(lengths, packed.device), packed)\n    return sums "
+            "/ torch.tensor(lengths, device=packed.device).clamp_min(1)[:, None]"
+        ),
+        new=(
+            "sums.index_add_(0, row_of_token(lengths, packed.device), packed)\n    return sums "
+            "/ max(lengths)"
+        ),
+        breaks="the mean of a short sample is too small",
+        tests=("test_knn_probe.py",),
+    ),
+    Mutation(
+        name="register-for-cls",
+        old="unflatten(0, (-1, encoded.num_prefix))[:, 0]",
+        new="unflatten(0, (-1, encoded.num_prefix))[:, -1]",
+        breaks="a register is taken for [CLS]",
+        tests=("test_pooling.py",),
+    ),
+)
+
+FINE_TUNING = (
+    Mutation(
+        name="own-statistics",
+        old="return replace(recipe, encoder=encoder, modalities=adapted.info.modalities), adapted",
+        new="return replace(recipe, encoder=encoder, modalities=_fitted(recipe)), adapted",
+        breaks="fine-tuning takes its own data's statistics",
+        tests=("test_finetuning_run.py::test_statistics_are_those_of_pretraining",),
+    ),
+    Mutation(
+        name="average-reversed",
+        old="slow.detach().lerp_(own[name].detach(), 1.0 - decay)",
+        new="slow.detach().lerp_(own[name].detach(), decay)",
+        breaks="the average of weights jumps",
+        tests=("test_finetuning_model.py",),
+    ),
+    Mutation(
+        name="rates-upside-down",
+        old="return decay ** (depth + 1 - layer_of(name, depth))",
+        new="return decay ** layer_of(name, depth)",
+        breaks="the first layer learns fastest",
+        tests=("test_finetuning_layers.py",),
+    ),
+    Mutation(
+        name="mixed-with-itself",
+        old="other = torch.where(part.valid.flip(0)[:, :, None], part.values.flip(0), 0.0)",
+        new="other = torch.where(part.valid.flip(0)[:, :, None], part.values, 0.0)",
+        breaks="samples are mixed with themselves",
+        tests=("test_finetuning_mixing.py",),
+    ),
+    Mutation(
+        name="class-weights-uncounted",
+        old="return (targets * constant(self.class_weights, targets.device)).sum()",
+        new="return _num_rows(targets)",
+        breaks="the weighted loss is divided by samples instead of weights",
+        tests=("test_finetuning_tasks.py",),
+    ),
+    Mutation(
+        name="best-forgotten",
+        old='self.best = dict(resumed.state["best"])',
+        new="pass",
+        breaks="a resumed run forgets its best score",
+        tests=("test_finetuning_run.py::test_a_resumed_run_goes_on_with_its_best_score",),
+    ),
+    Mutation(
+        name="batch-norm-biased",
+        old="self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)",
+        new="self.running_var.lerp_(variance, self.momentum)",
+        breaks="several processes keep another variance than one",
+        tests=("test_finetuning_batch_norm.py",),
+    ),
+)
+
+IMPUTATION = (
+    Mutation(
+        name="observed-overwritten",
+        old='"number": torch.where(missing, restored[..., NUMBER], number)',
+        new='"number": restored[..., NUMBER]',
+        breaks="observed numbers are replaced by predictions",
+        tests=("test_tabular_impute.py",),
+    ),
+    Mutation(
+        name="gaps-of-padding",
+        old="(torch.arange(present.shape[1], device=present.device) < ends[:, None]) & ~present",
+        new="~present",
+        breaks="padding of narrower tables is filled",
+        tests=("test_tabular_impute.py",),
+    ),
+    Mutation(
+        name="imputed-surplus",
+        old="kept = torch.where(plan.predict_ok[:, :, None], predicted.float(), 0.0)",
+        new="kept = predicted.float()",
+        breaks="surplus predictions are added to token 0",
+        tests=("test_tabular_impute.py",),
+    ),
+    Mutation(
+        name="units-forgotten",
+        old="values = values * scale + mean\n",
+        new="values = values * scale\n",
+        breaks="imputed numbers are off by the column's mean",
+        tests=("test_tabular_impute_files.py",),
+    ),
+    Mutation(
+        name="draws-are-the-first",
+        old="spread = float(inside[1:].std(correction=0)) if drawn else None",
+        new="spread = float(inside[:1].std(correction=0)) if drawn else None",
+        breaks="imputed numbers have no spread",
+        tests=("test_tabular_impute_files.py",),
+    ),
+    Mutation(
+        name="visible-restored",
+        old="values = torch.where(shown[:, :, None], tokens.values, restored)",
+        new="values = restored",
+        breaks="visible tokens are replaced by predictions",
+        tests=("test_complete_restore.py",),
+    ),
+    Mutation(
+        name="restored-side-by-side",
+        old="return placed.scatter_(1, ids, predicted.float())",
+        new="return torch.cat([predicted.float(), placed[:, predicted.shape[1] :]], dim=1)",
+        breaks="predictions stand at the wrong tokens",
+        tests=("test_complete_restore.py",),
+    ),
+    Mutation(
+        name="whole-rows-out-of-order",
+        old="raw = impute_cells(model, reader.held_out_group(indices))",
+        new="raw = impute_cells(model, reader.held_out_group(indices[::-1]))",
+        breaks="filled rows are joined to others",
+        tests=("test_tabular_impute.py",),
+    ),
+)
+
+PROTOTYPES_AND_CODEBOOKS = (
+    Mutation(
+        name="sinkhorn-columns-last",
+        old="assigned /= assigned.sum(dim=-1, keepdim=True).clamp_min_(least)",
+        new="pass",
+        breaks="rows are no distributions",
+        tests=("test_sinkhorn.py",),
+    ),
+    Mutation(
+        name="prototypes-train-teacher",
+        old="features = F.normalize(view.teacher[0].detach().float()",
+        new="features = F.normalize(view.teacher[0].float()",
+        breaks="gradient reaches the teacher",
+        tests=("test_clusters.py",),
+    ),
+    Mutation(
+        name="codes-jump",
+        old="kept = torch.where(self.usage[:, None] > 0, self.decay, 0.0)",
+        new="kept = torch.zeros_like(self.usage[:, None])",
+        breaks="codes follow one batch",
+        tests=("test_codebook.py",),
+    ),
+    Mutation(
+        name="kmeans-nearest",
+        old="ids = (z @ centers.T).argmax(dim=-1)",
+        new="ids = (z @ centers.T).argmin(dim=-1)",
+        breaks="vectors go to the farthest centre",
+        tests=("test_kmeans.py",),
+    ),
+)
+
+MUTATIONS: tuple[Mutation, ...] = (
+    *OBJECTIVES_AND_REDUCTION,
+    *LOSSES,
+    *COUNTS_OF_A_STEP,
+    *TARGETS,
+    *PACKING,
+    *ATTENTION,
+    *POSITIONS,
+    *ENCODER,
+    *MASKING,
+    *DECODERS,
+    *TEACHER,
+    *SCHEDULES_AND_OPTIMISER,
+    *TRAINING_STEP,
+    *METRICS,
+    *DATA,
+    *CHECKPOINTS,
+    *PROBES,
+    *FINE_TUNING,
+    *IMPUTATION,
+    *PROTOTYPES_AND_CODEBOOKS,
+)
