@@ -7,6 +7,7 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -103,7 +104,7 @@ def draw(shapes: dict[str, str], title: str) -> Figure:
     for name, (file, _) in ROOMS.items():
         x, y = places[name]
         corner = (x - _WIDTH / 2, y - _HEIGHT / 2)
-        style = {"boxstyle": "round,pad=0.02", "fc": "#dbeafe", "ec": "#2563eb"}
+        style: dict[str, Any] = {"boxstyle": "round,pad=0.02", "fc": "#dbeafe", "ec": "#2563eb"}
         axes.add_patch(FancyBboxPatch(corner, _WIDTH, _HEIGHT, **style))
         axes.text(x, y + 0.07, name, ha="center", va="center", fontsize=13, weight="bold")
         axes.text(x, y - 0.09, file, ha="center", va="center", fontsize=8)

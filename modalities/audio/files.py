@@ -13,7 +13,7 @@ from modalities.audio.readers import with_soundfile
 from modalities.audio.readers.choice import BACKENDS, Backend, BackendName, choose_backend
 from modalities.audio.readers.sound_info import SoundInfo
 from modalities.audio.resampling import resample, resampling_ratio
-from omnimask.data.folders import FolderFiles, Labels, list_files
+from omnimask.data.folders import FolderFiles, LabelsFrom, list_files
 from omnimask.foundation.errors import DataError
 from omnimask.foundation.optional import needs
 from omnimask.tokens.modality import Sample, Visit
@@ -37,7 +37,7 @@ class AudioFiles:
     """
 
     path: str = "."
-    labels: Labels = "folder"
+    labels: LabelsFrom = "folder"
     backend: BackendName = "auto"
     gain_db: float = 0.0
 

@@ -13,8 +13,7 @@ from modalities.audio.sound import pcm_of, sound_of
 from omnimask.foundation.errors import DataError
 from omnimask.report.pictures import figure_png
 from omnimask.tokens.modality import Visit
-from omnimask.tokens.raw import integers_of, tensor_of
-from omnimask.tokens.tokens import Raw
+from omnimask.tokens.tokens import Raw, integers_of, tensor_of
 from omnimask.training.step import MaskedModel
 from omnimask.transfer.imputing.request import Hide, Imputation, Request
 from omnimask.transfer.imputing.restore import Restored, random_hidden, restore_hidden

@@ -7,7 +7,7 @@ from modalities.image.modality import ImagePatches
 from modalities.image.readers.channels import to_channels
 from modalities.image.readers.choice import read_picture
 from modalities.image.views import is_mirrored, view_box
-from omnimask.data.folders import FolderFiles, Labels, list_files
+from omnimask.data.folders import FolderFiles, LabelsFrom, list_files
 from omnimask.data.pixels import Interpolation, check_crops, resize
 from omnimask.foundation.errors import DataError
 from omnimask.foundation.optional import needs
@@ -28,7 +28,7 @@ class ImageFiles:
     """
 
     path: str = "."
-    labels: Labels = "folder"
+    labels: LabelsFrom = "folder"
     crop_scale: tuple[float, float] = (0.2, 1.0)
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
     flip: float = 0.5

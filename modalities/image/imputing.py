@@ -9,7 +9,7 @@ from modalities.image.readers.channels import to_channels
 from modalities.image.readers.choice import read_picture
 from omnimask.data.pixels import Box
 from omnimask.foundation.errors import DataError
-from omnimask.tokens.raw import tensor_of
+from omnimask.tokens.tokens import tensor_of
 from omnimask.training.step import MaskedModel
 from omnimask.transfer.imputing.frames import FrameView, hidden_pixels, impute_frames
 from omnimask.transfer.imputing.request import Imputation, Request

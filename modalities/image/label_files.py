@@ -14,7 +14,7 @@ from modalities.image.readers.header import read_header
 from modalities.image.readers.limits import check_size
 from modalities.image.readers.with_pillow import opened_with_pillow
 from modalities.image.views import is_mirrored, view_box
-from omnimask.data.folders import FolderFiles, Labels, list_files
+from omnimask.data.folders import FolderFiles, LabelsFrom, list_files
 from omnimask.data.pixels import check_crops
 from omnimask.foundation.errors import DataError
 from omnimask.foundation.optional import needs
@@ -38,7 +38,7 @@ class LabelFiles:
     """
 
     path: str = "."
-    labels: Labels = "folder"
+    labels: LabelsFrom = "folder"
     crop_scale: tuple[float, float] = (0.2, 1.0)
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
     flip: float = 0.5

@@ -32,8 +32,7 @@ from omnimask.network.grid_modality import (
 from omnimask.network.resampling import Resampled, State, resample_linear
 from omnimask.network.trained_axis import Axes, check_axes, extents
 from omnimask.tokens.modality import Drawing, Modality, Sample, Source
-from omnimask.tokens.raw import tensor_of
-from omnimask.tokens.tokens import Grid, Raw, Tokens, dense_tokens
+from omnimask.tokens.tokens import Grid, Raw, Tokens, dense_tokens, tensor_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

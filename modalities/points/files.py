@@ -13,7 +13,7 @@ from modalities.points.modality import PointGroups
 from modalities.points.readers.choice import SUFFIXES, Mesh, read_points
 from modalities.points.readers.meshes import sample_surface
 from modalities.points.readers.open3d_part import estimated_normals
-from omnimask.data.folders import FolderFiles, Labels, list_files
+from omnimask.data.folders import FolderFiles, LabelsFrom, list_files
 from omnimask.data.point_files import COLOR, NORMAL, PLACE, Table, finite_rows, stack
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.foundation.optional import needs
@@ -38,7 +38,7 @@ class PointFiles:
     """
 
     path: str = "."
-    labels: Labels = "folder"
+    labels: LabelsFrom = "folder"
     normalize: Literal["unit_sphere", "none"] = "unit_sphere"
     rotate: Literal["none", "up", "any"] = "up"
     scale: tuple[float, float] | None = (2 / 3, 3 / 2)

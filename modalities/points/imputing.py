@@ -13,8 +13,7 @@ from modalities.points.grouping import group_points
 from modalities.points.modality import PointGroups
 from modalities.points.readers.choice import SUFFIXES
 from omnimask.tokens.modality import Visit
-from omnimask.tokens.raw import tensor_of
-from omnimask.tokens.tokens import Raw
+from omnimask.tokens.tokens import Raw, tensor_of
 from omnimask.training.step import MaskedModel
 from omnimask.transfer.imputing.clouds import check_box, check_ply, in_box, write_ply
 from omnimask.transfer.imputing.request import Hide, Imputation, Request

@@ -15,8 +15,7 @@ from omnimask.foundation.errors import RecipeError
 from omnimask.network.positions import CoordinateMLP
 from omnimask.network.resampling import Resampled, State, check_kept
 from omnimask.tokens.modality import Drawing, Modality, Sample, Source
-from omnimask.tokens.raw import integers_of, tensor_of
-from omnimask.tokens.tokens import Grid, Raw, Tokens
+from omnimask.tokens.tokens import Grid, Raw, Tokens, integers_of, tensor_of
 
 FEATURES = ("colors", "normals")  # three channels each, in [-1, 1]
 

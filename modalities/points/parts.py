@@ -14,8 +14,7 @@ from modalities.points.files import PointFiles, PointSource
 from modalities.points.modality import PointGroups
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.tokens.modality import Sample, Visit
-from omnimask.tokens.raw import tensor_of
-from omnimask.tokens.tokens import Raw
+from omnimask.tokens.tokens import Raw, tensor_of
 from omnimask.transfer.finetuning.places import FreePlaces
 
 if TYPE_CHECKING:

@@ -17,8 +17,7 @@ from omnimask.foundation.errors import RecipeError
 from omnimask.network.positions import LearnedPosition
 from omnimask.network.resampling import Resampled, State
 from omnimask.tokens.modality import Drawing, Modality, Sample, Source
-from omnimask.tokens.raw import integers_of, tensor_of
-from omnimask.tokens.tokens import Grid, Raw, Tokens
+from omnimask.tokens.tokens import Grid, Raw, Tokens, integers_of, tensor_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

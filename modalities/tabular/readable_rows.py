@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 from modalities.tabular.modality import TableCells
 from modalities.tabular.readable import Readable, readable_cell
-from omnimask.tokens.raw import integers_of, tensor_of
-from omnimask.tokens.tokens import Raw
+from omnimask.tokens.tokens import Raw, integers_of, tensor_of
 
 if TYPE_CHECKING:
     import pandas

@@ -12,7 +12,7 @@ from modalities.video.modality import VideoTubelets
 from modalities.video.readers.choice import BackendName, decode, usable_backends
 from modalities.video.readers.frame_index import FrameIndex, index_frames
 from modalities.video.sampling import ClipFrames, at_rate, every_nth
-from omnimask.data.folders import FolderFiles, Labels, list_files
+from omnimask.data.folders import FolderFiles, LabelsFrom, list_files
 from omnimask.data.pixels import Box, Interpolation, center_box, check_crops, random_box, resize
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.optional import needs
@@ -37,7 +37,7 @@ class VideoFiles:
     """
 
     path: str = "."
-    labels: Labels = "folder"
+    labels: LabelsFrom = "folder"
     backend: BackendName = "auto"
     frame_stride: int | None = 4
     rate_hz: float | None = None

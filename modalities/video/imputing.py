@@ -16,7 +16,7 @@ from modalities.video.readers.frame_index import index_frames
 from modalities.video.sampling import at_rate, every_nth
 from omnimask.foundation.errors import DataError
 from omnimask.foundation.optional import needs
-from omnimask.tokens.raw import tensor_of
+from omnimask.tokens.tokens import tensor_of
 from omnimask.training.step import MaskedModel
 from omnimask.transfer.imputing.frames import FrameView, hidden_pixels, impute_frames
 from omnimask.transfer.imputing.request import Hide, Imputation, Request

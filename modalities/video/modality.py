@@ -30,8 +30,7 @@ from omnimask.network.grid_modality import (
 from omnimask.network.resampling import Resampled, State, resample_linear
 from omnimask.network.trained_axis import Axes, check_axes, extents
 from omnimask.tokens.modality import Drawing, Modality, Sample, Source
-from omnimask.tokens.raw import integers_of, tensor_of
-from omnimask.tokens.tokens import Grid, Raw, Tokens
+from omnimask.tokens.tokens import Grid, Raw, Tokens, integers_of, tensor_of
 
 _NUM_CHANNELS = 3
 

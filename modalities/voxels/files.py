@@ -10,7 +10,7 @@ import torch
 
 from modalities.voxels.modality import VoxelGrid
 from modalities.voxels.voxelise import voxelise
-from omnimask.data.folders import FolderFiles, Labels, list_files
+from omnimask.data.folders import FolderFiles, LabelsFrom, list_files
 from omnimask.data.point_files import (
     PLACE,
     Table,
@@ -42,7 +42,7 @@ class SweepFiles:
     """
 
     path: str = "."
-    labels: Labels = "folder"
+    labels: LabelsFrom = "folder"
     columns_bin: int = 4
     columns: tuple[str, ...] = PLACE
     rotate_deg: float = 45.0

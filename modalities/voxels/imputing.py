@@ -11,8 +11,7 @@ from modalities.voxels.files import SUFFIXES, SweepFiles, SweepSource
 from modalities.voxels.modality import VoxelGrid
 from omnimask.data.point_files import PLACE, stack
 from omnimask.tokens.modality import Visit
-from omnimask.tokens.raw import tensor_of
-from omnimask.tokens.tokens import Raw
+from omnimask.tokens.tokens import Raw, tensor_of
 from omnimask.training.step import MaskedModel
 from omnimask.transfer.imputing.clouds import check_box, check_ply, in_box, write_ply
 from omnimask.transfer.imputing.request import Imputation, Request

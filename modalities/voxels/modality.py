@@ -14,8 +14,7 @@ from omnimask.foundation.errors import RecipeError
 from omnimask.network.positions import SinCosPosition
 from omnimask.network.resampling import Resampled, State
 from omnimask.tokens.modality import Drawing, Modality, Sample, Source
-from omnimask.tokens.raw import integers_of, tensor_of
-from omnimask.tokens.tokens import Grid, Raw, Tokens
+from omnimask.tokens.tokens import Grid, Raw, Tokens, integers_of, tensor_of
 
 Range = tuple[float, float]
 _TENSORS = ("points", "intensity", "point_ok", "count", "cell")

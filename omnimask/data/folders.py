@@ -8,7 +8,7 @@ from typing import Literal
 
 from omnimask.foundation.errors import DataError
 
-Labels = Literal["folder", "none"]
+LabelsFrom = Literal["folder", "none"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,7 +17,7 @@ class FolderFiles:
 
     folder: str
     names: tuple[str, ...] = field(repr=False)
-    labels: Labels = "folder"
+    labels: LabelsFrom = "folder"
 
     def __len__(self) -> int:
         return len(self.names)
@@ -31,7 +31,7 @@ class FolderFiles:
 
 
 def list_files(
-    root: str, path: str, suffixes: Collection[str], *, what: str, labels: Labels
+    root: str, path: str, suffixes: Collection[str], *, what: str, labels: LabelsFrom
 ) -> FolderFiles:
     """Lists files by suffix (lower case, with the dot) below `root/path`, linked folders too.
 

@@ -6,7 +6,7 @@ that defines it, `my_parts:MyMask`. So files in this tree can move without orpha
 `PLACES` changes, and a part that is renamed gets a line in `RENAMED`.
 
 `FORMAT` is the version of the files as a whole. Format 1 (until 0.1) wrote module paths, such as
-`omnimask.network.encoder:Encoder`; these are read for ever.
+`omnimask.encoder:Encoder`; these are read for ever.
 """
 
 import importlib

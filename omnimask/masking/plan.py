@@ -8,7 +8,7 @@ before a single random number is drawn.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -52,6 +52,15 @@ class MaskPlan:
     def packed_predict(self, num_tokens: int) -> Int64[Tensor, " t"]:
         """The same of the predicted tokens."""
         return pack_places(self.predict_ids, self.num_predict, self.copies, num_tokens)
+
+    def first_copy(self) -> "MaskPlan":
+        """Only the first of several masks of each sample."""
+        rows = {
+            field.name: getattr(self, field.name)[:: self.copies]
+            for field in fields(self)
+            if field.name != "copies"
+        }
+        return replace(self, **rows, copies=1)
 
 
 def pack_places(
@@ -148,6 +157,16 @@ def pick(
     picked = values.new_zeros(len(counts), width + 1).scatter_(1, slots, values)[:, :width]
     real = torch.arange(width, device=values.device) < per_row(counts, values.device)
     return picked, real
+
+
+def flags_of(
+    ids: Int64[Tensor, "r k"], ok: Bool[Tensor, "r k"], num_tokens: int
+) -> Bool[Tensor, "r n"]:
+    """Which of `num_tokens` tokens the ids name, the inverse of `pick`; an id that is not ok names
+    none.
+    """
+    counts = torch.zeros(len(ids), num_tokens, dtype=torch.long, device=ids.device)
+    return counts.scatter_add_(1, ids, ok.long()) > 0
 
 
 def plan_from_flags(

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from omnimask.masking.plan import flags_of
 from omnimask.network.backbone import Encoded
 from omnimask.objectives.targets import TargetRecord
 from omnimask.tokens.modality import Modality
@@ -99,9 +100,8 @@ class OtherCopy:
 
     def known(self, encoded: Encoded, /) -> Bool[Tensor, "r n"]:
         plan = encoded.plan
-        asked = plan.predict_ids.new_zeros(len(plan.num_predict), encoded.layout.num_tokens)
-        asked.scatter_add_(1, plan.predict_ids, plan.predict_ok.to(asked.dtype))
-        return plan.predict_ok & (_partner(asked).gather(1, plan.predict_ids) > 0)
+        predicted = flags_of(plan.predict_ids, plan.predict_ok, encoded.layout.num_tokens)
+        return plan.predict_ok & _partner(predicted).gather(1, plan.predict_ids)
 
     def values(self, encoded: Encoded, /) -> Float[Tensor, "r n t"]:
         plan, features = encoded.plan, encoded.features[self.decoder]

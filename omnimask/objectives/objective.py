@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from omnimask.foundation.errors import RecipeError
-from omnimask.masking.plan import MaskPlan
+from omnimask.masking.plan import MaskPlan, flags_of
 from omnimask.network.backbone import Encoded
 from omnimask.objectives.late_targets import LateTarget
 from omnimask.objectives.targets import Target, TrainedTarget
@@ -77,7 +77,8 @@ def taken_tokens(
     found = (plan.predict_ids >= span.start) & (plan.predict_ids < span.stop) & plan.predict_ok
     if objective.where == "all":
         return found
-    visible = _was_visible(plan, layout.num_tokens)
+    shown = flags_of(plan.visible_ids, plan.visible_ok, layout.num_tokens)
+    visible = shown.gather(1, plan.predict_ids)
     return found & (visible if objective.where == "visible" else ~visible)
 
 
@@ -102,12 +103,6 @@ def token_losses(
     with torch.autocast(predicted.device.type, enabled=False):
         losses = objective.loss(predicted.float(), truth.float())
     return torch.where(counted, losses, 0.0)
-
-
-def _was_visible(plan: MaskPlan, num_tokens: int) -> Bool[Tensor, "r n_predict"]:
-    shown = plan.visible_ids.new_zeros(len(plan.num_visible), num_tokens)
-    shown.scatter_add_(1, plan.visible_ids, plan.visible_ok.to(shown.dtype))
-    return shown.gather(1, plan.predict_ids) > 0
 
 
 def add_sum(sums: dict[str, LossSum], name: str, part: LossSum) -> None:

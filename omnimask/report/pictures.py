@@ -1,19 +1,14 @@
 """Held-out samples as original, visible part and reconstruction."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from io import BytesIO
 
-import torch
-from jaxtyping import Bool, Float, Int64
-from torch import Tensor
-
-from omnimask.masking.plan import MaskPlan
-from omnimask.objectives.objective import Objective
 from omnimask.objectives.targets import Restoring
 from omnimask.tokens.modality import Drawing
-from omnimask.tokens.tokens import Group, Raw, Span, Tokens, View
+from omnimask.tokens.tokens import Group, Raw
 from omnimask.training.step import MaskedModel
+from omnimask.transfer.imputing.fill import Filled, fill
 
 _DOTS_PER_INCH = 130
 
@@ -38,19 +33,6 @@ class Gallery:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Filled:
-    """One modality of a group under one mask: which tokens were shown, and all of their values.
-
-    `restored` names the objectives whose predictions are in the values; where there is none, the
-    hidden tokens are zero and a picture would show nothing.
-    """
-
-    shown: Bool[Tensor, "b n"]
-    values: Float[Tensor, "b n v"]
-    restored: tuple[str, ...]
-
-
 def draw_group(model: MaskedModel, group: Group) -> list[Gallery]:
     """A gallery for each modality of the group, without pictures where nothing is restored."""
     device = next(model.parameters()).device
@@ -68,91 +50,6 @@ def draw_group(model: MaskedModel, group: Group) -> list[Gallery]:
         )
         for name, part in filled.items()
     ]
-
-
-@torch.no_grad()
-def fill(model: MaskedModel, view: View) -> dict[str, Filled]:
-    """Predicts the first copy of the recipe's first mask, and puts predictions in their places.
-
-    Objectives of one modality apply in the recipe's order, each to the values that the former
-    left. A hidden token that nothing restores has zeros.
-    """
-    plan = model.masks(view, 1.0)[0]
-    (encoded,) = model.encode([view], [[plan]])
-    predictions = model.predictions(encoded)
-    first = first_copy(plan)
-    filled = {}
-    for span in view.layout.spans:
-        objectives = [o for o in model.recipe.objectives if o.modality == span.modality]
-        tokens = view.tokens[span.modality]
-        values, restored = _restore(objectives, predictions, tokens, span=span, plan=plan)
-        shown = places(first.visible_ids, first.visible_ok, view.layout.valid.shape[1])
-        shown = shown[:, span.start : span.stop]
-        filled[span.modality] = Filled(
-            shown=shown,
-            values=torch.where(shown[:, :, None], tokens.values.float(), values),
-            restored=restored,
-        )
-    return filled
-
-
-def first_copy(plan: MaskPlan) -> MaskPlan:
-    """The plan of only the first of several masks of each sample."""
-    step = plan.copies
-    return MaskPlan(
-        visible_ids=plan.visible_ids[::step],
-        visible_ok=plan.visible_ok[::step],
-        predict_ids=plan.predict_ids[::step],
-        predict_ok=plan.predict_ok[::step],
-        num_visible=plan.num_visible[::step],
-        num_predict=plan.num_predict[::step],
-    )
-
-
-def places(
-    ids: Int64[Tensor, "r k"], ok: Bool[Tensor, "r k"], num_tokens: int
-) -> Bool[Tensor, "r n"]:
-    """Which tokens the ids name; an id that is not ok names none."""
-    counts = torch.zeros(len(ids), num_tokens, dtype=torch.long, device=ids.device)
-    return counts.scatter_add_(1, ids, ok.long()) > 0
-
-
-def _restore(
-    objectives: Sequence[Objective],
-    predictions: Mapping[str, Tensor],
-    tokens: Tokens,
-    *,
-    span: Span,
-    plan: MaskPlan,
-) -> tuple[Float[Tensor, "b n v"], tuple[str, ...]]:
-    """Token values after every objective, zero where none restored, and which restored."""
-    values = tokens.values.float()
-    covered = torch.zeros_like(tokens.valid)
-    names = []
-    for objective in objectives:
-        predicted, asked = _at_tokens(predictions[objective.name][:: plan.copies], span, plan)
-        target = objective.target
-        if not isinstance(target, Restoring):
-            continue
-        restored = target.restore(predicted, replace(tokens, values=values))
-        if restored is not None:
-            names.append(objective.name)
-            values = torch.where(asked[:, :, None], restored.float(), values)
-            covered |= asked
-    return torch.where(covered[:, :, None], values, 0.0), tuple(names)
-
-
-def _at_tokens(
-    predicted: Float[Tensor, "b k p"], span: Span, plan: MaskPlan
-) -> tuple[Float[Tensor, "b n p"], Bool[Tensor, "b n"]]:
-    """Predictions at the plan's ids as predictions at the span's tokens, and which were asked."""
-    first = first_copy(plan)
-    inside = (first.predict_ids >= span.start) & (first.predict_ids < span.stop) & first.predict_ok
-    ids = torch.where(inside, first.predict_ids - span.start, 0)
-    asked = places(ids, inside, len(span))
-    everywhere = predicted.new_zeros(len(ids), len(span), predicted.shape[2], dtype=torch.float32)
-    contents = torch.where(inside[:, :, None], predicted.float(), 0.0)
-    return everywhere.scatter_add_(1, ids[:, :, None].expand_as(contents), contents), asked
 
 
 def _draw(model: MaskedModel, group: Group, modality: str, filled: Filled, index: int) -> Picture:

@@ -16,6 +16,20 @@ Grid = Mapping[str, int]  # named axes in storage order, such as {"t": 8, "h": 1
 Raw = Mapping[str, Tensor | tuple[int, ...]]  # one collated modality; tuples stay on the host
 
 
+def tensor_of(raw: Raw, name: str) -> Tensor:
+    """A part that is a tensor, on the device of the batch."""
+    part = raw[name]
+    assert isinstance(part, Tensor), f"{name} holds integers of the host"
+    return part
+
+
+def integers_of(raw: Raw, name: str) -> tuple[int, ...]:
+    """A part that has one integer per sample, on the host."""
+    part = raw[name]
+    assert isinstance(part, tuple), f"{name} is a tensor"
+    return part
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tokens:
     """One modality of one group, before embedding; padded to `n` tokens per sample.

@@ -104,9 +104,9 @@ class PretrainedEncoder(nn.Module):
 
 # Under which names format 1 saved the parts of an encoder; `modalities.FORMAT_1` has theirs.
 _FORMAT_1 = {
-    "omnimask:BlockStyle": "omnimask.network.blocks:BlockStyle",
-    "omnimask:Encoder": "omnimask.network.encoder:Encoder",
-    "omnimask:Rotary": "omnimask.network.positions:Rotary",
+    "omnimask:BlockStyle": "omnimask.blocks:BlockStyle",
+    "omnimask:Encoder": "omnimask.encoder:Encoder",
+    "omnimask:Rotary": "omnimask.positions:Rotary",
 }
 
 

@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
-import modalities.audio.backends as sound_backends
-import modalities.video.backends as video_backends
 import pytest
 
+import modalities.audio.readers.choice as sound_backends
+import modalities.video.readers.choice as video_backends
 from modalities.audio import AudioFiles, AudioSpectrogram
 from modalities.image import ImageFiles, ImagePatches, LabelFiles, LabelPatches
 from modalities.points import PointFiles, PointGroups

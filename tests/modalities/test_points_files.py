@@ -23,7 +23,7 @@ from modalities.points.readers.meshes import (
     sample_surface,
 )
 from omnimask.data.point_files import NORMAL, PLACE, stack
-from omnimask.foundation.errors import DataError
+from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.tokens.modality import Visit
 from tests.modalities.case_points import (
     CUBE,
@@ -84,7 +84,7 @@ def test_missing_open3d_is_said_with_the_command_that_mends_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "open3d", None)
     (tmp_path / "a.stl").write_bytes(b"solid")
-    with pytest.raises(DataError, match=r"a\.stl.*apt-get install libusb-1\.0-0"):
+    with pytest.raises(RecipeError, match=r"a\.stl needs open3d.*omnimask\[points\].*doctor"):
         PointFiles().open(str(tmp_path), PointGroups()).read(0, Visit(key=0))
     assert available_readers()[".stl"].startswith("missing")
     assert available_readers()[".ply"].startswith("numpy")

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from modalities.tabular.impute import _missing, _placed
 
 from modalities.tabular import (
     Cells,
@@ -16,6 +15,7 @@ from modalities.tabular import (
     impute_cells,
     impute_rows,
 )
+from modalities.tabular.imputing.cells import _missing, _placed
 from omnimask.data.streams import StreamReader, open_streams
 from omnimask.decoders import CrossAttentionDecoder, Decoder, SelfAttentionDecoder, SpanDecoder
 from omnimask.foundation.errors import RecipeError

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from omnimask.masking.plan import MaskPlan
-from omnimask.network.backbone import Backbone, Encoded, EncodeItem, Places, select
+from omnimask.network.backbone import Backbone, Encoded, Places
 from omnimask.network.blocks import Rows
 from omnimask.network.encoder import Encoder, TransformerEncoder
-from tests.unit.masking_cases import layout, part
+from omnimask.tokens.tokens import Group, View, layout_of
+from tests.unit.masking_cases import part
 from tests.unit.toy import Toy
 
 WIDTH = 16
@@ -19,7 +20,9 @@ PARTS = {
     "toy": replace(part(3, [3, 2]), values=torch.tensor([[[1.0], [2], [3]], [[4], [5], [6]]])),
     "other": replace(part(2, [2, 2]), values=torch.tensor([[[7.0], [8]], [[9], [10]]])),
 }
-LAYOUT = layout(**PARTS)
+GROUP = Group(stream="", raw={}, keys=torch.arange(2), names=("first", "second"))
+VIEW = View(group=GROUP, tokens=PARTS, layout=layout_of(PARTS))
+LAYOUT = VIEW.layout
 # Two masks of each of two samples.
 PLAN = MaskPlan(
     visible_ids=torch.tensor([[0, 3], [1, 4], [1, 0], [0, 4]]),
@@ -49,18 +52,19 @@ def place_of(places: Places, token: int) -> Tensor:
 
 
 def test_chosen_ids_belong_to_the_sample_of_their_row():
-    found = select(PLAN.visible_ids, PLAN.num_visible, copies=2, num_tokens=5)
-    assert found.ids.tolist() == [sample * 5 + token for sample, token in VISIBLE]
-    assert found.lengths == (2, 2, 1, 2)
+    expected = [sample * 5 + token for sample, token in VISIBLE]
+    assert PLAN.packed_visible(5).tolist() == expected
+    assert PLAN.packed_predict(5).tolist() == [sample * 5 + token for sample, token in PREDICT]
+    assert Encoded(view=VIEW, plan=PLAN).packed_visible().tolist() == expected
 
 
 def test_a_place_is_a_position_plus_the_vector_of_its_modality():
     places = Places(TOYS, WIDTH)
-    rows = places(LAYOUT, select(PLAN.visible_ids, PLAN.num_visible, copies=2, num_tokens=5))
+    rows = places(LAYOUT, PLAN.packed_visible(5))
     for row, (_, token) in zip(rows, VISIBLE, strict=True):
         torch.testing.assert_close(row, place_of(places, token))
-    alone = layout(toy=PARTS["toy"])
-    (row,) = places(alone, select(torch.tensor([[2]]), (1,), copies=1, num_tokens=3))
+    alone = layout_of({"toy": PARTS["toy"]})
+    (row,) = places(alone, torch.tensor([2]))
     torch.testing.assert_close(row, place_of(places, 2))
 
 
@@ -69,8 +73,7 @@ def test_visible_content_and_mask_tokens_enter_at_their_places(every_block: bool
     config = Encoder(width=WIDTH, depth=2, num_heads=2, places_every_block=every_block)
     backbone = Backbone(TOYS, config, mask_token=True)
     silent(backbone.encoder)
-    item = EncodeItem(tokens=PARTS, layout=LAYOUT, plan=PLAN, mask_tokens=True)
-    (encoded,) = backbone([item], layers=(-1,))
+    (encoded,) = backbone([(VIEW, PLAN)], layers=(-1,))
     times = 2 if every_block else 1
     for row, (sample, token) in zip(encoded.visible[1], VISIBLE, strict=True):
         name, index = ("toy", token) if token < 3 else ("other", token - 3)
@@ -108,12 +111,7 @@ def test_layers_are_outputs_of_their_own_blocks_in_the_order_of_asking():
 def test_of_several_layers_a_decoder_gets_its_own():
     layers = tuple(torch.full((1, 2), float(n)) for n in range(4))
     encoded = Encoded(
-        prefix=layers,
-        visible=layers,
-        predict=layers,
-        num_prefix=1,
-        num_visible=(1,),
-        num_predict=(1,),
+        view=VIEW, plan=PLAN, prefix=layers, visible=layers, predict=layers, num_prefix=1
     )
     chosen = encoded.with_layers((-1, -3), among=(-3, -2, -1))
     for found in (chosen.prefix, chosen.visible, chosen.predict):

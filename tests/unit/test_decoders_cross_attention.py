@@ -21,7 +21,7 @@ def test_a_mix_begins_as_the_mean_and_follows_its_weights():
     with torch.no_grad():
         module.mix.zero_()
         module.mix[:, 2] = 1.0
-    chosen = module(case.encoded, case.layout, case.plan)
+    chosen = module(case.encoded)
     assert not torch.allclose(chosen, rows)
     alone = run(
         CrossAttentionDecoder(width=8, depth=2, num_heads=2),
@@ -30,4 +30,4 @@ def test_a_mix_begins_as_the_mean_and_follows_its_weights():
     alone.load_state_dict({k: v for k, v in module.state_dict().items() if k != "mix"})
     third = case.encoded.with_layers((-2,), among=(-3, -2, -1))
     layers = {n: getattr(third, n)[1:] for n in ("prefix", "visible", "predict")}
-    torch.testing.assert_close(alone(replace(third, **layers), case.layout, case.plan), chosen)
+    torch.testing.assert_close(alone(replace(third, **layers)), chosen)

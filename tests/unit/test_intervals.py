@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from omnimask import intervals
+from omnimask.transfer import intervals
 from omnimask.transfer.intervals import (
     bootstrap_interval,
     normal_interval,

@@ -4,6 +4,8 @@ Two samples of two modalities, `a` at tokens 0 to 2 and `b` at tokens 3 to 6, un
 Every truth is another power of two, so that a sum says which tokens are in it.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import pytest
@@ -11,21 +13,25 @@ import torch
 from torch import Tensor
 
 from omnimask.masking.plan import MaskPlan
+from omnimask.network.backbone import Encoded
 from omnimask.objectives.losses import mse
 from omnimask.objectives.objective import (
     LossSum,
     Objective,
-    align,
-    counted_truths,
-    evaluate_objective,
-    sum_losses,
+    add_sum,
+    at_predicted,
+    count_tokens,
     token_losses,
     total_loss,
 )
-from omnimask.objectives.targets import Content, Truth
-from tests.unit.masking_cases import layout, part
+from omnimask.objectives.targets import Content
+from omnimask.tokens.modality import Modality
+from omnimask.tokens.tokens import Group, Tokens, View, layout_of
+from tests.unit.masking_cases import part
 
-LAYOUT = layout(a=part(3, [3, 2]), b=part(4, [4, 3]))
+TOKENS = {"a": part(3, [3, 2]), "b": part(4, [4, 3])}
+GROUP = Group(stream="", raw={}, keys=torch.arange(2), names=("first", "second"))
+VIEW = View(group=GROUP, tokens=TOKENS, layout=layout_of(TOKENS))
 # Rows 0 and 1 belong to sample 0, rows 2 and 3 to sample 1. Rows 2 and 3 are padded with 0, which
 # row 2 shows and row 3 hides.
 PLAN = MaskPlan(
@@ -37,6 +43,7 @@ PLAN = MaskPlan(
     num_predict=(3, 3, 2, 3),
     copies=2,
 )
+ENCODED = Encoded(view=VIEW, plan=PLAN)
 NAN = float("nan")  # stands where nothing is known, and must not be seen in any sum
 TRUTHS = {
     "a": ([[256.0, 512.0, 1024.0], [2048.0, 4096.0, NAN]], [[1, 1, 1], [1, 1, 0]]),
@@ -57,15 +64,37 @@ def the_truth_itself(predicted: Tensor, truth: Tensor) -> Tensor:
     return truth[..., 0]
 
 
+@dataclass(frozen=True)
+class Given:
+    """Says where it is known as `TRUTHS` has it."""
+
+    modality: str
+
+    @property
+    def teacher_layers(self) -> tuple[int, ...]:
+        return ()
+
+    def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
+        return 1
+
+    def known(self, tokens: Tokens, /) -> Tensor:
+        assert tokens is TOKENS[self.modality]
+        return torch.tensor(TRUTHS[self.modality][1]).bool()
+
+    def __call__(
+        self, modality: Modality, tokens: Tokens, teacher: Sequence[Tensor] = (), /
+    ) -> Tensor:
+        return truth_of(self.modality)
+
+
 def objective(modality: str, where: Literal["hidden", "visible", "all"] = "hidden") -> Objective:
     return Objective(
-        name=modality, modality=modality, target=Content(), loss=the_truth_itself, where=where
+        name=modality, modality=modality, target=Given(modality), loss=the_truth_itself, where=where
     )
 
 
-def truth_of(modality: str) -> Truth:
-    values, known = TRUTHS[modality]
-    return Truth(values=torch.tensor(values)[:, :, None], known=torch.tensor(known).bool())
+def truth_of(modality: str) -> Tensor:
+    return torch.tensor(TRUTHS[modality][0])[:, :, None]
 
 
 PREDICTED = torch.zeros(4, 3, 1)
@@ -75,27 +104,23 @@ PREDICTED = torch.zeros(4, 3, 1)
 def test_a_loss_is_of_the_tokens_asked_for_and_of_no_others(modality: str, where):
     expected = COUNTED[modality, where]
     asked = objective(modality, where)
-    part = evaluate_objective(asked, PREDICTED, truth_of(modality), layout=LAYOUT, plan=PLAN)
-    assert (part.total.item(), part.count.item()) == (sum(expected), len(expected))
-    found = counted_truths(asked, truth_of(modality), layout=LAYOUT, plan=PLAN)
-    assert found.flatten().tolist() == expected
+    counted = count_tokens(asked, ENCODED)
+    truth = at_predicted(truth_of(modality), modality, ENCODED)
+    losses = token_losses(asked, PREDICTED, truth, counted)
+    assert (losses.sum().item(), counted.sum().item()) == (sum(expected), len(expected))
+    assert truth[counted].flatten().tolist() == expected
 
 
 def test_a_second_modalitys_tokens_meet_their_own_truth_place_by_place():
-    aligned = align(objective("b", "all"), truth_of("b"), layout=LAYOUT, plan=PLAN)
-    rows = torch.where(aligned.known, aligned.values[..., 0], 0.0)
+    counted = count_tokens(objective("b", "all"), ENCODED)
+    rows = torch.where(counted, at_predicted(truth_of("b"), "b", ENCODED)[..., 0], 0.0)
     assert rows.tolist() == [[0, 2, 8], [0, 2, 4], [16, 0, 0], [0, 32, 0]]
 
 
 def test_losses_where_nothing_is_known_are_zero():
-    aligned = Truth(values=torch.tensor([[[1.0], [NAN]]]), known=torch.tensor([[True, False]]))
-    losses = token_losses(objective("a"), torch.zeros(1, 2, 1), aligned)
+    truth, counted = torch.tensor([[[1.0], [NAN]]]), torch.tensor([[True, False]])
+    losses = token_losses(objective("a"), torch.zeros(1, 2, 1), truth, counted)
     assert losses.tolist() == [[1.0, 0.0]]
-
-
-def test_the_count_is_of_tokens_with_a_loss():
-    part = sum_losses(torch.tensor([[3.0, 0.0, 5.0]]), torch.tensor([[True, False, True]]))
-    assert (part.total.item(), part.count.item()) == (8.0, 2.0)
 
 
 def loss_sum(total: float, count: float) -> LossSum:
@@ -103,8 +128,11 @@ def loss_sum(total: float, count: float) -> LossSum:
 
 
 def test_groups_add_their_sums_and_their_counts():
-    both = loss_sum(3.0, 2.0) + loss_sum(5.0, 4.0)
-    assert (both.total.item(), both.count.item()) == (8.0, 6.0)
+    sums = {"other": loss_sum(1.0, 1.0)}
+    add_sum(sums, "both", loss_sum(3.0, 2.0))
+    add_sum(sums, "both", loss_sum(5.0, 4.0))
+    assert (sums["both"].total.item(), sums["both"].count.item()) == (8.0, 6.0)
+    assert (sums["other"].total.item(), sums["other"].count.item()) == (1.0, 1.0)
 
 
 def test_the_total_is_each_weight_times_its_mean_over_the_whole_step():
@@ -121,8 +149,8 @@ def test_an_objective_with_nothing_to_predict_adds_zero():
 
 
 def test_half_precision_around_it_leaves_losses_in_fp32():
-    aligned = Truth(values=torch.full((1, 1, 1), 0.001), known=torch.ones(1, 1, dtype=torch.bool))
+    truth, counted = torch.full((1, 1, 1), 0.001), torch.ones(1, 1, dtype=torch.bool)
     asked = Objective(name="a", modality="a", target=Content(), loss=mse)
     with torch.autocast("cpu", torch.bfloat16):
-        losses = token_losses(asked, torch.ones(1, 1, 1, dtype=torch.bfloat16), aligned)
+        losses = token_losses(asked, torch.ones(1, 1, 1, dtype=torch.bfloat16), truth, counted)
     assert losses.item() == pytest.approx(0.999**2, rel=1e-6)

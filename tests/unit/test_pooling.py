@@ -3,16 +3,29 @@
 import pytest
 import torch
 
+from omnimask.masking.plan import MaskPlan
 from omnimask.network.backbone import Encoded
 from omnimask.network.pooling import pool
+from omnimask.tokens.tokens import Group, View, layout_of
+from tests.unit.masking_cases import part
 
+PLAN = MaskPlan(
+    visible_ids=torch.tensor([[0, 0, 0], [0, 1, 2], [0, 0, 0]]),
+    visible_ok=torch.tensor([[True, False, False], [True] * 3, [False] * 3]),
+    predict_ids=torch.zeros(3, 0, dtype=torch.long),
+    predict_ok=torch.zeros(3, 0, dtype=torch.bool),
+    num_visible=(1, 3, 0),
+    num_predict=(0, 0, 0),
+)
+TOKENS = {"toy": part(3, [1, 3, 0])}
+GROUP = Group(stream="", raw={}, keys=torch.arange(3), names=("",) * 3)
 ENCODED = Encoded(
+    view=View(group=GROUP, tokens=TOKENS, layout=layout_of(TOKENS)),
+    plan=PLAN,
     prefix=(torch.arange(6.0)[:, None], 10 + torch.arange(6.0)[:, None]),
     visible=(torch.tensor([[1.0], [2], [4], [9]]), torch.tensor([[2.0], [3], [5], [10]])),
     predict=(torch.zeros(0, 1), torch.zeros(0, 1)),
     num_prefix=2,
-    num_visible=(1, 3, 0),
-    num_predict=(0, 0, 0),
 )
 
 

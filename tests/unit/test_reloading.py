@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from omnimask.commands.dry_run import describe
+from omnimask.commands.dry_run import step_text
 from omnimask.commands.pretrain import pretrain, train
 from omnimask.foundation import trust
 from omnimask.foundation.errors import RecipeError
@@ -112,7 +112,7 @@ def test_it_is_refused_with_its_place_and_leaves_no_folder(what: str, own: Any, 
     recipe = make(own)
     trust.trust("own_parts")
     with pytest.raises(RecipeError, match=f"recipe.(objectives.)?{said}"):
-        describe(recipe)
+        step_text(recipe)
     with pytest.raises(RecipeError, match=f"recipe.(objectives.)?{said}"):
         train(recipe, tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -12,10 +12,11 @@ from omnimask.objectives.losses import mse
 from omnimask.objectives.objective import Objective
 from omnimask.objectives.targets import Content
 from omnimask.recipe.recipe import Recipe
-from omnimask.report.pictures import draw_group, fill
+from omnimask.report.pictures import draw_group
 from omnimask.tokens.tokens import Tokens
 from omnimask.training.fitting import fit
 from omnimask.training.step import MaskedModel, View, build_model
+from omnimask.transfer.imputing.fill import fill
 from tests.unit.toy_recipe import toy_recipe, with_teacher
 
 

@@ -12,7 +12,6 @@ from omnimask.decoders import SelfAttentionDecoder
 from omnimask.foundation.errors import RecipeError
 from omnimask.masking import Copies, GuidedMask, PerModality, RandomMask
 from omnimask.masking.full import full_plan
-from omnimask.network.backbone import EncodeItem
 from omnimask.network.encoder import Encoder
 from omnimask.objectives.late_targets import LossOf, OtherCopy
 from omnimask.objectives.losses import mse, ranking
@@ -101,8 +100,8 @@ def test_targets_get_the_layers_that_they_name():
     model = build_model(replace(distilling(None), objectives=tuple(objectives)))
     assert model.teacher is not None
     for view in model.views(first_batch(distilling(None))):
-        item = EncodeItem(tokens=view.tokens, layout=view.layout, plan=full_plan(view.layout))
-        (encoded,) = model.teacher.backbone([item], layers=(-1, -2))
+        shown = (view, full_plan(view.layout))
+        (encoded,) = model.teacher.backbone([shown], layers=(-1, -2))
         for layer, packed in zip((0, -1, -2), encoded.visible, strict=True):
             assert torch.equal(view.teacher[layer][view.layout.valid], packed)
             assert (view.teacher[layer][~view.layout.valid] == 0).all()
@@ -113,10 +112,11 @@ def test_every_modality_is_asked_for_the_features_of_its_own_tokens():
     objectives = [replace(o, target=target) for o in distilling(None).objectives]
     model = build_model(replace(distilling(None), objectives=tuple(objectives)))
     views = model.views(first_batch(distilling(None)))
-    for view, truths in zip(views, model.truths(views), strict=True):
+    for view in views:
+        truths = model.truths(view, {})
         for span in view.layout.spans:
             own = view.teacher[0][:, span.start : span.stop]
-            assert torch.equal(truths[f"{span.modality}_features"].values, own)
+            assert torch.equal(truths[f"{span.modality}_features"], own)
 
 
 def test_a_teacher_stays_in_evaluation_while_the_student_trains():

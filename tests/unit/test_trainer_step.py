@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from omnimask import trainer
+import omnimask.training.loop as trainer
 from omnimask.commands.pretrain import train
 from omnimask.data.streams import Shard, Steps, open_streams
 from omnimask.objectives.clusters import OnlineClusters

@@ -12,6 +12,7 @@ from omnimask.data.samples import spread
 from omnimask.data.streams import StreamReader
 from omnimask.foundation.errors import DataError
 from omnimask.masking.hints import asked_hints
+from omnimask.masking.plan import flags_of
 from omnimask.network.encoder import Encoder
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Stream
@@ -30,7 +31,6 @@ from omnimask.report.drawing.panels import (
 )
 from omnimask.report.drawing.sheet import Sheet
 from omnimask.report.drawing.words import masker_words
-from omnimask.report.pictures import places
 from omnimask.tokens.tokens import Span, View
 from omnimask.training.fitting import fit
 from omnimask.training.step import MaskedModel, build_model
@@ -126,8 +126,8 @@ def draw_visits(
             masks.append(
                 Mask(
                     label=f"mask {number}" if per_visit == 1 else f"draw {number}, mask {place}",
-                    shown=places(plan.visible_ids[rows], plan.visible_ok[rows], num_tokens),
-                    asked=places(plan.predict_ids[rows], plan.predict_ok[rows], num_tokens),
+                    shown=flags_of(plan.visible_ids[rows], plan.visible_ok[rows], num_tokens),
+                    asked=flags_of(plan.predict_ids[rows], plan.predict_ok[rows], num_tokens),
                 )
             )
     return masks

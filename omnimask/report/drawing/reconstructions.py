@@ -6,9 +6,10 @@ from omnimask.recipe.settings import Stream
 from omnimask.report.drawing.grid import Line, Section
 from omnimask.report.drawing.panels import Pixels, cut_panels, trim_margins, whole_drawing
 from omnimask.report.drawing.sheet import Sheet
-from omnimask.report.pictures import Filled, fill, notes_below
+from omnimask.report.pictures import notes_below
 from omnimask.tokens.tokens import Raw
 from omnimask.training.step import MaskedModel
+from omnimask.transfer.imputing.fill import Filled, fill
 
 _ROLES = ("original", "visible", "reconstruction")
 

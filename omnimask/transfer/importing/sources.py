@@ -15,7 +15,7 @@ _WRAPPERS = ("base_model", "model", "module", "state_dict", "teacher")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
+class ForeignWeights:
     """Weights under the source's own names; what only an object in memory tells, else None.
 
     `format`: that of its keys, where they do not tell.
@@ -30,11 +30,11 @@ class Source:
     std: tuple[float, ...] | None = None
 
 
-def read_source(source: "Path | str | nn.Module") -> Source:
+def read_source(source: "Path | str | nn.Module") -> ForeignWeights:
     """RecipeError for a file that is no checkpoint and for a model that is not a plain ViT."""
     if not isinstance(source, nn.Module):
         path = Path(source)
-        return Source(name=path.stem, state=read_state(path))
+        return ForeignWeights(name=path.stem, state=read_state(path))
     kind = type(source).__module__.split(".")[0]
     if kind == "timm":
         return _of_timm(source)
@@ -83,13 +83,13 @@ def _not_a_checkpoint(path: Path, why: str) -> str:
     )
 
 
-def _of_timm(model: nn.Module) -> Source:
+def _of_timm(model: nn.Module) -> ForeignWeights:
     untyped: Any = model  # what its blocks hold is not annotated
     block, format = untyped.blocks[0], _timm_format(untyped)
     if not hasattr(block.mlp, "fc1_g"):  # a gated MLP has SiLU
         _check_gelu(block.mlp.act)
     config = vars(model).get("pretrained_cfg") or {}
-    return Source(
+    return ForeignWeights(
         name=str(config.get("architecture") or "timm_vit"),
         state=model.state_dict(),
         format=format,
@@ -119,7 +119,7 @@ def _timm_format(model: Any) -> str:
     )
 
 
-def _of_transformers(model: nn.Module) -> Source:
+def _of_transformers(model: nn.Module) -> ForeignWeights:
     config = vars(model)["config"]
     # With a gate, DINOv3 takes this activation; DINOv2 has SiLU there, whatever it says.
     expected = "silu" if vars(config).get("use_gated_mlp") else "gelu"
@@ -130,7 +130,7 @@ def _of_transformers(model: nn.Module) -> Source:
     theta = vars(config).get("rope_theta", 100.0)
     if theta != 100.0:
         raise RecipeError(f"only DINOv3's rope_theta=100 is supported, got {theta}")
-    return Source(
+    return ForeignWeights(
         name=str(config.model_type),
         state=model.state_dict(),
         num_heads=config.num_attention_heads,

@@ -18,8 +18,7 @@ from omnimask.foundation.errors import DataError
 from omnimask.network.grid_modality import grid_position, patch_embedding
 from omnimask.network.trained_axis import Axes
 from omnimask.tokens.modality import Drawing, Sample, Source, Visit
-from omnimask.tokens.raw import integers_of, tensor_of
-from omnimask.tokens.tokens import Grid, Raw, Tokens
+from omnimask.tokens.tokens import Grid, Raw, Tokens, integers_of, tensor_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
