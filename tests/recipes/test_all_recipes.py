@@ -14,7 +14,6 @@ from omnimask.foundation.records import from_json, to_json
 from omnimask.masking import JointBudget
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Optim
-from omnimask.report.write import write_report
 from omnimask.tokens.tokens import Group, Layout
 from omnimask.training.checkpoint import load_recipe
 from omnimask.training.fitting import fit
@@ -176,15 +175,6 @@ def test_the_step_never_waits_for_the_device(model: MaskedModel, batch: Sequence
     with SyncWatch() as watch:
         step_loss(model, batch).backward()
     assert not watch.waits, watch.report()
-
-
-@pytest.mark.slow
-def test_the_report_of_a_run_is_written(recipe: Recipe, tmp_path: Path):
-    train(replace(recipe, optim=replace(recipe.optim, steps=1, warmup_steps=0)), tmp_path)
-    page = write_report(tmp_path)
-    results = json.loads((page.parent / "results.json").read_text())
-    found = {entry["objective"] for entry in results["held_out_losses"]}
-    assert found == {objective.name for objective in recipe.objectives}
 
 
 @pytest.mark.slow

