@@ -81,7 +81,10 @@ OBJECTIVES_AND_REDUCTION = (
         old="LossSum(total=losses.sum(), count=_number(counted))",
         new="LossSum(total=losses.sum(), count=_number(torch.ones_like(counted)))",
         breaks="the mean is over tokens that have no loss, too",
-        tests=("test_objective.py",),
+        tests=(
+            "test_model.py::test_counts_ahead_are_the_counts_of_the_step",
+            "test_trainer_step.py",
+        ),
     ),
     Mutation(
         name="counts-not-added",
