@@ -18,7 +18,8 @@ pretrain: setup
 # The core's own unit tests, the contract of one modality, and lint: under 90 s on two quiet cores. What
 # is made of the core (transfer, reports, pictures), trains or starts processes is left to `make test`.
 LEFT_TO_TEST := adapting *export* *graph_front import[!s]* key_maps embedding encoder_file searching \
-	finetuning* frozen probing* *_probe report* draw* start* imputing* doctor trainer catalogue main
+	finetuning* frozen probing* *_probe report* draw* start* imputing* doctor trainer* teacher_network catalogue main modality_hooks \
+	reloading saved_names optional cost
 
 check: export OMP_NUM_THREADS = 1
 check: setup
