@@ -69,7 +69,9 @@ def measure(reference: str, data: str | None) -> dict[str, str]:
     predicted = model.predictions(encoded)[objective.name]
     tokens = view.tokens[objective.modality]
     raw = {
-        name: part for name, part in group.raw[objective.modality].items() if hasattr(part, "shape")
+        name: part
+        for name, part in group.raw[objective.modality].items()
+        if isinstance(part, torch.Tensor)
     }
     return {
         "raw": "\n".join(f"{name} {_shape(part)}" for name, part in raw.items()),
