@@ -84,8 +84,8 @@ class Encoded:
     """One group under one mask plan, on its way through the step.
 
     First the packed output of the encoder, cut into its three parts, for each returned layer:
-    `layers[0]` is the normalised output, those asked for follow in the order of asking; `predict`
-    parts are empty unless the backbone has a mask token. Then, filled in as the step goes on and
+    entry 0 is the normalised output, those asked for follow in the order of asking; `predict` parts
+    are empty unless the backbone has a mask token. Then, filled in as the step goes on and
     detached, for targets that are made of it: by decoder its `features` (r n_predict d), by
     objective the `losses` (r n_predict) of predicted tokens and which of them are `counted`.
     """

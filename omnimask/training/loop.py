@@ -1,4 +1,4 @@
-"""The training loop; the only file that knows Accelerate."""
+"""The training loop: one step after another over all micro-batches and processes."""
 
 import time
 from collections.abc import Generator, Mapping, Sequence
