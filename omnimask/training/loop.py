@@ -16,7 +16,7 @@ from omnimask.data.streams import Shard, StepBatch, Steps, load_steps
 from omnimask.foundation.determinism import same_sums_on_cpu
 from omnimask.foundation.errors import OmnimaskError
 from omnimask.foundation.reloading import check_reloadable
-from omnimask.objectives.objective import LossSum, total_loss
+from omnimask.objectives.objective import LossSum, add_sum, total_loss
 from omnimask.recipe.run_recipe import RunRecipe
 from omnimask.tokens.tokens import Group
 from omnimask.training.checkpoint import (
@@ -195,7 +195,7 @@ def step_once(training: Training, batch: StepBatch, *, watch: bool = False) -> S
         num_tokens, health = num_tokens + outcome.num_tokens, outcome.health
         for name, part in parts.items():
             done = LossSum(total=part.total.detach(), count=part.count)
-            sums[name] = sums[name] + done if name in sums else done
+            add_sum(sums, name, done)
     training.job.before_clip(progress)
     norm = _clip(training, recipe.optim.clip_norm)
     skipped = _apply(training, norm, sums)
