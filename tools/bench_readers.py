@@ -30,7 +30,7 @@ from modalities.points.readers.choice import read_points
 from modalities.voxels import VoxelGrid
 from modalities.voxels.voxelise import voxelise
 from omnimask.data.point_files import PLACE
-from tools.bench_step import compare
+from tools.benchmark.timing import compare
 
 Pair = tuple[str, Callable[[], object], Callable[[], object]]
 
