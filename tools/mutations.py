@@ -1123,7 +1123,7 @@ CHECKPOINTS = (
     ),
     Mutation(
         name="unfinished-listed",
-        old="if not path.name.endswith(_UNFINISHED)",
+        old="if not path.suffix",
         new="if path.name",
         breaks="half a checkpoint is taken for a whole one",
         tests=("test_checkpoint.py",),
