@@ -159,7 +159,7 @@ def _write_wav(path: Path, pcm: Int16[Tensor, " s"], modality: AudioSpectrogram)
 
 def _picture(modality: AudioSpectrogram, raw: Raw, restored: Restored) -> bytes:
     drawing = modality.draw(
-        raw, shown=restored.shown[None].cpu(), filled=restored.values[None].cpu(), index=0
+        raw, visible=restored.visible[None].cpu(), filled=restored.values[None].cpu(), index=0
     )
     return figure_png(drawing)
 

@@ -234,7 +234,7 @@ class AudioSpectrogram:
         self,
         raw: Raw,
         *,
-        shown: Bool[Tensor, "b n"],
+        visible: Bool[Tensor, "b n"],
         filled: Float[Tensor, "b n v"],
         index: int,
     ) -> Drawing:
@@ -245,8 +245,8 @@ class AudioSpectrogram:
         return draw_sound(
             tensor_of(raw, "logmel")[index, :num_frames],
             rebuilt,
-            shown=repeat(
-                shown[index],
+            visible=repeat(
+                visible[index],
                 "(t f) -> (t p) (f q)",
                 t=self.grid["t"],
                 p=self.patch[0],
