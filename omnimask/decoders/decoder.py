@@ -17,8 +17,7 @@ from omnimask.foundation.errors import RecipeError
 from omnimask.masking.plan import MaskPlan
 from omnimask.network.encoder import Encoder
 from omnimask.tokens.modality import Modality
-from omnimask.tokens.packing import unpack
-from omnimask.tokens.tokens import Layout
+from omnimask.tokens.tokens import Layout, Rows
 
 
 @runtime_checkable
@@ -71,7 +70,7 @@ def place_visible(
     packed: Float[Tensor, "t d"], plan: MaskPlan, *, num_tokens: int
 ) -> tuple[Float[Tensor, "r n d"], Bool[Tensor, "r n"]]:
     """Packed visible tokens at their places in the sequence, zero elsewhere; and where they are."""
-    rows = unpack(packed, plan.num_visible, width=plan.visible_ids.shape[1])
+    rows = Rows.of(plan.num_visible).unpack(packed, width=plan.visible_ids.shape[1])
     placed = rows.new_zeros(rows.shape[0], num_tokens, rows.shape[2])
     # A row's surplus ids are 0 and its surplus vectors zero, so adding leaves token 0 as it is.
     placed = placed.scatter_add(1, plan.visible_ids[:, :, None].expand_as(rows), rows)

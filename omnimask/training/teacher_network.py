@@ -14,8 +14,7 @@ from omnimask.masking.full import full_plan
 from omnimask.masking.hints import asked_hints
 from omnimask.masking.plan import MaskPlan
 from omnimask.masking.predict import predict_everything
-from omnimask.network.backbone import Backbone, Encoded
-from omnimask.objectives.objective import taken_tokens
+from omnimask.network.encoder import Backbone, Encoded
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.teacher import FrozenTeacher
 from omnimask.tokens.tokens import TeacherOutput, View
@@ -117,7 +116,7 @@ class TeacherNetwork(nn.Module):
             layers = self._layers_of(objective.decoder)
             rows = self.decoders[objective.decoder](encoded.with_layers(layers, among=self.blocks))
             predicted = self.heads[name](rows).squeeze(-1).float()
-            mine = taken_tokens(replace(objective, where="all"), encoded.layout, encoded.plan)
+            mine = encoded.predicts(objective.modality)
             predicted = torch.where(mine, predicted, 0.0)
             hints[name].scatter_add_(1, encoded.plan.predict_ids, predicted)
         return hints
