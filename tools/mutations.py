@@ -78,8 +78,8 @@ OBJECTIVES_AND_REDUCTION = (
     ),
     Mutation(
         name="count-of-everything",
-        old="outcome.add(name, losses.sum(), counted.sum(dtype=torch.float32))",
-        new="outcome.add(name, losses.sum(), counted.numel())",
+        old="counts[objective.name] = counted.sum(dtype=torch.float32)",
+        new="counts[objective.name] = counted.numel()",
         breaks="the mean is over tokens that have no loss, too",
         tests=(
             "test_model.py::test_counts_ahead_are_the_counts_of_the_step",
@@ -164,8 +164,8 @@ LOSSES = (
 COUNTS_OF_A_STEP = (
     Mutation(
         name="codebook-counted-per-row",
-        old="loss, sum(encoded.plan.num_visible))",
-        new="loss, len(encoded.plan.num_visible))",
+        old="visible = sum(encoded.plan.num_visible)",
+        new="visible = len(encoded.plan.num_visible)",
         breaks="a decoder's own loss is divided by rows instead of tokens",
         tests=("test_decoders_quantised.py::test_its_own_loss_is_a_mean_over_visible_tokens",),
     ),
@@ -688,8 +688,8 @@ DECODERS = (
     ),
     Mutation(
         name="placed-side-by-side",
-        old="placed = placed.scatter_add(1, plan.visible_ids[:, :, None].expand_as(rows), rows)",
-        new="placed = torch.cat([rows, placed[:, rows.shape[1] :]], dim=1)",
+        old="placed = placed.scatter_add(1, plan.visible_ids[:, :, None].expand_as(padded), padded)",
+        new="placed = torch.cat([padded, placed[:, padded.shape[1] :]], dim=1)",
         breaks="visible tokens are put at the front of the sequence",
         tests=("test_decoders_decoder.py",),
     ),
@@ -962,14 +962,14 @@ TRAINING_STEP = (
 METRICS = (
     Mutation(
         name="skipped-in-the-mean",
-        old="rows = torch.where(skipped[:, None] > 0, 0.0, rows).sum(dim=0)",
-        new="rows = rows.sum(dim=0)",
+        old="summed = torch.where(skipped[:, None] > 0, 0.0, sums_of_steps).sum(dim=0)",
+        new="summed = sums_of_steps.sum(dim=0)",
         breaks="skipped steps count into the logged loss",
         tests=("test_metrics.py",),
     ),
     Mutation(
         name="own-rank-logged",
-        old='rows = self.accelerator.reduce(rows, reduction="sum")',
+        old='summed = self.accelerator.reduce(summed, reduction="sum")',
         new="pass",
         breaks="a rank logs its own loss",
         tests=("test_two_processes.py::test_two_processes_equal_one[accumulating]",),

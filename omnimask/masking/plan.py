@@ -162,12 +162,12 @@ class MaskPlan:
 
     def first_copy(self) -> "MaskPlan":
         """Only the first of several masks of each sample."""
-        rows = {
+        first = {
             field.name: getattr(self, field.name)[:: self.copies]
             for field in fields(self)
             if field.name != "copies"
         }
-        return replace(self, **rows, copies=1)
+        return replace(self, **first, copies=1)
 
 
 def flat_ids(
@@ -227,10 +227,10 @@ def per_row(counts: Sequence[int], device: torch.device) -> Int64[Tensor, "r 1"]
 
 
 def ranks(scores: Float[Tensor, "r n"], valid: Bool[Tensor, "r n"]) -> Int64[Tensor, "r n"]:
-    """The place of every token in its row's order of scores; invalid tokens come last."""
+    """The rank of every token by its score, within its row; invalid tokens come last."""
     order = scores.masked_fill(~valid, torch.inf).argsort(dim=1, stable=True)
-    places = torch.arange(order.shape[1], device=order.device).expand_as(order)
-    return torch.empty_like(order).scatter_(1, order, places)
+    numbers = torch.arange(order.shape[1], device=order.device).expand_as(order)
+    return torch.empty_like(order).scatter_(1, order, numbers)
 
 
 def lowest(

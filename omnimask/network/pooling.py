@@ -15,7 +15,7 @@ Pooling = Literal["mean", "cls"]
 def pool(encoded: Encoded, how: Pooling = "mean", *, layer: int = 0) -> Float[Tensor, "r d"]:
     """The mean over a row's visible tokens, or its [CLS] token, in fp32.
 
-    `layer` counts through `encoded`: 0 is the normalised output, the layers asked for follow. A row
+    `layer` counts through `encoded`: 0 is the normalised output, the chosen layers follow. A row
     without a visible token has the zero vector as its mean; registers are never part of one. "cls"
     takes an encoder with a [CLS] token.
     """

@@ -111,6 +111,6 @@ class OtherCopy:
         return _partner(placed.scatter_add_(1, ids, real)).gather(1, ids)
 
 
-def _partner(rows: Tensor) -> Tensor:
+def _partner(values: Tensor) -> Tensor:
     """Row 2i for row 2i + 1 and the other way round: the two copies of a sample."""
-    return rows.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
+    return values.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)

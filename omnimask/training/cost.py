@@ -57,14 +57,16 @@ def measure_cost(model: MaskedModel, batch: Sequence[Group]) -> StepCost:
         hook.remove()
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
-    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    of_parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
     return StepCost(
         tokens=tuple(_stream_tokens(model, group) for group in batch),
         trained_parameters=trained,
         teacher_parameters=frozen,
         flops=3 * flops["student"] + flops["teacher"],
         state_bytes=_ADAMW_BYTES * trained + 4 * frozen,
-        activation_bytes=sum(size for place, size in saved.items() if place not in own),
+        activation_bytes=sum(
+            size for pointer, size in saved.items() if pointer not in of_parameters
+        ),
     )
 
 

@@ -110,9 +110,9 @@ def _loop(training: Training, meter: StepMeter, out: Path, log: RunLog) -> None:
     training.wrapped.train()
     with StopSignal() as stop, closing(_batches(training)) as batches:
         for step in range(training.steps.shard.start_step, recipe.optim.steps):
-            asked = time.perf_counter()
+            started = time.perf_counter()
             made = next(batches)
-            meter.waited(time.perf_counter() - asked)
+            meter.waited(time.perf_counter() - started)
             batch = log.bad_files.agree(made)
             last = step + 1 == recipe.optim.steps
             logs = last or (step + 1) % run.log_every == 0 or meter.probes_due(step + 1)
@@ -142,7 +142,7 @@ def _batches(training: Training) -> Generator[StepBatch | OmnimaskError, None, N
     yield from load_steps(
         training.steps,
         num_workers=training.recipe.run.num_workers,
-        pin_memory=training.device.type == "cuda",
+        pin_memory=training.accelerator.device.type == "cuda",
     )
 
 
@@ -172,7 +172,7 @@ def _agreed(training: Training, asked: bool, *, now: bool) -> bool:
         return asked
     if not now:
         return False
-    flag = torch.tensor(float(asked), device=training.device)
+    flag = torch.tensor(float(asked), device=training.accelerator.device)
     torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
     return bool(flag.item())
 

@@ -105,18 +105,18 @@ class StepMeter:
         """Loss totals and counts over all ranks; per step, whether it was skipped and its norm."""
         names = list(self.reports[0].outcome.sums)
         # A skipped step's loss may be NaN; it was not learnt from, so it does not count.
-        rows = torch.stack(
+        sums_of_steps = torch.stack(
             [
                 torch.stack([part for n in names for part in (sums[n].total, sums[n].count)])
                 for sums in (report.outcome.sums for report in self.reports)
             ]
         )
         skipped = torch.stack([report.skipped for report in self.reports])
-        rows = torch.where(skipped[:, None] > 0, 0.0, rows).sum(dim=0)
-        rows = self.accelerator.reduce(rows, reduction="sum")
-        assert isinstance(rows, Tensor), "Accelerate reduces a tensor to a tensor"
+        summed = torch.where(skipped[:, None] > 0, 0.0, sums_of_steps).sum(dim=0)
+        summed = self.accelerator.reduce(summed, reduction="sum")
+        assert isinstance(summed, Tensor), "Accelerate reduces a tensor to a tensor"
         norms = torch.stack([report.grad_norm for report in self.reports])
-        values = torch.cat([rows, skipped, norms]).tolist()
+        values = torch.cat([summed, skipped, norms]).tolist()
         pairs = {name: (values[2 * i], values[2 * i + 1]) for i, name in enumerate(names)}
         num_steps = len(self.reports)
         flags, norms = values[2 * len(names) :][:num_steps], values[-num_steps:]

@@ -36,10 +36,6 @@ class Training:
     def recipe(self) -> RunRecipe:
         return self.job.recipe
 
-    @property
-    def device(self) -> torch.device:
-        return self.accelerator.device
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepReport:
@@ -61,7 +57,9 @@ def step_once(training: Training, batch: StepBatch, *, watch: bool = False) -> S
     """
     model, optim = training.model, training.recipe.optim
     progress = batch.step / optim.steps
-    micro = [[group.to(training.device, True) for group in groups] for groups in batch.micro]
+    micro = [
+        [group.to(training.accelerator.device, True) for group in groups] for groups in batch.micro
+    ]
     rate = set_schedules(training.optimizer, optim, batch.step)
     training.optimizer.zero_grad(set_to_none=True)
     weights = {objective.name: objective.weight for objective in training.recipe.objectives}

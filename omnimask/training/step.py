@@ -97,7 +97,7 @@ class MaskedModel(nn.Module):
 
     @torch.no_grad()
     def hints(self, batch: Sequence[Group]) -> list[Hints]:
-        """What the masker asks for, by group; the teacher runs only if it asks for something."""
+        """What the masker draws by, by group; the teacher runs only if there is something."""
         if self.teacher is None or not self.teacher.hints:
             return [None] * len(batch)
         return [view.hints for view in self.views(batch)]
@@ -125,7 +125,7 @@ class MaskedModel(nn.Module):
         return truths
 
     def masks(self, view: View, progress: float) -> list[MaskPlan]:
-        """The masks of one group: a pure function of its samples' keys, and of hints if asked."""
+        """The masks of one group: a pure function of its samples' keys, and of its hints."""
         return self.recipe.masker(view.layout, view.group.rng.child("mask"), view.hints, progress)
 
     def encode(self, views: Sequence[View], plans: Sequence[Sequence[MaskPlan]]) -> list[Encoded]:
@@ -152,20 +152,34 @@ class MaskedModel(nn.Module):
         decoders' own.
         """
         features, own = self.decode(encoded)
+        counts = self._count(encoded)
         for name, loss in own.items():
-            outcome.add(f"own/{name}", loss, sum(encoded.plan.num_visible))
+            outcome.add(f"own/{name}", loss, counts[f"own/{name}"])
         encoded.features.update({name: part.detach() for name, part in features.items()})
         for objective in self._objectives_of(encoded.view):
             name, target = objective.name, objective.target
             predicted = self.heads[name](features[objective.decoder])
-            counted = objective.counted(encoded)
             if isinstance(target, LateTarget):
                 truth = target.values(encoded).detach()
             else:
                 truth = encoded.at_predicted(truths[name], objective.modality)
-            losses = objective.losses(predicted, truth, counted)
-            outcome.add(name, losses.sum(), counted.sum(dtype=torch.float32))
-            encoded.losses[name], encoded.counted[name] = losses.detach(), counted
+            losses = objective.losses(predicted, truth, encoded.counted[name])
+            outcome.add(name, losses.sum(), counts[name])
+            encoded.losses[name] = losses.detach()
+
+    def _count(self, encoded: Encoded) -> dict[str, Tensor | int]:
+        """How many tokens of one group under one plan each loss counts, those that decoders may
+        have of their own among them; says in `encoded` which.
+        """
+        visible = sum(encoded.plan.num_visible)
+        counts: dict[str, Tensor | int] = {
+            f"own/{name}": visible for name in self._decoders_of(encoded.view)
+        }
+        for objective in self._objectives_of(encoded.view):
+            counted = objective.counted(encoded)
+            encoded.counted[objective.name] = counted
+            counts[objective.name] = counted.sum(dtype=torch.float32)
+        return counts
 
     @torch.no_grad()
     def counts(
@@ -181,13 +195,8 @@ class MaskedModel(nn.Module):
                     num_valid = sum(view.tokens[objective.modality].num_valid)
                     outcome.add(f"own/{objective.name}", nothing, num_valid)
             for plan in self.masks(view, progress):
-                encoded = Encoded(view=view, plan=plan)
-                for name in self._decoders_of(view):
-                    outcome.add(f"own/{name}", nothing, sum(plan.num_visible))
-                for objective in self._objectives_of(view):
-                    counted = objective.counted(encoded)
-                    encoded.counted[objective.name] = counted
-                    outcome.add(objective.name, nothing, counted.sum(dtype=torch.float32))
+                for name, count in self._count(Encoded(view=view, plan=plan)).items():
+                    outcome.add(name, nothing, count)
         return outcome.counts
 
     def before_clip(self, progress: float) -> None:
