@@ -688,7 +688,9 @@ DECODERS = (
     ),
     Mutation(
         name="placed-side-by-side",
-        old="placed = placed.scatter_add(1, plan.visible_ids[:, :, None].expand_as(padded), padded)",
+        old=(
+            "placed = placed.scatter_add(1, plan.visible_ids[:, :, None].expand_as(padded), padded)"
+        ),
         new="placed = torch.cat([padded, placed[:, padded.shape[1] :]], dim=1)",
         breaks="visible tokens are put at the front of the sequence",
         tests=("test_decoders_decoder.py",),

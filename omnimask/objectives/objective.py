@@ -30,10 +30,10 @@ class Loss(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Objective:
-    """Asks `decoder` for `target` of `modality`'s tokens and compares by `loss`.
+    """`decoder` predicts `target` of `modality`'s tokens, and `loss` compares.
 
     `where`: at the tokens that were hidden, at those that were visible, or at all; the masker must
-    put the tokens it asks about into the plan's predicted ids. `weight` multiplies the mean loss.
+    put these tokens into the plan's predicted ids. `weight` multiplies the mean loss.
     """
 
     name: str
