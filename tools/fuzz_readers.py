@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +126,7 @@ class Reader:
 
     def __init__(self, *, seconds: float, memory: int) -> None:
         self.seconds, self.memory = seconds, memory
-        self.process: multiprocessing.process.BaseProcess | None = None
+        self.process: BaseProcess | None = None
 
     def read(self, path: Path, part: str) -> tuple[str, str]:
         if self.process is None:
@@ -146,8 +147,9 @@ class Reader:
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, self.memory), daemon=True)
-        self.process.start()
+        process = context.Process(target=_serve, args=(theirs, self.memory), daemon=True)
+        process.start()
+        self.process = process
         theirs.close()
         assert self.connection.recv() == "ready"
 
