@@ -60,7 +60,7 @@ def measure(
     """One row of the results: times, their ratios to ours, and the rate of our step's FLOPs."""
     case = CASES[name]
     ours = our_step(case.prepared(device, small=small), device=device, precision=precision)
-    flops = measure_cost(ours.training.model, ours.groups).flops
+    flops = measure_cost(ours.model, ours.groups).flops
     runs = _systems(case, ours, compiled=compiled)
     seconds = interleaved(runs, rounds=rounds, warmup=2, device=device)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
@@ -90,7 +90,7 @@ def measure(
 
 def _systems(case: Case, ours: OurStep, *, compiled: bool) -> Runs:
     """By name every step that does the work of ours, ours first."""
-    recipe, precision = ours.training.job.recipe, ours.precision
+    recipe, precision = ours.recipe, ours.precision
     runs: Runs = {OURS: ours}
     for name, build in case.peers.items():
         peer = peer_step(build, recipe, ours.groups[0], precision=precision)
@@ -101,12 +101,12 @@ def _systems(case: Case, ours: OurStep, *, compiled: bool) -> Runs:
         one_by_one = [ours.on([group]) for group in ours.groups]
         runs["one by one"] = lambda: [step() for step in one_by_one]
         padded = ours.again()
-        pad_rows(padded.training.model.backbone.encoder)
+        pad_rows(padded.model.backbone.encoder)
         runs["padded"] = padded
         if compiled:
-            compile_blocks(padded.training.model)
+            compile_blocks(padded.model)
     if compiled:
-        compile_blocks(ours.training.model)
+        compile_blocks(ours.model)
     return runs
 
 
@@ -124,7 +124,7 @@ def _peak_of_two_steps(name: str, system: str, precision: Precision, *, small: b
     ours = our_step(case.prepared("cpu", small=small), precision=precision)
     step: Callable[[], object] = ours
     if system != OURS:
-        recipe, group = ours.training.job.recipe, ours.groups[0]
+        recipe, group = ours.recipe, ours.groups[0]
         del ours
         step = peer_step(case.peers[system], recipe, group, precision=precision)
     for _ in range(2):

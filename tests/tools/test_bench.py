@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from omnimask.objectives.objective import total_loss
 from tools import bench
 from tools.benchmark.cases import CASES
 from tools.benchmark.fast_paths import FAST_PATHS
@@ -21,8 +20,7 @@ PEERS = [(name, peer) for name, case in CASES.items() for peer in case.peers]
 
 
 def loss_of(step: OurStep) -> torch.Tensor:
-    sums = step.training.model(step.groups).sums
-    return total_loss(sums, {name: part.count for name, part in sums.items()}, {})
+    return step.model(step.groups).loss({})
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -37,12 +35,12 @@ def test_our_step_learns_its_batch(name: str):
 @pytest.mark.parametrize(("name", "peer"), PEERS)
 def test_a_peer_predicts_as_many_numbers_and_learns_its_batch(name: str, peer: str):
     step = our_step(CASES[name].prepared("cpu", small=True))
-    recipe = step.training.job.recipe
+    recipe = step.recipe
     theirs = peer_step(CASES[name].peers[peer], recipe, step.groups[0], precision="fp32")
     # Close, not equal: tables of places are parameters with some and not with others.
     ours, others = (
         sum(p.numel() for key, p in model.named_parameters() if p.ndim > 1 and "plac" not in key)
-        for model in (step.training.model, theirs.model)
+        for model in (step.model, theirs.model)
     )
     assert others == pytest.approx(ours, rel=0.15)
     for group in theirs.optimizer.param_groups:
@@ -54,13 +52,13 @@ def test_a_peer_predicts_as_many_numbers_and_learns_its_batch(name: str, peer: s
 def test_padded_rows_give_the_packed_loss_and_gradients():
     packed = our_step(CASES["mixed"].prepared("cpu", small=True))
     padded = packed.again()
-    pad_rows(padded.training.model.backbone.encoder)
+    pad_rows(padded.model.backbone.encoder)
     losses = [loss_of(step) for step in (packed, padded)]
     torch.testing.assert_close(*losses)
     gradients = []
     for step, loss in zip((packed, padded), losses):
         loss.backward()
-        gradients.append([p.grad for p in step.training.model.parameters()])
+        gradients.append([p.grad for p in step.model.parameters()])
     for ours, theirs in zip(*gradients, strict=True):
         torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-5)
 

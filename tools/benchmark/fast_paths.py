@@ -6,9 +6,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from omnimask.network.attention import attend_plainly
+from omnimask.network.blocks import attend_plainly
 from omnimask.recipe.settings import Optim
-from omnimask.training.optimizer import build_optimizer
+from omnimask.training.optimisation import build_optimizer
 from recipes.omni import quickstart
 from tools.benchmark.made_data import on_made_data
 from tools.benchmark.step import our_step

@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.autograd import DeviceType  # pyright: ignore[reportPrivateImportUsage] documented
 
 from omnimask.data.streams import Shard, Steps, load_steps, open_streams
-from omnimask.network.attention import Attention, AttentionPath
-from omnimask.objectives.objective import total_loss
+from omnimask.network.blocks import Attention, AttentionPath, Packing
 from omnimask.recipe.catalogue import find_recipes
 from omnimask.recipe.loading import load_named_recipe
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Stream
+from omnimask.tokens.tokens import Rows
 from omnimask.training.cost import measure_cost
-from omnimask.training.loop import step_once
-from omnimask.training.metrics import StepReport
+from omnimask.training.optimisation import StepReport, step_once
 from recipes.small import debug_size
 from tools.benchmark.cases import CASES
 from tools.benchmark.made_data import on_made_data
@@ -130,7 +130,7 @@ def parity(item: str, place: Place) -> dict[str, Any]:
         losses = _losses(step, count)
         errors = [abs(a - b) / abs(b) for a, b in zip(losses, expected, strict=True)]
         found[precision] = {"losses": losses, "first": errors[0], "last": errors[-1]}
-    found["waits"] = _what_waits(step, place)
+        found["waits"] = _what_waits(step, place)
     return found
 
 
@@ -139,9 +139,7 @@ def _losses(step: OurStep, count: int) -> list[float]:
 
 
 def _loss(step: OurStep, report: StepReport) -> torch.Tensor:
-    weights = {o.name: o.weight for o in step.training.recipe.objectives}
-    counts = {name: part.count for name, part in report.sums.items()}
-    return total_loss(report.sums, counts, weights)
+    return report.outcome.loss({o.name: o.weight for o in step.recipe.objectives})
 
 
 def _what_waits(step: OurStep, place: Place) -> str:
@@ -196,16 +194,15 @@ def _throughput(name: str, how: list[str], place: Place, batch: int | None) -> d
         recipe = replace(recipe, encoder=replace(recipe.encoder, style=style))
     ours = our_step(recipe, device=place.device, precision="bf16")
     with torch.autocast(place.device, torch.bfloat16):
-        flops = measure_cost(ours.training.model, ours.groups).flops
+        flops = measure_cost(ours.model, ours.groups).flops
     step: Callable[[], object] = ours
     if peer := next((peer for peer in how if peer in CASES[name].peers), None):
-        recipe, group = ours.training.recipe, ours.groups[0]
-        assert isinstance(recipe, Recipe)
-        step = theirs = peer_step(CASES[name].peers[peer], recipe, group, precision="bf16")
+        build = CASES[name].peers[peer]
+        step = theirs = peer_step(build, ours.recipe, ours.groups[0], precision="bf16")
         if "compiled" in how:
             theirs.model.compile()
     elif "compiled" in how:
-        compile_blocks(ours.training.model)
+        compile_blocks(ours.model)
     samples = sum(map(len, ours.groups))
     if peer:
         del ours
@@ -289,11 +286,11 @@ def shares(profiler: torch.profiler.profile, device: str) -> dict[str, Any]:
     """Of the time that operations themselves took on the device (of a CPU: on the CPU)."""
     times: dict[str, float] = {}
     for event in profiler.key_averages():
-        if event.device_type == torch.autograd.DeviceType.CPU:
+        if event.device_type == DeviceType.CPU:
             own = event.self_cpu_time_total if device == "cpu" else event.self_device_time_total
             times[event.key] = times.get(event.key, 0.0) + own
     total = sum(times.values()) or 1.0
-    grouped = dict.fromkeys(("matrix products", "attention", "rest"), 0.0)
+    grouped: dict[str, float] = {"matrix products": 0.0, "attention": 0.0, "rest": 0.0}
     for name, took in times.items():
         grouped[kind_of(name)] += took / total
     longest = sorted(times.items(), key=lambda pair: -pair[1])[:25]
@@ -320,9 +317,9 @@ def varlen(item: str, place: Place) -> dict[str, Any]:
     size = 64 if place.small else 768
     counts = (4, 2, 2, 4, 3) if place.small else (64, 16, 16, 64, 256)
     rows = zip(counts, (50, 161, 103, 27, 8), strict=True)
-    groups = tuple(tuple(n - i % 3 for i in range(count)) for count, n in rows)
+    groups = tuple(Rows.of(tuple(n - i % 3 for i in range(count))) for count, n in rows)
     torch.manual_seed(0)
-    x = torch.randn(sum(map(sum, groups)), size, device=place.device)
+    x = torch.randn(sum(rows.num_tokens for rows in groups), size, device=place.device)
     weights = Attention(size, size // 64 or 1).to(place.device).state_dict()
     found: dict[str, Any] = {}
     results: dict[str, list[torch.Tensor]] = {}
@@ -338,7 +335,7 @@ def varlen(item: str, place: Place) -> dict[str, Any]:
 
         def run(attention: Attention = attention, given: torch.Tensor = given) -> torch.Tensor:
             given.grad = None
-            out = attention(given, groups=groups)
+            out = attention(given, Packing(groups=groups))
             (out.float().square().sum() / len(out)).backward()
             return out.detach()
 
@@ -366,7 +363,7 @@ def training(item: str, place: Place) -> dict[str, Any]:
     precisions: tuple[Precision, ...] = ("bf16", "fp32")
     for precision in precisions:
         step = our_step(recipe, device=place.device, precision=precision)
-        steps = Steps(step.training.recipe, open_streams(recipe), Shard())
+        steps = Steps(step.recipe, open_streams(recipe), Shard())
         losses = []
         started = time.perf_counter()
         for number in range(count):
@@ -387,7 +384,7 @@ def loader(item: str, place: Place) -> dict[str, Any]:
         _write_jpegs(Path(root) / "train" / "any", 8 if place.small else 512, place)
         recipe = _on_jpegs(item, root, place)
         step = our_step(recipe, device=place.device, precision="bf16")
-        steps = Steps(step.training.recipe, open_streams(recipe), Shard())
+        steps = Steps(step.recipe, open_streams(recipe), Shard())
         batches = iter(
             load_steps(
                 steps,

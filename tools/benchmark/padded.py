@@ -1,14 +1,13 @@
 """The encoder as it would be without packing: all rows of a step padded to the longest."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from omnimask.network.blocks import Rows
+from omnimask.network.blocks import Packing
 from omnimask.network.encoder import TransformerEncoder
-from omnimask.tokens.packing import pack, unpack
+from omnimask.tokens.tokens import Rows
 
 
 class PaddedBlock(torch.nn.Module):
@@ -18,21 +17,16 @@ class PaddedBlock(torch.nn.Module):
         super().__init__()
         self.block = block
 
-    def forward(self, x: Tensor, rows: Rows) -> Tensor:
-        lengths = tuple(length for group in rows.groups for length in group)
-        width = max(lengths)
-        real = torch.arange(width, device=x.device) < _column(lengths, x.device)
+    def forward(self, x: Tensor, packing: Packing) -> Tensor:
+        rows = Rows.of(tuple(length for group in packing.groups for length in group.lengths))
+        width, real = max(rows.lengths), rows.not_padding(x.device)
         padded = replace(
-            rows,
-            groups=((width,) * len(lengths),),
-            allowed=real[:, None, None, :].expand(-1, 1, width, -1),
+            packing,
+            groups=(Rows.of((width,) * len(rows.lengths)),),
+            allowed=None if real is None else real[:, None, None, :].expand(-1, 1, width, -1),
         )
-        out = self.block(unpack(x, lengths, width=width).flatten(0, 1), padded)
-        return pack(out.unflatten(0, (len(lengths), width)), lengths)
-
-
-def _column(lengths: Sequence[int], device: torch.device) -> Tensor:
-    return torch.tensor(lengths, device=device)[:, None]
+        out = self.block(rows.unpack(x).flatten(0, 1), padded)
+        return rows.pack(out.unflatten(0, (len(rows.lengths), width)))
 
 
 def pad_rows(encoder: TransformerEncoder) -> None:

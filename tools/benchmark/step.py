@@ -15,9 +15,9 @@ from omnimask.network.blocks import Block, CrossBlock
 from omnimask.recipe.recipe import Recipe
 from omnimask.tokens.tokens import Group
 from omnimask.training.fitting import fit
-from omnimask.training.loop import Training, step_once
-from omnimask.training.metrics import StepReport
+from omnimask.training.optimisation import StepReport, Training, step_once
 from omnimask.training.pretraining import Pretraining
+from omnimask.training.step import MaskedModel
 
 Precision = Literal["fp32", "bf16"]
 
@@ -27,13 +27,15 @@ class OurStep:
     """One step of `training` on the same batch whenever it is called."""
 
     training: Training
+    model: MaskedModel
+    recipe: Recipe  # with its statistics
     groups: tuple[Group, ...]
     number: int = 0
 
     def __call__(self) -> StepReport:
         batch = StepBatch(step=self.number, micro=(self.groups,), bad=())
         self.number += 1
-        with same_sums_on_cpu(self.training.device):
+        with same_sums_on_cpu(self.training.accelerator.device):
             return step_once(self.training, batch)
 
     @property
@@ -42,11 +44,11 @@ class OurStep:
 
     def on(self, groups: Sequence[Group]) -> "OurStep":
         """The same model and optimizer on other groups."""
-        return OurStep(training=self.training, groups=tuple(groups), number=self.number)
+        return replace(self, groups=tuple(groups))
 
     def again(self) -> "OurStep":
         """The same batch with a model and an optimizer of their own."""
-        return _with_model(self.training.job.recipe, self.training.accelerator, self.groups)
+        return _with_model(self.recipe, self.training.accelerator, self.groups)
 
 
 def our_step(recipe: Recipe, *, device: str = "cpu", precision: Precision = "fp32") -> OurStep:
@@ -77,7 +79,7 @@ def _with_model(recipe: Recipe, accelerator: Accelerator, groups: tuple[Group, .
         optimizer=job.optimizer(),
         steps=Steps(recipe, (), Shard()),  # nothing is read any more
     )
-    return OurStep(training=training, groups=groups)
+    return OurStep(training=training, model=model, recipe=recipe, groups=groups)
 
 
 def compile_blocks(model: torch.nn.Module) -> None:

@@ -11,10 +11,10 @@ from torch import Tensor
 from omnimask.data.streams import StreamReader
 from omnimask.foundation.errors import DataError
 from omnimask.masking.full import full_plan
-from omnimask.network.backbone import Backbone
+from omnimask.network.encoder import Backbone
 from omnimask.network.pooling import pool
 from omnimask.tokens.modality import Label
-from omnimask.tokens.tokens import View, view_of
+from omnimask.tokens.tokens import View
 from omnimask.training.step import MaskedModel
 from omnimask.transfer.intervals import r2, r2_interval, wilson_interval
 
@@ -75,7 +75,7 @@ def collect_features(
     parts = []
     for start in range(0, len(indices), batch_size):
         group = reader.held_out_group(indices[start : start + batch_size]).to(device)
-        view = view_of(group, model.modalities)
+        view = View.of(group, model.modalities)
         parts.append(mean_features(model.backbone, view).cpu().numpy())
     return Features(values=np.concatenate(parts), labels=tuple(reader.label(i) for i in indices))
 
