@@ -5,9 +5,9 @@ see, the view of a group from which targets and masks are made, and packed rows 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import accumulate
 from typing import Literal, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
@@ -347,37 +347,43 @@ def _are_equal(lengths: Lengths) -> bool:
 
 def host_index(ids: Sequence[int], device: torch.device) -> Int64[Tensor, " t"]:
     """An index tensor from host integers, copied to `device` without waiting for it."""
-    index = torch.tensor(ids, dtype=torch.long)
+    return _to_device(np.asarray(ids, dtype=np.int64), device)
+
+
+def _to_device(index: Int64[np.ndarray, " t"], device: torch.device) -> Int64[Tensor, " t"]:
+    on_host = torch.from_numpy(index)
     if device.type == "cuda":
-        return index.pin_memory().to(device, non_blocking=True)
-    return index.to(device)
+        return on_host.pin_memory().to(device, non_blocking=True)
+    return on_host.to(device)
 
 
-@lru_cache(maxsize=256)
+# The blocks of a step take the same few indices again and again; ragged rows of another step are
+# others, so that no more than a few steps' are kept.
+@lru_cache(maxsize=64)
 def _padded_slots(lengths: Lengths, width: int, device: torch.device) -> Tensor:
     """For every packed token, its place in the padded (r * width) order."""
-    return host_index([r * width + j for r, n in enumerate(lengths) for j in range(n)], device)
+    return _to_device(_counted(np.asarray(lengths), width * np.arange(len(lengths))), device)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _row_of_token(lengths: Lengths, device: torch.device) -> Tensor:
-    return host_index([row for row, length in enumerate(lengths) for _ in range(length)], device)
+    return _to_device(np.repeat(np.arange(len(lengths)), lengths), device)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _interleaving(parts: tuple[Lengths, ...], device: torch.device) -> tuple[Tensor, Tensor]:
     """The index that brings concatenated parts into row order, and its inverse."""
-    part_starts = list(accumulate((sum(lengths) for lengths in parts), initial=0))
-    row_starts = [
-        list(accumulate(lengths, initial=start)) for lengths, start in zip(parts, part_starts)
-    ]
-    order = [
-        row_starts[part][row] + j
-        for row in range(len(parts[0]))
-        for part, lengths in enumerate(parts)
-        for j in range(lengths[row])
-    ]
-    inverse = [0] * len(order)
-    for place, source in enumerate(order):
-        inverse[source] = place
-    return host_index(order, device), host_index(inverse, device)
+    lengths = np.asarray(parts)
+    stops = lengths.T.cumsum().reshape(lengths.T.shape).T  # of each part of each row, row by row
+    inverse = np.concatenate([_counted(*pair) for pair in zip(lengths, stops - lengths)])
+    order = np.empty_like(inverse)
+    order[inverse] = np.arange(len(inverse))
+    return _to_device(order, device), _to_device(inverse, device)
+
+
+def _counted(
+    lengths: Int64[np.ndarray, " r"], starts: Int64[np.ndarray, " r"]
+) -> Int64[np.ndarray, " t"]:
+    """For every token of packed rows its place, if row i's are counted from `starts[i]`."""
+    first = lengths.cumsum() - lengths  # packed
+    return np.arange(lengths.sum()) + np.repeat(starts - first, lengths)
