@@ -330,10 +330,7 @@ class Rows:
 
     def not_padding(self, device: torch.device) -> Bool[Tensor, "r width"] | None:
         """Which entries of a padded tensor are tokens; None where all are."""
-        if _are_equal(self.lengths):
-            return None
-        columns = torch.arange(max(self.lengths), device=device)
-        return columns < host_index(self.lengths, device)[:, None]
+        return None if _are_equal(self.lengths) else _not_padding(self.lengths, device)
 
     def row_of_token(self, device: torch.device) -> Int64[Tensor, " t"]:
         """For every packed token, the row it belongs to."""
@@ -359,6 +356,12 @@ def _to_device(index: Int64[np.ndarray, " t"], device: torch.device) -> Int64[Te
 
 # The blocks of a step take the same few indices again and again; ragged rows of another step are
 # others, so that no more than a few steps' are kept.
+@lru_cache(maxsize=64)
+def _not_padding(lengths: Lengths, device: torch.device) -> Tensor:
+    columns = torch.arange(max(lengths), device=device)
+    return columns < host_index(lengths, device)[:, None]
+
+
 @lru_cache(maxsize=64)
 def _padded_slots(lengths: Lengths, width: int, device: torch.device) -> Tensor:
     """For every packed token, its place in the padded (r * width) order."""
