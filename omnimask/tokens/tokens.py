@@ -309,7 +309,8 @@ class Rows:
             return packed.unflatten(0, (len(lengths), width))
         padded = packed.new_zeros(len(lengths) * width, *packed.shape[1:])
         slots = _padded_slots(lengths, width, packed.device)
-        return padded.index_copy(0, slots, packed).unflatten(0, (len(lengths), width))
+        # In place: out of place, index_copy would copy the zeros first.
+        return padded.index_copy_(0, slots, packed).unflatten(0, (len(lengths), width))
 
     def join(self, *packed: Tensor) -> Tensor:
         """The packed parts as one packed tensor: row i of the first, then of the second, ..."""
