@@ -284,7 +284,8 @@ def attend_packed(
         *(groups, key_groups, [None] * len(groups) if masks is None else masks),
         strict=True,
     )
-    return torch.cat([_attend_group(*group) for group in per_group])
+    attended = [_attend_group(*group) for group in per_group]
+    return attended[0] if len(attended) == 1 else torch.cat(attended)
 
 
 def _attend_group(
