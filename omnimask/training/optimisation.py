@@ -116,16 +116,21 @@ def _over_ranks(training: Training, counts: Mapping[str, Tensor]) -> dict[str, T
 
 def _clip(training: Training, clip_norm: float | None) -> Tensor:
     """The model's gradient norm; the weights of trained targets are clipped apart."""
-    limit = float("inf") if clip_norm is None else clip_norm
     parts: dict[bool, list[Tensor]] = {False: [], True: []}
     for name, parameter in training.model.named_parameters():
         if parameter.grad is not None:
             parts[is_of_target(name)].append(parameter)
-    norm = torch.nn.utils.clip_grad_norm_(parts[False], limit)
+    norm = _clip_part(parts[False], clip_norm)
     if parts[True]:
-        of_targets = torch.nn.utils.clip_grad_norm_(parts[True], limit)
+        of_targets = _clip_part(parts[True], clip_norm)
         norm = torch.where(torch.isfinite(of_targets), norm, of_targets)
     return norm
+
+
+def _clip_part(parameters: Sequence[nn.Parameter], clip_norm: float | None) -> Tensor:
+    if clip_norm is not None:
+        return torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
+    return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
 
 
 def _apply(training: Training, norm: Tensor, outcome: Outcome) -> Tensor:
