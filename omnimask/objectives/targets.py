@@ -116,31 +116,33 @@ class Content:
     def __call__(
         self, modality: Modality, tokens: Tokens, teacher: Sequence[Tensor] = (), /
     ) -> Float[Tensor, "b n t"]:
-        values = tokens.values.float()
+        if self.norm == "none":
+            return tokens.values.float()
+        values = self._parts(tokens.values.float())
         mean, deviation = self._statistics(values)
-        return (values - mean) / deviation
+        return ((values - mean) / deviation).reshape(tokens.values.shape)
 
     def restore(
         self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
     ) -> Float[Tensor, "b n v"] | None:
-        mean, deviation = self._statistics(tokens.values.float())
-        return predicted * deviation + mean
+        if self.norm == "none":
+            return predicted
+        mean, deviation = self._statistics(self._parts(tokens.values.float()))
+        return (self._parts(predicted) * deviation + mean).reshape(predicted.shape)
 
     @property
     def restores_with(self) -> str:
         return "" if self.norm == "none" else f"each hidden {self.norm}'s own mean and deviation"
 
-    def _statistics(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and deviation, expanded to the shape of `values` where they are needed."""
-        if self.norm == "none":
-            return torch.zeros_like(values), torch.ones_like(values)
+    def _parts(self, values: Float[Tensor, "b n v"]) -> Float[Tensor, "b n k c"]:
+        """The values cut into what is normalised apart: c channels, or one of all of a token."""
+        return values.unflatten(-1, (-1, self.num_channels if self.norm == "channel" else 1))
+
+    def _statistics(self, parts: Float[Tensor, "b n k c"]) -> tuple[Tensor, Tensor]:
+        variance, mean = torch.var_mean(parts, dim=-2, keepdim=True)
         if self.norm == "token":
-            variance, mean = torch.var_mean(values, dim=-1, keepdim=True)
             return mean, (variance + 1e-6).sqrt()
-        channels = values.unflatten(-1, (-1, self.num_channels))
-        variance, mean = torch.var_mean(channels, dim=-2, keepdim=True)
-        mean, deviation = mean.expand_as(channels), (variance.sqrt() + 1e-6).expand_as(channels)
-        return mean.flatten(-2), deviation.flatten(-2)
+        return mean, variance.sqrt() + 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
