@@ -15,6 +15,7 @@ from torch import nn
 from omnimask.data.streams import Shard, StepBatch, Steps, load_steps
 from omnimask.foundation.determinism import same_sums_on_cpu
 from omnimask.foundation.errors import OmnimaskError
+from omnimask.foundation.memory import keep_freed_memory
 from omnimask.foundation.reloading import check_reloadable
 from omnimask.recipe.run_recipe import RunRecipe
 from omnimask.training.checkpoint import (
@@ -49,6 +50,8 @@ def carry_out(job: Job, out: Path, probing: Probing | None = None) -> Path:
     recipe = job.recipe
     check_reloadable(recipe)
     accelerator = _accelerator(recipe, out)
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     claim_run_folder(out, recipe, write=False)
     resumed = _resumed(out, accelerator)
     training = _set_up(job, accelerator, resumed)
