@@ -127,7 +127,7 @@ def _clip(training: Training, clip_norm: float | None) -> Tensor:
     return norm
 
 
-def _clip_part(parameters: Sequence[nn.Parameter], clip_norm: float | None) -> Tensor:
+def _clip_part(parameters: Sequence[Tensor], clip_norm: float | None) -> Tensor:
     if clip_norm is not None:
         return torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
     return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
