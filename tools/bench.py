@@ -56,10 +56,12 @@ def measure(
     small: bool = False,
     memory: bool = False,
     rounds: int = 7,
+    batch: int | None = None,
 ) -> dict[str, Any]:
     """One row of the results: times, their ratios to ours, and the rate of our step's FLOPs."""
     case = CASES[name]
-    ours = our_step(case.prepared(device, small=small), device=device, precision=precision)
+    recipe = case.prepared(device, small=small, batch=batch)
+    ours = our_step(recipe, device=device, precision=precision)
     flops = measure_cost(ours.model, ours.groups).flops
     runs = _systems(case, ours, compiled=compiled)
     seconds = interleaved(runs, rounds=rounds, warmup=2, device=device)
@@ -144,6 +146,7 @@ def rows(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                     small=options.small,
                     memory=options.memory and mode == "eager" and options.device == "cpu",
                     rounds=options.rounds,
+                    batch=options.batch,
                 )
 
 
@@ -164,6 +167,7 @@ def main() -> None:
     parser.add_argument("--precisions", default="fp32,bf16")
     parser.add_argument("--modes", default="eager", help="eager, compiled, or both by comma")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--batch", type=int, default=None, help="of every stream")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--memory", action="store_true", help="peak memory too (on a CPU)")
     parser.add_argument("--small", action="store_true", help="tiny sizes, to try the tool")

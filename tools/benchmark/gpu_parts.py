@@ -130,7 +130,7 @@ def parity(item: str, place: Place) -> dict[str, Any]:
         losses = _losses(step, count)
         errors = [abs(a - b) / abs(b) for a, b in zip(losses, expected, strict=True)]
         found[precision] = {"losses": losses, "first": errors[0], "last": errors[-1]}
-        found["waits"] = _what_waits(step, place)
+        found["waits"] = found.get("waits") or _what_waits(step, place)
     return found
 
 
@@ -456,13 +456,13 @@ PARTS: Mapping[str, Part] = {
     ),
     "varlen": Part(items=("attention",), run=varlen, limit_s=40),
     "varlen steps": Part(items=("mixed-base varlen",), run=throughput, limit_s=60),
+    "training": Part(items=("mixed",), run=training, limit_s=60),
+    "loader": Part(items=("mae-base",), run=loader, limit_s=60),
     "compiled": Part(
         items=tuple(f"{name} compiled" for name in (*_MAIN[:1], *_MAIN[2:], *_MAIN[1:2])),
         run=throughput,
         limit_s=90,
     ),
-    "training": Part(items=("mixed",), run=training, limit_s=60),
-    "loader": Part(items=("mae-base",), run=loader, limit_s=60),
     "compiled peers": Part(
         items=tuple(f"{name} transformers compiled" for name in _PEERED),
         run=throughput,
