@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from omnimask.recipe.loading import load_named_recipe
+from tests.sync_watch import SyncWatch
 from tools import gpu_day
 from tools.benchmark import gpu_parts
 from tools.benchmark.gpu_page import body, write_page
 from tools.benchmark.gpu_parts import PARTS, Part, Place, debug_recipes, kind_of
+from tools.benchmark.made_data import on_made_data
+from tools.benchmark.step import our_step
 
 HERE = Place(device="cpu", small=True)
 # The cheapest item of each part where that is not the first.
@@ -45,6 +49,15 @@ def test_the_same_device_has_the_same_losses():
     assert found["fp32"]["losses"] == found["cpu"]
     assert 0 < found["bf16"]["first"] < 1e-2
     assert found["waits"] == ""
+
+
+@pytest.mark.parametrize("name", ["recipes.omni:debug", "recipes.capi:debug"])
+def test_a_whole_step_never_waits(name: str):
+    step = our_step(on_made_data(load_named_recipe(name)))
+    step()
+    with SyncWatch() as watch:
+        step()
+    assert not watch.waits, watch.report()
 
 
 def test_operations_are_sorted():
