@@ -1,7 +1,7 @@
 """What holds for every recipe that comes along, at its debug size, on real files."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,7 +53,8 @@ def test_every_size_is_a_valid_recipe_and_survives_json(reference: str, tmp_path
 
 def with_marks(reference: str):
     """The mixed recipes have seven streams and take seven times as long."""
-    return pytest.param(reference, marks=[pytest.mark.slow] if reference in MIXED else [])
+    slow = [pytest.mark.slow] if reference in MIXED else []
+    return pytest.param(reference, marks=[pytest.mark.xdist_group(reference), *slow])
 
 
 @pytest.fixture(scope="module", params=map(with_marks, DEBUG))
@@ -179,12 +180,16 @@ def test_the_step_never_waits_for_the_device(model: MaskedModel, batch: Sequence
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_bit_equal(
-    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe,
+    whole_run: Callable[[str], Path],
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
-    train(recipe, tmp_path / "whole")
-    train_until(recipe, tmp_path / "killed", 3, monkeypatch)
-    train(recipe, tmp_path / "killed")
-    assert_same_weights(tmp_path / "whole", tmp_path / "killed")
-    assert losses(tmp_path / "whole") == losses(tmp_path / "killed")
-    saved = load_recipe(next((tmp_path / "whole" / "checkpoints").glob("step-*")))
+    whole = whole_run(request.node.callspec.params["recipe"])
+    train_until(recipe, tmp_path, 3, monkeypatch)
+    train(recipe, tmp_path)
+    assert_same_weights(whole, tmp_path)
+    assert losses(whole) == losses(tmp_path)
+    saved = load_recipe(next((whole / "checkpoints").glob("step-*")))
     assert saved == recipe
