@@ -58,8 +58,8 @@ def with_marks(reference: str):
 
 
 @pytest.fixture(scope="module", params=map(with_marks, DEBUG))
-def recipe(request: pytest.FixtureRequest, sample_data: Path) -> Recipe:
-    return fit(load(request.param, sample_data))
+def recipe(request: pytest.FixtureRequest, few_files: Path) -> Recipe:
+    return fit(load(request.param, few_files))
 
 
 @pytest.fixture(scope="module")

@@ -18,14 +18,14 @@ ACCUMULATING = "recipes.remasker:debug accumulating"
 
 @pytest.fixture(scope="module")
 def runs_of_two(
-    request: pytest.FixtureRequest, sample_data: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, few_files: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The runs of all tests of this file that were asked for."""
     out = tmp_path_factory.mktemp("two")
     tests = [item for item in request.session.items if item.path == request.path]
     names = [item.callspec.params["name"] for item in tests if isinstance(item, pytest.Function)]
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    train_all = ("-m", "tests.recipes.train_all", str(sample_data), str(out))
+    train_all = ("-m", "tests.recipes.train_all", str(few_files), str(out))
     done = subprocess.run(
         [sys.executable, *launcher, *train_all, *names],
         cwd=ROOT,
