@@ -95,7 +95,7 @@ for number, names in enumerate(folders):
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def heavy_imports() -> dict[str, list[str]]:
     """Of each folder what it imports that is heavy; nothing of a folder that cannot be imported."""
     with_timm = [name for name in FOLDERS if uses_timm(name)]
