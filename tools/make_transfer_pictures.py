@@ -120,7 +120,9 @@ def _completion(model: "MaskedModel", name: str) -> Section:
     tokens = modality.split(raw)
     hidden = in_ranges(tokens.coords[0], ranges, tokens.valid[0])
     restored = restore_hidden(model, name, raw, hidden)
-    drawing = modality.draw(raw, shown=restored.shown[None], filled=restored.values[None], index=0)
+    drawing = modality.draw(
+        raw, visible=restored.visible[None], filled=restored.values[None], index=0
+    )
     cut = cut_panels(drawing.figure)
     assert cut is not None, "the modalities of HIDDEN draw panels"
     pictures = cut.pictures if cut.framed else tuple(trim_margins(cut.pictures))

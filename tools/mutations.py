@@ -82,7 +82,7 @@ OBJECTIVES_AND_REDUCTION = (
         new="counts[objective.name] = counted.numel()",
         breaks="the mean is over tokens that have no loss, too",
         tests=(
-            "test_model.py::test_counts_ahead_are_the_counts_of_the_step",
+            "test_model.py::test_a_step_counts_the_predicted_tokens_of_each_modality",
             "test_trainer_step.py",
         ),
     ),
@@ -1065,10 +1065,10 @@ DATA = (
     ),
     Mutation(
         name="two-draws-per-sample",
-        old="{name: source.read(rows[name], visit) for name, source in self.sources.items()}",
+        old="name: read_sample(source, rows[name], visit)",
         new=(
-            "{name: source.read(rows[name], Visit(key=fold_key(visit.key, name), "
-            "augment=visit.augment)) for name, source in self.sources.items()}"
+            "name: read_sample(source, rows[name], Visit(key=fold_key(visit.key, name), "
+            "augment=visit.augment))"
         ),
         breaks="aligned modalities are augmented apart",
         tests=("test_data.py",),
@@ -1130,7 +1130,7 @@ CHECKPOINTS = (
     ),
     Mutation(
         name="unfinished-listed",
-        old="if not path.name.endswith(_UNFINISHED)",
+        old="if not path.suffix",
         new="if path.name",
         breaks="half a checkpoint is taken for a whole one",
         tests=("test_checkpoint.py",),
@@ -1328,7 +1328,7 @@ IMPUTATION = (
     ),
     Mutation(
         name="visible-restored",
-        old="values = torch.where(shown[:, :, None], tokens.values, restored)",
+        old="values = torch.where(visible[:, :, None], tokens.values, restored)",
         new="values = restored",
         breaks="visible tokens are replaced by predictions",
         tests=("test_imputing_restore.py",),
@@ -1401,4 +1401,39 @@ MUTATIONS: tuple[Mutation, ...] = (
     *FINE_TUNING,
     *IMPUTATION,
     *PROTOTYPES_AND_CODEBOOKS,
+    Mutation(
+        name="damage-overlooked",
+        old="    if has_sums and (damage := find_damage(folder)):\n",
+        new="    if False and (damage := find_damage(folder)):\n",
+        breaks="a checkpoint with a flipped bit is trained on without a word",
+        tests=("test_damaged_checkpoints.py",),
+    ),
+    Mutation(
+        name="none-sound-begins-anew",
+        old="    if damaged or aside:\n",
+        new="    if damaged and aside:\n",
+        breaks="a run whose checkpoints are all damaged begins anew",
+        tests=("test_damaged_checkpoints.py",),
+    ),
+    Mutation(
+        name="repeated-lines-stay",
+        old="if at > step]",
+        new="if at > step + 1]",
+        breaks="the first step after a restart stands twice in the log",
+        tests=("test_damaged_checkpoints.py",),
+    ),
+    Mutation(
+        name="reader-error-escapes",
+        old="        raise _failure(source.name(index), error) from error\n    for part",
+        new="        raise\n    for part",
+        breaks="a damaged file that a reader did not foresee ends the run",
+        tests=("test_reading.py",),
+    ),
+    Mutation(
+        name="infinite-samples",
+        old="np.isfinite(value).all()",
+        new="np.isnan(value).any() or True",
+        breaks="infinite numbers of a file reach the tokens",
+        tests=("test_reading.py",),
+    ),
 )

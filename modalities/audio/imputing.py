@@ -10,6 +10,7 @@ from modalities.audio.files import SOUND_SUFFIXES, AudioFiles, AudioSource
 from modalities.audio.modality import AudioSpectrogram
 from modalities.audio.readers.choice import BACKENDS, choose_backend
 from modalities.audio.sound import pcm_of, sound_of
+from omnimask.data.reading import read_sample
 from omnimask.foundation.errors import DataError
 from omnimask.report.pictures import figure_png
 from omnimask.tokens.modality import Visit
@@ -60,7 +61,7 @@ def _read(
     source = AudioSource(one_file(request.path), {suffix: reader}, files, modality)
     around_s = None if hide.seconds is None else sum(hide.seconds) / 2
     visit = Visit(key=0, augment=False, center_s=around_s)
-    sample = source.read(0, visit)
+    sample = read_sample(source, 0, visit)
     info = BACKENDS[reader].probe(request.path)
     length_s = len(sample["waveform"]) / modality.sample_rate_hz
     latest = max(info.num_samples / info.rate_hz - length_s, 0.0)
@@ -158,7 +159,7 @@ def _write_wav(path: Path, pcm: Int16[Tensor, " s"], modality: AudioSpectrogram)
 
 def _picture(modality: AudioSpectrogram, raw: Raw, restored: Restored) -> bytes:
     drawing = modality.draw(
-        raw, shown=restored.shown[None].cpu(), filled=restored.values[None].cpu(), index=0
+        raw, visible=restored.visible[None].cpu(), filled=restored.values[None].cpu(), index=0
     )
     return figure_png(drawing)
 

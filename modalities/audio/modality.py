@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from modalities.audio.logmel import MelScale
 from modalities.audio.pictures import draw_sound
 from omnimask.data.ragged_time import frame_counts, ragged_tokens, stacked_in_time, zero_after
+from omnimask.data.reading import read_sample
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.network.grid_modality import (
     adapt_grid_position,
@@ -134,7 +135,7 @@ class AudioSpectrogram:
             return self
         count, total, squares = 0, 0.0, 0.0
         for index in np.unique(np.linspace(0, len(source) - 1, _MOST_FITTED).round().astype(int)):
-            logmel = source.read(int(index), Visit(key=0, augment=False))["logmel"].double()
+            logmel = read_sample(source, int(index), Visit(key=0, augment=False))["logmel"].double()
             count += logmel.numel()
             total += float(logmel.sum())
             squares += float(logmel.square().sum())
@@ -233,7 +234,7 @@ class AudioSpectrogram:
         self,
         raw: Raw,
         *,
-        shown: Bool[Tensor, "b n"],
+        visible: Bool[Tensor, "b n"],
         filled: Float[Tensor, "b n v"],
         index: int,
     ) -> Drawing:
@@ -244,8 +245,8 @@ class AudioSpectrogram:
         return draw_sound(
             tensor_of(raw, "logmel")[index, :num_frames],
             rebuilt,
-            shown=repeat(
-                shown[index],
+            visible=repeat(
+                visible[index],
                 "(t f) -> (t p) (f q)",
                 t=self.grid["t"],
                 p=self.patch[0],

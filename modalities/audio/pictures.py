@@ -22,7 +22,7 @@ def draw_sound(
     original: Float[Tensor, "t m"],
     rebuilt: Float[Tensor, "t m"],
     *,
-    shown: Bool[Tensor, "t m"],
+    visible: Bool[Tensor, "t m"],
     recorded: Int16[Tensor, " s"] | None,
     scale: MelScale,
 ) -> Drawing:
@@ -32,7 +32,7 @@ def draw_sound(
     from matplotlib.figure import Figure
 
     original, rebuilt = original.cpu(), rebuilt.cpu()
-    visible = original.masked_fill(~shown.cpu(), math.nan)
+    seen = original.masked_fill(~visible.cpu(), math.nan)
 
     figure = Figure(figsize=(9, 2.6), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
@@ -40,7 +40,7 @@ def draw_sound(
     for axes, title, logmel in zip(
         panels,
         ("original", "visible", "reconstruction"),
-        (original, visible, rebuilt),
+        (original, seen, rebuilt),
         strict=True,
     ):
         _draw_panel(axes, logmel * _DECIBELS, scale, (low * _DECIBELS, high * _DECIBELS))

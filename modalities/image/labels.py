@@ -180,7 +180,7 @@ class LabelPatches:
         self,
         raw: Raw,
         *,
-        shown: Bool[Tensor, "b n"],
+        visible: Bool[Tensor, "b n"],
         filled: Float[Tensor, "b n v"],
         index: int,
     ) -> Drawing:
@@ -191,7 +191,7 @@ class LabelPatches:
         original = tensor_of(raw, "classes")
         rebuilt = tensor_of(self.join(filled[index : index + 1].float(), raw), "classes")[0]
         return draw_labels(
-            self._classes, original[index], rebuilt, shown=shown[index], patch=self.map_patch
+            self._classes, original[index], rebuilt, visible=visible[index], patch=self.map_patch
         )
 
     @property

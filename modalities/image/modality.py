@@ -146,7 +146,7 @@ class ImagePatches:
         self,
         raw: Raw,
         *,
-        shown: Bool[Tensor, "b n"],
+        visible: Bool[Tensor, "b n"],
         filled: Float[Tensor, "b n v"],
         index: int,
     ) -> Drawing:
@@ -154,7 +154,7 @@ class ImagePatches:
         pixels = tensor_of(raw, "pixels")[index]
         one = {"pixels": as_unit(pixels[None])}
         rebuilt = tensor_of(self.join(filled[index : index + 1].float(), one), "pixels")[0]
-        return draw_image(pixels, rebuilt, shown=shown[index], patch=self.patch)
+        return draw_image(pixels, rebuilt, visible=visible[index], patch=self.patch)
 
     def _channels(self, pixels: Shaped[Tensor, "b c h w"]) -> Channels:
         if self.standardise == "each":

@@ -24,10 +24,10 @@ def draw_image(
     pixels: Shaped[Tensor, "c h w"],
     rebuilt: Float[Tensor, "c h w"],
     *,
-    shown: Bool[Tensor, " n"],
+    visible: Bool[Tensor, " n"],
     patch: tuple[int, int],
 ) -> Drawing:
-    """Original, visible part and reconstruction; `shown` has the patches row by row.
+    """Original, visible part and reconstruction; `visible` has the patches row by row.
 
     RGB is shown as it is, alpha over white; one channel in grey; of other numbers of channels the
     first three (of two, the first). Values outside [0, 1], or all below 0.5 in other than 8-bit
@@ -35,7 +35,7 @@ def draw_image(
     """
     span = _span(pixels)
     original = _displayed(as_unit(pixels), span)
-    hidden = _hidden(shown, pixels.shape[1] // patch[0], patch)
+    hidden = _hidden(visible, pixels.shape[1] // patch[0], patch)
     figure = _three_panels(original, hidden, _displayed(rebuilt, span))
     if len(pixels) not in (1, 3, 4):
         figure.supxlabel(_shown_channels(len(pixels)), fontsize=8)
@@ -62,11 +62,11 @@ def draw_labels(
     original: Shaped[Tensor, "h w"],
     rebuilt: Shaped[Tensor, "h w"],
     *,
-    shown: Bool[Tensor, " n"],
+    visible: Bool[Tensor, " n"],
     patch: tuple[int, int],
 ) -> Drawing:
     """Original, visible part and reconstruction of a map of class ids; `patch` in its pixels."""
-    hidden = _hidden(shown, len(original) // patch[0], patch)
+    hidden = _hidden(visible, len(original) // patch[0], patch)
     panels = classes.coloured(original), hidden, classes.coloured(rebuilt)
     return Drawing(figure=_three_panels(*panels))
 
@@ -89,10 +89,10 @@ def class_colour(number: int) -> tuple[float, float, float]:
 
 
 def _hidden(
-    shown: Bool[Tensor, " n"], num_rows: int, patch: tuple[int, int]
+    visible: Bool[Tensor, " n"], num_rows: int, patch: tuple[int, int]
 ) -> Bool[np.ndarray, "h w"]:
     """Which pixels lie in tokens that were not shown."""
-    tokens = ~shown.cpu()
+    tokens = ~visible.cpu()
     return repeat(tokens, "(h w) -> (h p) (w q)", h=num_rows, p=patch[0], q=patch[1]).numpy()
 
 

@@ -184,7 +184,7 @@ class PointGroups:
         self,
         raw: Raw,
         *,
-        shown: Bool[Tensor, "b n"],
+        visible: Bool[Tensor, "b n"],
         filled: Float[Tensor, "b n v"],
         index: int,
     ) -> Drawing:
@@ -195,7 +195,7 @@ class PointGroups:
             cloud=tensor_of(raw, "xyz")[index][tensor_of(raw, "point_ok")[index]],
             original=(self.places(tokens.values) + tokens.coords[:, :, None])[index],
             filled=(self.places(filled) + tokens.coords[:, :, None])[index],
-            shown=shown[index] & tokens.valid[index],
+            visible=visible[index] & tokens.valid[index],
             valid=tokens.valid[index],
         )
 

@@ -34,7 +34,7 @@ def draw_groups(
     cloud: Float[Tensor, "p 3"],
     original: Float[Tensor, "n k 3"],
     filled: Float[Tensor, "n k 3"],
-    shown: Bool[Tensor, " n"],
+    visible: Bool[Tensor, " n"],
     valid: Bool[Tensor, " n"],
 ) -> Drawing:
     """Three panels from absolute points; groups that are not `valid` are left out."""
@@ -42,9 +42,9 @@ def draw_groups(
     scenes = [
         _Scene(title="original", points=_array(cloud), hidden=nothing),
         _Scene(
-            title=f"visible ({int(shown.sum())} of {int(valid.sum())} groups)",
-            points=_array(original[shown]),
-            hidden=_array(original[valid & ~shown]),
+            title=f"visible ({int(visible.sum())} of {int(valid.sum())} groups)",
+            points=_array(original[visible]),
+            hidden=_array(original[valid & ~visible]),
         ),
         _Scene(title="reconstruction", points=_array(filled[valid]), hidden=nothing),
     ]

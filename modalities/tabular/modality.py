@@ -131,7 +131,7 @@ class TableCells:
         self,
         raw: Raw,
         *,
-        shown: Bool[Tensor, "b n"],
+        visible: Bool[Tensor, "b n"],
         filled: Float[Tensor, "b n v"],
         index: int,
     ) -> Drawing:
@@ -142,7 +142,7 @@ class TableCells:
             truth=self.split(raw).values[index],
             filled=filled[index],
             present=tensor_of(raw, "present")[index],
-            shown=shown[index],
+            visible=visible[index],
         )
 
     def _fitted(self) -> tuple[Table, ...]:

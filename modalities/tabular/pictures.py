@@ -31,7 +31,7 @@ class _Line:
     name: str
     original: str
     present: bool
-    shown: bool
+    visible: bool
     filled: str
     error: str
     badness: float | None
@@ -43,27 +43,27 @@ def draw_row(
     truth: Float[Tensor, "n v"],
     filled: Float[Tensor, "n v"],
     present: Bool[Tensor, " n"],
-    shown: Bool[Tensor, " n"],
+    visible: Bool[Tensor, " n"],
 ) -> Drawing:
     """A figure with a line per column; a table of many columns has them all in folded HTML."""
-    of_cells = (part.tolist() for part in (truth, filled, present, shown))
+    of_cells = (part.tolist() for part in (truth, filled, present, visible))
     lines = [
-        _line(column, known, guess, present=is_present, shown=is_shown)
-        for column, known, guess, is_present, is_shown in zip(table.columns, *of_cells)
+        _line(column, known, guess, present=is_present, visible=is_visible)
+        for column, known, guess, is_present, is_visible in zip(table.columns, *of_cells)
     ]
     num_present = sum(line.present for line in lines)
-    title = f"{table.name}: {sum(line.shown for line in lines)} of {num_present} cells visible"
+    title = f"{table.name}: {sum(line.visible for line in lines)} of {num_present} cells visible"
     folded = _html(title, lines) if len(lines) > MOST_COLUMNS else ""
     return Drawing(figure=_figure(title, lines), html=folded)
 
 
 def _line(
-    column: Column, truth: list[float], guess: list[float], *, present: bool, shown: bool
+    column: Column, truth: list[float], guess: list[float], *, present: bool, visible: bool
 ) -> _Line:
     original = readable_cell(column, truth[NUMBER], truth[CODE])
     filled = readable_cell(column, guess[NUMBER], guess[CODE])
     error, badness = "", None
-    if present and not shown and original != UNSEEN:
+    if present and not visible and original != UNSEEN:
         if column.is_number:
             deviations = abs(guess[NUMBER] - truth[NUMBER])
             error, badness = f"{deviations:.2g} σ", min(deviations / WORST_DEVIATIONS, 1.0)
@@ -73,7 +73,7 @@ def _line(
         name=column.name,
         original=_text(original) if present else "missing",
         present=present,
-        shown=shown,
+        visible=visible,
         filled=_text(filled) if present else "",
         error=error,
         badness=badness,
@@ -120,14 +120,14 @@ def _draw_line(axes: Axes, line: _Line, top: int) -> None:
     texts = (
         _shorten(line.name, 34),
         line.original,
-        line.original if line.shown else "",
+        line.original if line.visible else "",
         line.filled,
         line.error,
     )
     for place, text in enumerate(texts):
         left, right = _LEFTS[place], (*_LEFTS, 1.0)[place + 1]
         fill = None
-        if place == 2 and line.present and not line.shown:
+        if place == 2 and line.present and not line.visible:
             fill = _GREY
         elif place in (3, 4) and line.badness is not None:
             fill = _color(line.badness)
@@ -135,7 +135,7 @@ def _draw_line(axes: Axes, line: _Line, top: int) -> None:
             axes.add_patch(
                 Rectangle((left, top + 0.06), right - left - 0.006, 0.88, color=fill, linewidth=0)
             )
-        pale = (place == 3 and line.shown) or (place == 1 and not line.present)
+        pale = (place == 3 and line.visible) or (place == 1 and not line.present)
         axes.text(
             left + 0.008,
             top + 0.54,
@@ -160,13 +160,13 @@ def _html(title: str, lines: Sequence[_Line]) -> str:
 
 
 def _html_line(line: _Line) -> str:
-    hidden = f"background:{_GREY}" if line.present and not line.shown else ""
+    hidden = f"background:{_GREY}" if line.present and not line.visible else ""
     colored = f"background:{_color(line.badness)}" if line.badness is not None else ""
     cells = (
         (line.name, ""),
         (line.original, "" if line.present else f"color:{_PALE};font-style:italic"),
-        (line.original if line.shown else "", hidden),
-        (line.filled, f"color:{_PALE}" if line.shown else colored),
+        (line.original if line.visible else "", hidden),
+        (line.filled, f"color:{_PALE}" if line.visible else colored),
         (line.error, colored),
     )
     return (

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from modalities.tabular.schema import RARE, Cell, Column, Kind, Table
+from omnimask.data.reading import read_sample
 from omnimask.foundation.errors import DataError
 from omnimask.tokens.modality import Sample, Source, Visit
 
@@ -17,7 +18,7 @@ def measure_tables(source: Source, *, max_categories: int) -> tuple[Table, ...]:
     """The tables of a source, sorted by name, measured on at most `MOST_ROWS` rows of each file."""
     rows: dict[str, list[Sample]] = {}
     for index in _spread_over_files(source):
-        sample = source.read(index, Visit(key=0, augment=False))
+        sample = read_sample(source, index, Visit(key=0, augment=False))
         rows.setdefault(sample["table"], []).append(sample)
     return tuple(
         Table(name=name, columns=_measure_columns(rows[name], max_categories))

@@ -164,7 +164,7 @@ class VideoTubelets:
         self,
         raw: Raw,
         *,
-        shown: Bool[Tensor, "b n"],
+        visible: Bool[Tensor, "b n"],
         filled: Float[Tensor, "b n v"],
         index: int,
     ) -> Drawing:
@@ -177,8 +177,8 @@ class VideoTubelets:
         }
         rebuilt = tensor_of(self.join(filled[index : index + 1].float(), one), "frames")[0]
         original, seen = (part[:num_frames] for part in (one["frames"][0], rebuilt))
-        shown_cells = shown[index].unflatten(0, self._grid)
-        return draw_clip(original, seen, shown=shown_cells, tubelet=self.tubelet)
+        visible_cells = visible[index].unflatten(0, self._grid)
+        return draw_clip(original, seen, visible=visible_cells, tubelet=self.tubelet)
 
     def _num_tubelets(self, num_frames: Count) -> Count:
         """The last of them may be partly filled."""

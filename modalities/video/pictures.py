@@ -21,11 +21,11 @@ def draw_clip(
     frames: UInt8[Tensor, "t c h w"],
     rebuilt: UInt8[Tensor, "t c h w"],
     *,
-    shown: Bool[Tensor, "gt gh gw"],
+    visible: Bool[Tensor, "gt gh gw"],
     tubelet: tuple[int, int, int],
 ) -> Drawing:
     """Original, visible part and reconstruction of up to six frames of a clip without padding;
-    `shown` may go on after its end.
+    `visible` may go on after its end.
     """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -33,7 +33,7 @@ def draw_clip(
     num_frames = len(frames)
     columns = np.unique(np.linspace(0, num_frames - 1, _MOST_COLUMNS).round().astype(int))
     original = _displayed(frames, columns)
-    hidden = ~_shown_pixels(shown, tubelet)[columns]
+    hidden = ~_visible_pixels(visible, tubelet)[columns]
     rows = {
         "original": original,
         "visible": np.where(hidden[..., None], np.uint8(_HIDDEN_GREY), original),
@@ -67,11 +67,11 @@ def _displayed(
     return rearrange(frames[torch.from_numpy(columns)].cpu(), "k c h w -> k h w c").numpy()
 
 
-def _shown_pixels(
-    shown: Bool[Tensor, "gt gh gw"], tubelet: tuple[int, int, int]
+def _visible_pixels(
+    visible: Bool[Tensor, "gt gh gw"], tubelet: tuple[int, int, int]
 ) -> Bool[np.ndarray, "t h w"]:
     return repeat(
-        shown.cpu(),
+        visible.cpu(),
         "t h w -> (t pt) (h ph) (w pw)",
         pt=tubelet[0],
         ph=tubelet[1],

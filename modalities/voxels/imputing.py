@@ -10,6 +10,7 @@ from torch import Tensor
 from modalities.voxels.files import SUFFIXES, SweepFiles, SweepSource
 from modalities.voxels.modality import VoxelGrid
 from omnimask.data.point_files import PLACE, stack
+from omnimask.data.reading import read_sample
 from omnimask.tokens.modality import Visit
 from omnimask.tokens.tokens import Raw, tensor_of
 from omnimask.training.step import MaskedModel
@@ -36,7 +37,7 @@ class SweepImputer:
         check_ply(request)
         files = files_of(model.recipe, name, SweepFiles())
         source = SweepSource(files=files, modality=modality, found=one_file(request.path))
-        raw = modality.collate([source.read(0, Visit(key=0, augment=False))])
+        raw = modality.collate([read_sample(source, 0, Visit(key=0, augment=False))])
         xyz = stack(source.table(Path(request.path)), PLACE)
         occupied = modality.split(raw).valid[0]
         voxel_of = _voxel_of(modality, raw, xyz)

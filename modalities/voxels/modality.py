@@ -32,7 +32,7 @@ class VoxelGrid:
     of a voxel and the lengths of the box in pretraining, which positions are measured in.
 
     Raw: `points` (b n k 3) in metres, `intensity` (b n k), `point_ok` (b n k), `count` (b n) points
-    in the voxel before any was left out, `cell` (b n 3) its index, `occupied` and `asked` (b n),
+    in the voxel before any was left out, `cell` (b n 3) its index, `occupied` and `scorable` (b n),
     `num_occupied`, `num_queries`.
     """
 
@@ -107,18 +107,18 @@ class VoxelGrid:
             for name in _TENSORS:
                 raw[name][row, : len(sample[name])] = sample[name]
         num_occupied = tuple(sample["num_occupied"] for sample in samples)
-        num_asked = tuple(len(sample["cell"]) for sample in samples)
+        num_scorable = tuple(len(sample["cell"]) for sample in samples)
         ranks = torch.arange(self.num_tokens)
         return {
             **raw,
             "occupied": ranks < torch.tensor(num_occupied)[:, None],
-            "asked": ranks < torch.tensor(num_asked)[:, None],
+            "scorable": ranks < torch.tensor(num_scorable)[:, None],
             "num_occupied": num_occupied,
-            "num_queries": tuple(a - o for a, o in zip(num_asked, num_occupied, strict=True)),
+            "num_queries": tuple(a - o for a, o in zip(num_scorable, num_occupied, strict=True)),
         }
 
     def split(self, raw: Raw, /) -> Tokens:
-        occupied, asked = tensor_of(raw, "occupied"), tensor_of(raw, "asked")
+        occupied, scorable = tensor_of(raw, "occupied"), tensor_of(raw, "scorable")
         centers = self.centers(tensor_of(raw, "cell"))
         ok = tensor_of(raw, "point_ok")
         offsets = tensor_of(raw, "points") - centers[:, :, None]
@@ -135,9 +135,9 @@ class VoxelGrid:
         )
         return Tokens(
             values=values.packed(),
-            coords=centers * asked[:, :, None],
+            coords=centers * scorable[:, :, None],
             valid=occupied,
-            scorable=asked,
+            scorable=scorable,
             num_valid=num_occupied,
             num_scorable=tuple(a + b for a, b in zip(num_occupied, num_queries, strict=True)),
             grid=None,
@@ -158,7 +158,7 @@ class VoxelGrid:
             "count": parts.log_count.expm1().round().long(),
             "cell": raw["cell"],
             "occupied": parts.occupied,
-            "asked": raw["asked"],
+            "scorable": raw["scorable"],
             "num_occupied": raw["num_occupied"],
             "num_queries": raw["num_queries"],
         }
@@ -207,7 +207,7 @@ class VoxelGrid:
         self,
         raw: Raw,
         *,
-        shown: Bool[Tensor, "b n"],
+        visible: Bool[Tensor, "b n"],
         filled: Float[Tensor, "b n v"],
         index: int,
     ) -> Drawing:
@@ -222,8 +222,8 @@ class VoxelGrid:
             rebuilt=tensor_of(rebuilt, "points")[index],
             rebuilt_ok=tensor_of(rebuilt, "point_ok")[index],
             occupied=occupied,
-            shown=shown[index] & occupied,
-            asked=tensor_of(raw, "asked")[index],
+            visible=visible[index] & occupied,
+            scorable=tensor_of(raw, "scorable")[index],
         )
         return draw_voxels(sweep, Frame(range_m=self.range_m, voxel_size_m=self.voxel_size_m))
 

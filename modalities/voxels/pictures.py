@@ -29,8 +29,8 @@ class Sweep:
     rebuilt: Float[Tensor, "n k 3"]
     rebuilt_ok: Bool[Tensor, "n k"]
     occupied: Bool[Tensor, " n"]
-    shown: Bool[Tensor, " n"]
-    asked: Bool[Tensor, " n"]
+    visible: Bool[Tensor, " n"]
+    scorable: Bool[Tensor, " n"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +51,7 @@ class _Scene:
 def draw_voxels(sweep: Sweep, frame: Frame) -> Drawing:
     """Three panels, and the same in 3D."""
     nothing = np.zeros((0, 3))
-    hidden = sweep.occupied & ~sweep.shown
+    hidden = sweep.occupied & ~sweep.visible
     scenes = [
         _Scene(
             title="original",
@@ -59,13 +59,13 @@ def draw_voxels(sweep: Sweep, frame: Frame) -> Drawing:
             hidden=nothing,
         ),
         _Scene(
-            title=f"visible ({int(sweep.shown.sum())} of {int(sweep.occupied.sum())} voxels)",
-            points=_points(sweep.points, sweep.ok, sweep.shown),
+            title=f"visible ({int(sweep.visible.sum())} of {int(sweep.occupied.sum())} voxels)",
+            points=_points(sweep.points, sweep.ok, sweep.visible),
             hidden=sweep.centers[hidden].detach().cpu().numpy(),
         ),
         _Scene(
             title="reconstruction",
-            points=_points(sweep.rebuilt, sweep.rebuilt_ok, sweep.asked),
+            points=_points(sweep.rebuilt, sweep.rebuilt_ok, sweep.scorable),
             hidden=nothing,
         ),
     ]

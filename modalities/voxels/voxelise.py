@@ -53,13 +53,13 @@ def voxelise(
     if len(occupied) > grid.max_voxels:
         kept = np.sort(generator.choice(len(occupied), grid.max_voxels, replace=False))
     empty = _empty_cells(occupied, grid, grid.num_queries(len(kept)), generator)
-    asked = np.concatenate([occupied[kept], empty])
+    scorable = np.concatenate([occupied[kept], empty])
     slots = _slots(voxel_of_point, counts)
     row_of_voxel = np.full(len(occupied), -1)
     row_of_voxel[kept] = np.arange(len(kept))
     rows = row_of_voxel[voxel_of_point]
     used = (rows >= 0) & (slots < grid.points_per_voxel)
-    size = (len(asked), grid.points_per_voxel)
+    size = (len(scorable), grid.points_per_voxel)
     points, intensities = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
     point_ok = np.zeros(size, bool)
     points[rows[used], slots[used]] = xyz[used]
@@ -70,7 +70,7 @@ def voxelise(
         intensity=intensities,
         point_ok=point_ok,
         count=np.concatenate([counts[kept], np.zeros(len(empty), np.int64)]),
-        cell=np.stack(np.unravel_index(asked, grid.shape), axis=1),
+        cell=np.stack(np.unravel_index(scorable, grid.shape), axis=1),
         num_occupied=len(kept),
     )
 

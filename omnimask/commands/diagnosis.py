@@ -4,6 +4,8 @@ import importlib.metadata
 import os
 import platform
 import shutil
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +19,7 @@ from omnimask.foundation.isolated import Answer, run_isolated
 from omnimask.foundation.packages import OURS, package_folder, what_is_wrong
 from omnimask.foundation.versions import installed_version
 from omnimask.network.blocks import PLAIN_BELOW
+from omnimask.recipe.loading import load_named_recipe
 
 # Not required by any extra, since the package index has no wheel of it.
 _ALSO_SHOWN = ("pytorch3d",)
@@ -47,10 +50,12 @@ class Package:
     fix: str
 
 
-def diagnose() -> str:
+def diagnose(recipes: Sequence[str] = ()) -> str:
     """A text of a few screens; takes some seconds, since it imports every package to see if it
-    works, in another process.
+    works, in another process. Of `recipes`, named as `omnimask pretrain` takes them, it says who
+    reads the files of modalities that are not our own.
     """
+    others = modules_of_others(recipes)
     found = packages()
     own = {name: what_is_wrong(name) for name in OURS}
     absent = [p for p in found if p.problem and p.extra and p.version is None]
@@ -62,7 +67,7 @@ def diagnose() -> str:
         "machine": machine_lines(),
         "attention": attention_lines(),
         "packages": _package_lines(found),
-        "who reads what": ["modalities: see below"] if own["modalities"] else reader_lines(),
+        "who reads what": ["modalities: see below"] if own["modalities"] else reader_lines(others),
         "not installed, needed only for what stands in brackets": [
             f"{p.name} [{p.extra}]: {p.fix}" for p in absent
         ],
@@ -198,19 +203,32 @@ def _package_lines(found: list[Package]) -> list[str]:
     return lines
 
 
-def reader_lines() -> list[str]:
+def modules_of_others(recipes: Sequence[str]) -> list[str]:
+    """The modules that define the recipes' modalities, ours left out."""
+    modules = [
+        type(modality).__module__
+        for name in recipes
+        for modality in load_named_recipe(name).modalities
+    ]
+    return [name for name in dict.fromkeys(modules) if not name.startswith("modalities.")]
+
+
+def reader_lines(others: Sequence[str] = ()) -> list[str]:
     """Per modality and format, the library that reads it here, or why nothing does.
 
-    Every folder of `modalities` offers `available_readers() -> dict[str, str]`.
+    Every folder of `modalities` offers `available_readers() -> dict[str, str]`, and so does each
+    module of `others`.
     """
     folder = package_folder("modalities")
     assert folder is not None, "asked only where `modalities` is ours"
-    names = sorted(path.parent.name for path in folder.glob("*/__init__.py"))
+    ours = sorted(path.parent.name for path in folder.glob("*/__init__.py"))
+    modules = {name: f"modalities.{name}" for name in ours} | {name: name for name in others}
     answers = run_isolated(
         {
-            name: "from omnimask.transfer.modality_hooks import available_readers_in\n"
-            f"result = available_readers_in('modalities.{name}')"
-            for name in names
+            name: f"import sys; sys.path[:] = {sys.path!r}\n"  # a user's own working folder too
+            "from omnimask.transfer.modality_hooks import available_readers_in\n"
+            f"result = available_readers_in({module!r})"
+            for name, module in modules.items()
         }
     )
     lines = []

@@ -14,6 +14,7 @@ from einops import rearrange
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from omnimask.data.reading import read_sample
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.tokens.modality import Source, Visit
 
@@ -106,7 +107,7 @@ def measure_channels(
     count = 0
     totals = torch.zeros(2, num_channels, dtype=torch.float64)
     for index in np.unique(np.linspace(0, len(source) - 1, _MOST_MEASURED).round().astype(int)):
-        pixels = as_unit(source.read(int(index), Visit(key=0, augment=False))[entry])
+        pixels = as_unit(read_sample(source, int(index), Visit(key=0, augment=False))[entry])
         flat = pixels.double().movedim(-3, 0).flatten(1)
         count += flat.shape[1]
         totals += torch.stack([flat.sum(dim=1), flat.square().sum(dim=1)])

@@ -10,12 +10,13 @@ from typing import Any, Literal
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from omnimask.data.reading import read_sample, window_center
 from omnimask.foundation.errors import DataError, OmnimaskError
 from omnimask.foundation.rng import fold_key, permutation
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.run_recipe import RunRecipe
 from omnimask.recipe.settings import Stream
-from omnimask.tokens.modality import CutsInTime, Files, Label, Sample, Source, Visit
+from omnimask.tokens.modality import Files, Label, Sample, Source, Visit
 from omnimask.tokens.tokens import Group
 
 _REPLACEMENT_TRIES = 20  # bad samples in a row before a data folder is called unusable
@@ -83,12 +84,15 @@ class StreamReader:
         rows = self.aligned[index]
         if len(self.sources) > 1 and visit.center_s is None:
             visit = self._around_first_window(rows, visit)
-        return {name: source.read(rows[name], visit) for name, source in self.sources.items()}
+        return {
+            name: read_sample(source, rows[name], visit) for name, source in self.sources.items()
+        }
 
     def _around_first_window(self, rows: Mapping[str, int], visit: Visit) -> Visit:
         for name, source in self.sources.items():
-            if isinstance(source, CutsInTime):
-                return replace(visit, center_s=source.center_s(rows[name], visit))
+            center_s = window_center(source, rows[name], visit)
+            if center_s is not None:
+                return replace(visit, center_s=center_s)
         return visit
 
     def collate(

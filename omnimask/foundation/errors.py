@@ -1,4 +1,4 @@
-"""The two errors a user can meet, and how an unknown name is answered."""
+"""The errors a user can meet, and how an unknown name is answered."""
 
 import difflib
 from collections.abc import Iterable
@@ -10,6 +10,10 @@ class OmnimaskError(Exception):
 
 class RecipeError(OmnimaskError):
     """A recipe, an override or a checkpoint asks for something that cannot work."""
+
+
+class DamageError(RecipeError):
+    """What lies on the disk is not what was written there; the message names the file."""
 
 
 class DataError(OmnimaskError):

@@ -55,7 +55,7 @@ def draw_group(model: MaskedModel, group: Group) -> list[Gallery]:
 def _draw(model: MaskedModel, group: Group, modality: str, filled: Filled, index: int) -> Picture:
     raw: Raw = group.raw[modality]
     drawing = model.modalities[modality].draw(
-        raw, shown=filled.shown.cpu(), filled=filled.values.cpu(), index=index
+        raw, visible=filled.visible.cpu(), filled=filled.values.cpu(), index=index
     )
     return Picture(
         sample=group.names[index],

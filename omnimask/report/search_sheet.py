@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from omnimask.data.reading import read_sample
 from omnimask.foundation.errors import RecipeError
 from omnimask.report.drawing.grid import Line, Section
 from omnimask.report.drawing.panels import Pixels, original
@@ -61,7 +62,7 @@ def _picture(embedder: Embedder, modality: str, key: Key) -> Pixels:
     rows = range(len(source)) if key.row is not None else range(1)
     names = (f"#row {key.row}",) if key.row is not None else ("",)
     index = next(i for i in rows if source.name(i).endswith(names))
-    raw = reading.modality.collate([source.read(index, Visit(key=0, augment=False))])
+    raw = reading.modality.collate([read_sample(source, index, Visit(key=0, augment=False))])
     return _square(original(reading.modality, raw))
 
 

@@ -151,11 +151,11 @@ class Modality(Protocol):
         self,
         raw: Raw,
         *,
-        shown: Bool[Tensor, "b n"],
+        visible: Bool[Tensor, "b n"],
         filled: Float[Tensor, "b n v"],
         index: int,
     ) -> Drawing:
-        """Sample `index` as original, as the encoder saw it (`shown` tokens), and reconstructed.
+        """Sample `index` as original, as the encoder saw it (`visible` tokens), and reconstructed.
 
         `filled` holds the original values at shown tokens and predicted values at the others.
         """

@@ -1,24 +1,31 @@
-"""Checkpoints: folders that are either whole or not there, read without unpickling anything."""
+"""Checkpoints: folders that are either whole or not there, read without unpickling anything.
+
+Each has `SHA256SUMS` over its files. One that is not as it was written is never read: a run that
+goes on sets it aside and takes the one before.
+"""
 
 import json
 import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.checksums import NAME, find_damage, write_checksums
+from omnimask.foundation.errors import DamageError, RecipeError
 from omnimask.foundation.hardware import hardware
 from omnimask.foundation.records import dump, load
 from omnimask.foundation.versions import versions
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.run_recipe import RunRecipe
 
-_UNFINISHED = ".unfinished"
+_UNFINISHED, _DAMAGED = ".unfinished", ".damaged"
 
 R = TypeVar("R")  # a RunRecipe; no bound, as checks at runtime cannot take a protocol's fields
 
@@ -39,7 +46,7 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint[Any], *, keep: int) -> Pat
     Older checkpoints beyond the last `keep` are removed afterwards.
     """
     step = int(checkpoint.state["step"])
-    target = run / "checkpoints" / f"step-{step:08d}"
+    target = run / "checkpoints" / _name_of(step)
     unfinished = target.with_name(target.name + _UNFINISHED)
     for leftover in target.parent.glob(f"*{_UNFINISHED}"):
         shutil.rmtree(leftover)
@@ -49,6 +56,7 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint[Any], *, keep: int) -> Pat
     state = {**checkpoint.state, "versions": versions(), "hardware": hardware()}
     write_json(unfinished / "state.json", state)
     write_json(unfinished / "recipe.json", dump(checkpoint.recipe))
+    write_checksums(unfinished)
     for path in [*unfinished.iterdir(), unfinished]:
         _sync(path)
     if target.exists():
@@ -61,9 +69,9 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint[Any], *, keep: int) -> Pat
 
 
 def list_checkpoints(run: Path) -> list[Path]:
-    """The finished checkpoints of a run, oldest first."""
+    """The finished checkpoints of a run, oldest first, without those that were set aside."""
     found = (run / "checkpoints").glob("step-*")
-    return sorted(path for path in found if not path.name.endswith(_UNFINISHED))
+    return sorted(path for path in found if not path.suffix)
 
 
 def last_checkpoint(run: Path) -> Path:
@@ -104,19 +112,80 @@ def expect_kind(recipe: object, kind: type[R], folder: Path) -> R:
     return recipe
 
 
+def load_any_checkpoint(folder: Path) -> Checkpoint[Any]:
+    """A checkpoint of whatever kind of run; DamageError if a file is not as it was written.
+
+    Those of format 1 have no checksums; they are damaged where they cannot be read.
+    """
+    saved = read_saved(folder / "recipe.json")
+    has_sums = (folder / NAME).exists() or saved.get("format", 1) != 1
+    if has_sums and (damage := find_damage(folder)):
+        raise DamageError(f"{folder} is damaged: {damage}; copy it here again")
+    state = read_saved(folder / "state.json")
+    if folder.name.startswith("step-") and folder.name != _name_of(state["step"]):
+        raise DamageError(f"{folder} is of step {state['step']}; give it the name it had")
+    return Checkpoint(
+        recipe=load(saved, str(folder / "recipe.json")),
+        weights=load_tensors(folder / "model.safetensors"),
+        optimizer=load_tensors(folder / "optimizer.safetensors"),
+        state=state,
+    )
+
+
+def sound_checkpoint(run: Path) -> tuple[Checkpoint[Any] | None, dict[Path, str]]:
+    """The newest checkpoint that is as it was written, None for a run that has none yet; and the
+    newer ones, which are damaged, with what is wrong.
+
+    DamageError where there are checkpoints and none of them is sound.
+    """
+    damaged: dict[Path, str] = {}
+    for folder in reversed(list_checkpoints(run)):
+        try:
+            return load_any_checkpoint(folder), damaged
+        except DamageError as error:
+            damaged[folder] = str(error)
+    aside = {path: f"{path} was set aside" for path in run.glob(f"checkpoints/*{_DAMAGED}*")}
+    if damaged or aside:
+        raise DamageError(
+            f"no checkpoint of {run} is as it was written ({'; '.join((damaged | aside).values())})"
+            f"; or begin anew: remove {run / 'checkpoints'}, or choose another --out"
+        )
+    return None, {}
+
+
+def set_aside(damaged: Path) -> Path:
+    """Renames a damaged checkpoint, so that the one before it is the last; returns the new path."""
+    names = (f"{damaged.name}{_DAMAGED}{number or ''}" for number in count())
+    free = next(path for path in map(damaged.with_name, names) if not path.exists())
+    return damaged.rename(free)
+
+
 def _any_recipe(folder: Path) -> RunRecipe:
     path = folder / "recipe.json"
-    return load(json.loads(path.read_text()), str(path))
+    return load(read_saved(path), str(path))
 
 
-def load_any_checkpoint(folder: Path) -> Checkpoint[Any]:
-    """A checkpoint of whatever kind of run."""
-    return Checkpoint(
-        recipe=_any_recipe(folder),
-        weights=load_file(folder / "model.safetensors"),
-        optimizer=load_file(folder / "optimizer.safetensors"),
-        state=json.loads((folder / "state.json").read_text()),
-    )
+def read_saved(path: Path) -> dict[str, Any]:
+    """The contents of a JSON file that we wrote; DamageError where it cannot be one."""
+    try:
+        saved = json.loads(path.read_text())
+    except (OSError, ValueError) as error:  # UnicodeDecodeError and JSONDecodeError are of these
+        raise DamageError(f"{path} cannot be read as JSON ({error}); copy it here again") from error
+    if not isinstance(saved, dict):
+        raise DamageError(f"{path} holds no JSON object, but {str(saved)[:40]!r}; copy it again")
+    return saved
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """The contents of a safetensors file; DamageError where it cannot be read."""
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise DamageError(f"{path} cannot be read ({error}); copy it here again") from error
+
+
+def _name_of(step: int) -> str:
+    return f"step-{step:08d}"
 
 
 def fill_weights(module: nn.Module, weights: Mapping[str, Tensor], *, source: str) -> None:

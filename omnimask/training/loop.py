@@ -1,5 +1,6 @@
 """The training loop: one step after another, checkpoints, stopping and going on."""
 
+import sys
 import time
 from collections.abc import Generator, Mapping
 from contextlib import closing
@@ -19,8 +20,8 @@ from omnimask.recipe.run_recipe import RunRecipe
 from omnimask.training.checkpoint import (
     Checkpoint,
     last_checkpoint,
-    list_checkpoints,
-    load_any_checkpoint,
+    set_aside,
+    sound_checkpoint,
 )
 from omnimask.training.checkpoint import save_checkpoint as write_checkpoint
 from omnimask.training.job import Job
@@ -31,31 +32,33 @@ from omnimask.training.optimisation import (
     optimizer_tensors,
     step_once,
 )
-from omnimask.training.run_folder import RunLog, claim_run_folder
+from omnimask.training.run_folder import RunLog, claim_run_folder, set_repeated_aside
 from omnimask.training.stop_signal import StopSignal
 
 
 def carry_out(job: Job, out: Path, probing: Probing | None = None) -> Path:
-    """Does `job` in the run folder `out`, going on from its last checkpoint if it has one.
+    """Does `job` in the run folder `out`, going on from its last sound checkpoint if it has one.
 
     `probing` makes what is measured of the model every `run.probe_every` steps.
 
     Returns the last checkpoint's folder. RecipeError, before anything is written, if `out` belongs
-    to another recipe or the recipe could not be loaded again; DataError for files that cannot be
-    read; OmnimaskError after too many non-finite steps in a row.
+    to another recipe, if the recipe could not be loaded again, or if none of the checkpoints is
+    sound; DataError for files that cannot be read; OmnimaskError after too many non-finite steps in
+    a row.
     """
     recipe = job.recipe
     check_reloadable(recipe)
     accelerator = _accelerator(recipe, out)
     claim_run_folder(out, recipe, write=False)
-    resumed = load_any_checkpoint(last_checkpoint(out)) if list_checkpoints(out) else None
+    resumed = _resumed(out, accelerator)
     training = _set_up(job, accelerator, resumed)
     meter = StepMeter(job, accelerator, probing)
     # Only now, so that a recipe whose data or teacher is refused leaves no folder behind.
+    start = training.steps.shard.start_step
     if accelerator.is_main_process:
         claim_run_folder(out, recipe, write=True)
+        set_repeated_aside(out, start)
     accelerator.wait_for_everyone()
-    start = training.steps.shard.start_step
     if resumed is None or not resumed.state.get("ended", False):  # a job may end before its time
         with (
             RunLog(out, training.recipe, accelerator=accelerator, start_step=start) as log,
@@ -64,6 +67,20 @@ def carry_out(job: Job, out: Path, probing: Probing | None = None) -> Path:
             _loop(training, meter, out, log)
     accelerator.end_training()
     return last_checkpoint(out)
+
+
+def _resumed(out: Path, accelerator: Accelerator) -> Checkpoint[Any] | None:
+    """What the run goes on from. Newer checkpoints that are damaged are set aside and named."""
+    checkpoint, damaged = sound_checkpoint(out)
+    accelerator.wait_for_everyone()  # all have looked before anything is renamed
+    if accelerator.is_main_process and checkpoint is not None:
+        for folder, damage in damaged.items():
+            print(
+                f"{damage}. It is now called {set_aside(folder).name}, and the run goes on from "
+                f"step {checkpoint.state['step']}",
+                file=sys.stderr,
+            )
+    return checkpoint
 
 
 def _accelerator(recipe: RunRecipe, out: Path) -> Accelerator:

@@ -93,7 +93,7 @@ class StepMeter:
             **(self.probes.numbers(step) if self.probes is not None else {}),
             "collapsed": collapsed(health),
             "skipped": [
-                {"step": report.step, "samples": names}
+                {"step": report.step + 1, "samples": names}
                 for report, names, bad in zip(self.reports, self.names, skipped, strict=True)
                 if bad
             ],

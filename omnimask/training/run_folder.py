@@ -9,11 +9,11 @@ from typing import Any
 from accelerate import Accelerator
 
 from omnimask.foundation.errors import RecipeError
-from omnimask.foundation.json_lines import append_line
+from omnimask.foundation.json_lines import append_line, read_lines
 from omnimask.foundation.records import dump, load, to_json
 from omnimask.recipe.run_recipe import RunRecipe
 from omnimask.training.bad_files import BadFiles
-from omnimask.training.checkpoint import write_json
+from omnimask.training.checkpoint import read_saved, write_json
 from omnimask.training.progress import Progress
 
 
@@ -25,7 +25,7 @@ def claim_run_folder(out: Path, recipe: RunRecipe, *, write: bool) -> None:
     path = out / "recipe.json"
     if path.exists():
         # Through the records, so that a field that is new since then has its default.
-        before = to_json(load(json.loads(path.read_text()), str(path)))
+        before = to_json(load(read_saved(path), str(path)))
         changed = _differences(_comparable(before), _comparable(to_json(recipe)))
         if changed:
             raise RecipeError(
@@ -38,6 +38,25 @@ def claim_run_folder(out: Path, recipe: RunRecipe, *, write: bool) -> None:
     if write:
         out.mkdir(parents=True, exist_ok=True)
         write_json(path, dump(recipe))
+
+
+def set_repeated_aside(out: Path, step: int) -> None:
+    """Moves the lines of steps after `step`, which a run that goes on from there will write again,
+    out of every log of the run into `repeated/`, so that a log has one line per step.
+    """
+    for log in sorted(out.glob("*.jsonl")):
+        lines = log.read_text().splitlines(keepends=True)
+        steps = [int(entry.get("step", 0)) for entry in read_lines(log)]
+        repeated = [line for line, at in zip(lines, steps, strict=True) if at > step]
+        if not repeated:
+            continue
+        aside = out / "repeated" / log.name
+        aside.parent.mkdir(exist_ok=True)
+        with aside.open("a") as file:
+            file.writelines(repeated)
+        kept = log.with_name(log.name + ".tmp")
+        kept.write_text("".join(x for x, at in zip(lines, steps, strict=True) if at <= step))
+        kept.replace(log)
 
 
 def _comparable(recipe: dict[str, Any]) -> dict[str, Any]:
@@ -69,8 +88,7 @@ def _short(value: Any) -> str:
 class RunLog:
     """Writes what happens: JSON lines, the tracker, the progress bar. Only the main process does.
 
-    Every line is handed to the operating system at once, so it outlives a killed process. A run
-    that was resumed repeats the steps after its checkpoint; the last line of a step counts.
+    Every line is handed to the operating system at once, so it outlives a killed process.
     """
 
     def __init__(

@@ -1,21 +1,23 @@
 """Encoder folders: a trained encoder on disk, and the encoder inside a checkpoint.
 
 An encoder folder has `encoder.json`, everything about the encoder but its weights, and
-`encoder.safetensors`, the weights of its `PretrainedEncoder`.
+`encoder.safetensors`, the weights of its `PretrainedEncoder`; and `SHA256SUMS` over both.
 """
 
-import json
 from pathlib import Path
 from typing import Literal
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.checksums import NAME, find_damage, write_checksums
+from omnimask.foundation.errors import DamageError, RecipeError
 from omnimask.foundation.records import dump, load
 from omnimask.recipe.teacher import Teacher
 from omnimask.training.checkpoint import (
     Checkpoint,
     fill_weights,
+    load_tensors,
+    read_saved,
     write_json,
 )
 from omnimask.transfer.pretrained_encoder import EncoderInfo, PretrainedEncoder
@@ -34,6 +36,7 @@ def save_encoder(encoder: PretrainedEncoder, folder: Path) -> Path:
     save_file(weights, folder / WEIGHTS)
     # Last, so that a folder with the one has the other.
     write_json(folder / INFO, {**dump(encoder.info), "hash": encoder.hash()})
+    write_checksums(folder)
     return folder
 
 
@@ -67,9 +70,13 @@ def encoder_of(checkpoint: Checkpoint, *, which: Which = "student") -> Pretraine
 
 
 def read_encoder_folder(folder: Path) -> PretrainedEncoder:
-    """The encoder in it; RecipeError where another version wrote it and it does not fit."""
-    saved = json.loads((folder / INFO).read_text())
+    """The encoder in it; DamageError where a file is not as it was written, RecipeError where
+    another version wrote it and it does not fit.
+    """
+    if (folder / NAME).exists() and (damage := find_damage(folder)):
+        raise DamageError(f"{folder} is damaged: {damage}; copy it here again")
+    saved = read_saved(folder / INFO)
     saved.pop("hash", None)
     encoder = PretrainedEncoder(load(saved, str(folder / INFO)))
-    fill_weights(encoder, load_file(folder / WEIGHTS), source=str(folder))
+    fill_weights(encoder, load_tensors(folder / WEIGHTS), source=str(folder))
     return encoder

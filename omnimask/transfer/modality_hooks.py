@@ -12,8 +12,8 @@ serves them:
 It stands in the module of the record itself (a modality may be one file), or in the module
 `file_reader`, `imputing` or `graph_front` beside it, in the record's package. Two more need no
 mapping: methods of the record (`Adaptable`), for other sizes than in pretraining; and a function
-`available_readers() -> dict[str, str]` in the package, by which `omnimask doctor` says what reads
-which files.
+`available_readers() -> dict[str, str]` in the same module or in the package, by which `omnimask
+doctor` says what reads which files.
 """
 
 import importlib
@@ -187,15 +187,18 @@ def missing(modality: Modality, hook: Hook[Any]) -> str:
     )
 
 
-def available_readers_in(package: str) -> dict[str, str]:
+def available_readers_in(name: str) -> dict[str, str]:
     """By kind of file, the library that reads it here with its version, or why it is missing.
 
-    RecipeError where the package does not say.
+    `name` is the module of a modality's record, or its package; RecipeError where neither says.
     """
-    module = importlib.import_module(package)
+    module = importlib.import_module(name)
+    package = _package_of(module)
+    if not hasattr(module, "available_readers") and package:
+        module = importlib.import_module(package)
     if not hasattr(module, "available_readers"):
         raise RecipeError(
-            f"{package} does not say what reads its files; write a function available_readers() "
+            f"{name} does not say what reads its files; write a function available_readers() "
             '-> dict[str, str] in it, such as {".bin": "numpy 2.4"}'
         )
     return dict(module.available_readers())

@@ -217,7 +217,7 @@ def drawn(folder: Path, *, augment: bool, seconds: float) -> str:
     source = AudioFiles().open(str(folder), record)
     raw = record.collate([source.read(0, Visit(key=0, augment=augment))])
     tokens = record.split(raw)
-    drawing = record.draw(raw, shown=tokens.valid, filled=tokens.values, index=0)
+    drawing = record.draw(raw, visible=tokens.valid, filled=tokens.values, index=0)
     assert [axes.get_title() for axes in drawing.figure.axes[:3]] == [
         "original",
         "visible",
@@ -256,7 +256,7 @@ def test_hidden_patches_are_blank_in_the_visible_panel() -> None:
     tokens = SMALL.split(raw)
     shown = torch.zeros(1, 16, dtype=torch.bool)
     shown[0, 3] = True
-    figure = SMALL.draw(raw, shown=shown, filled=tokens.values, index=0).figure
+    figure = SMALL.draw(raw, visible=shown, filled=tokens.values, index=0).figure
     panel = figure.axes[1].images[0].get_array()
     assert panel is not None
     visible = ~np.isnan(np.ma.filled(panel, math.nan))
@@ -268,4 +268,4 @@ def test_values_of_a_batch_on_half_precision_can_be_drawn() -> None:
     raw = raw_of(128)
     tokens = SMALL.split(raw)
     filled: Tensor = tokens.values.bfloat16()
-    assert SMALL.draw(raw, shown=tokens.valid, filled=filled, index=0).html.count("<audio") == 2
+    assert SMALL.draw(raw, visible=tokens.valid, filled=filled, index=0).html.count("<audio") == 2

@@ -110,7 +110,7 @@ def test_draw_gives_a_figure(opened: Opened, share: float) -> None:
     noise = torch.randn(tokens.values.shape, generator=torch.Generator().manual_seed(0))
     filled = torch.where(shown[:, :, None], tokens.values, tokens.values + 0.1 * noise)
     for index in (0, len(opened.samples) - 1):
-        drawing = opened.modality.draw(opened.raw, shown=shown, filled=filled, index=index)
+        drawing = opened.modality.draw(opened.raw, visible=shown, filled=filled, index=index)
         assert isinstance(drawing, Drawing)
         assert isinstance(drawing.figure, Figure)
         FigureCanvasAgg(drawing.figure).print_png(io.BytesIO())

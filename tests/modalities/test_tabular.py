@@ -205,7 +205,7 @@ def test_the_picture_escapes_names_and_leaves_columns_out(tmp_path: Path) -> Non
     text = ",".join(names) + "\n" + ",".join("1" for _ in names) + "\n"
     modality, raw = fit_text(tmp_path, text)
     tokens = modality.split(raw)
-    drawing = modality.draw(raw, shown=tokens.valid, filled=tokens.values, index=0)
+    drawing = modality.draw(raw, visible=tokens.valid, filled=tokens.values, index=0)
     assert "&lt;b&gt;" in drawing.html
     assert "c39" in drawing.html
     texts = [text.get_text() for text in drawing.figure.axes[0].texts]

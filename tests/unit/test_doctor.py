@@ -103,10 +103,40 @@ def test_the_diagnosis_names_machine_packages_readers_and_attention(
 
 
 @pytest.mark.slow
-def test_every_modality_says_what_reads_it():
-    lines = doctor.reader_lines()
+def test_every_modality_says_what_reads_it_a_users_own_among_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "waves_of_a_user.py").write_text(
+        "def available_readers():\n    return {'.wave': 'numpy'}\n"
+    )
+    (tmp_path / "silent_of_a_user.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    lines = doctor.reader_lines(["waves_of_a_user", "silent_of_a_user"])
     assert len(lines) > 12
-    assert not [line for line in lines if "!" in line]
+    assert lines[-4:-1] == ["waves_of_a_user", "  .wave: numpy", "silent_of_a_user"]
+    assert "write a function available_readers()" in lines[-1]
+    assert [line for line in lines if "!" in line] == lines[-1:]
+
+
+def test_the_doctor_looks_at_modalities_of_others_in_a_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "recipe_of_a_user.py").write_text(
+        "from dataclasses import dataclass, replace\n"
+        "import recipes.mae\n"
+        "from modalities.image import ImagePatches\n"
+        "class OwnPatches(ImagePatches):\n"
+        "    pass\n"
+        "def mine():\n"
+        "    recipe = recipes.mae.debug()\n"
+        "    (image,) = recipe.modalities\n"
+        "    fields = {name: getattr(image, name) for name in image.__dataclass_fields__}\n"
+        "    return replace(recipe, modalities=(OwnPatches(**fields),))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert doctor.modules_of_others(["recipe_of_a_user:mine", "recipes.mae:debug"]) == [
+        "recipe_of_a_user"
+    ]
 
 
 def test_our_own_packages_are_ours():

@@ -24,8 +24,8 @@ from omnimask.recipe.recipe import Recipe, override
 from omnimask.recipe.teacher import FrozenTeacher
 from omnimask.report.drawing.masks import draw_masks, draw_visits, hint_note, mask_model
 from omnimask.report.drawing.panels import (
-    ASKED,
     HIDDEN,
+    PREDICTED,
 )
 from omnimask.report.drawing.reconstructions import draw_reconstructions
 from omnimask.report.drawing.sheet import Sheet, paint
@@ -44,11 +44,11 @@ WHITE, RED, GREEN, BLUE = (255, 255, 255), (255, 0, 0), (0, 128, 0), (0, 0, 255)
 class Panelled(Toy):
     """A toy that is drawn as three panels, a column for each token: blue where it is seen."""
 
-    def draw(self, raw: Raw, *, shown: Tensor, filled: Tensor, index: int) -> Drawing:
+    def draw(self, raw: Raw, *, visible: Tensor, filled: Tensor, index: int) -> Drawing:
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(6, 2), layout="constrained")
-        seen = shown[index].numpy()
+        seen = visible[index].numpy()
         columns = (np.ones_like(seen), seen, np.ones_like(seen))
         for axes, blue in zip(figure.subplots(1, 3), columns, strict=True):
             axes.imshow(np.where(blue[None, :, None], np.array(BLUE), np.array(HIDDEN)))
@@ -103,9 +103,9 @@ def test_the_masks_are_those_of_the_recipe_s_masker():
         for row in range(3):
             visible = plan.visible_ids[row, : plan.num_visible[row]].tolist()
             asked = plan.predict_ids[row, : plan.num_predict[row]].tolist()
-            assert mask.shown[row].nonzero().flatten().tolist() == visible
-            assert mask.asked[row].nonzero().flatten().tolist() == asked
-    assert not torch.equal(masks[0].shown, masks[1].shown)
+            assert mask.visible[row].nonzero().flatten().tolist() == visible
+            assert mask.predict[row].nonzero().flatten().tolist() == asked
+    assert not torch.equal(masks[0].visible, masks[1].visible)
 
 
 def test_the_copies_of_a_visit_stand_side_by_side():
@@ -120,7 +120,7 @@ def test_the_copies_of_a_visit_stand_side_by_side():
         for sample in range(3):
             row = 2 * sample + copy
             ids = plan.visible_ids[row, : plan.num_visible[row]]
-            assert masks[2 + copy].shown[sample].nonzero().flatten().tolist() == ids.tolist()
+            assert masks[2 + copy].visible[sample].nonzero().flatten().tolist() == ids.tolist()
 
 
 def test_of_many_masks_of_a_visit_twice_the_draws_are_drawn():
@@ -151,7 +151,7 @@ def test_what_is_hidden_but_not_predicted_has_another_colour():
     recipe = only_toy(masker=PredictShare(masker=RandomMask(ratio=0.5), share=0.25))
     (section,) = draw_masks(mask_model(recipe), samples=1, draws=1).sections
     assert dict(section.legend) == {
-        ASKED: "hidden and predicted",
+        PREDICTED: "hidden and predicted",
         HIDDEN: "hidden, not predicted",
     }
     assert section.details[1].endswith("hidden 50 %, predicted 12 %")

@@ -13,12 +13,12 @@ from PIL import Image
 from omnimask.masking import Copies, PerModality, PredictShare, RandomMask, TubeMask
 from omnimask.report.drawing.grid import Line, Section, grids
 from omnimask.report.drawing.panels import (
-    ASKED,
     HIDDEN,
     MISSING,
-    SHOWN,
+    PREDICTED,
+    VISIBLE,
     cut_panels,
-    tint_asked,
+    tint_predicted,
     token_squares,
     trim_margins,
 )
@@ -76,18 +76,18 @@ def test_only_what_is_hidden_and_asked_is_tinted():
     hidden = pixels(HIDDEN, HIDDEN, HIDDEN, WHITE)
     visible = pixels(RED, HIDDEN, HIDDEN, WHITE)
     asked = pixels(RED, RED, HIDDEN, WHITE)
-    tinted = tint_asked(visible, asked, hidden)[0]
+    tinted = tint_predicted(visible, asked, hidden)[0]
     assert tinted[0].tolist() == list(RED)
     assert tinted[2].tolist() == list(HIDDEN)
     assert tinted[3].tolist() == list(WHITE)
-    assert tinted[1].tolist() == [round(0.3 * h + 0.7 * a) for h, a in zip(HIDDEN, ASKED)]
+    assert tinted[1].tolist() == [round(0.3 * h + 0.7 * a) for h, a in zip(HIDDEN, PREDICTED)]
 
 
 def test_a_square_says_what_became_of_its_token():
     flags = torch.tensor([[1, 0, 0, 0, 1], [0, 1, 0, 0, 1], [1, 1, 1, 0, 1]]).bool()
     page = token_squares(*flags)
     middles = page[13, 13::23]
-    assert [tuple(middle) for middle in middles] == [SHOWN, ASKED, HIDDEN, MISSING, SHOWN]
+    assert [tuple(middle) for middle in middles] == [VISIBLE, PREDICTED, HIDDEN, MISSING, VISIBLE]
 
 
 def test_common_margins_go_and_what_any_picture_has_stays():

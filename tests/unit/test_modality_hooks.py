@@ -208,3 +208,13 @@ def test_a_module_of_a_hook_that_cannot_be_used_is_no_missing_hook(
 def test_doctor_says_how_a_package_names_its_readers(package: Path) -> None:
     with pytest.raises(RecipeError, match=r"write a function available_readers\(\)"):
         available_readers_in(package.name)
+
+
+SAYS = "\ndef available_readers() -> dict[str, str]:\n    return {'.wave': 'numpy, of KIND'}\n"
+
+
+@pytest.mark.parametrize("file", ["record.py", "__init__.py"])
+def test_readers_are_said_by_the_records_module_or_by_its_package(package: Path, file: str) -> None:
+    with (package / file).open("a") as said:
+        said.write(SAYS.replace("KIND", file))
+    assert available_readers_in("package_of_a_user.record") == {".wave": f"numpy, of {file}"}

@@ -52,8 +52,8 @@ def assert_filled_with_predictions(model: MaskedModel, view: View, *, plus: floa
 def test_shown_tokens_keep_their_values_and_predictions_stand_in_the_others():
     model, view = prepared(toy_recipe())
     tokens, filled = view.tokens["toy"], fill(model, view)["toy"]
-    assert filled.shown.sum(dim=1).tolist() == [4, 2, 4]
-    assert torch.equal(filled.values[filled.shown], tokens.values[filled.shown])
+    assert filled.visible.sum(dim=1).tolist() == [4, 2, 4]
+    assert torch.equal(filled.values[filled.visible], tokens.values[filled.visible])
     assert_filled_with_predictions(model, view, plus=0.0)
     invalid = ~tokens.valid
     assert invalid.any()
@@ -74,8 +74,8 @@ def test_paired_modalities_are_filled_apart():
     for name, tokens in view.tokens.items():
         part = filled[name]
         assert part.values.shape == tokens.values.shape
-        assert torch.equal(part.values[part.shown], tokens.values[part.shown])
-        assert not (part.shown & ~tokens.valid).any()
+        assert torch.equal(part.values[part.visible], tokens.values[part.visible])
+        assert not (part.visible & ~tokens.valid).any()
 
 
 def test_only_the_first_of_several_masks_is_drawn():
@@ -83,7 +83,7 @@ def test_only_the_first_of_several_masks_is_drawn():
     model, view = prepared(replace(toy_recipe(), masker=masker))
     tokens, filled = view.tokens["toy"], fill(model, view)["toy"]
     assert len(filled.values) == len(tokens.values) == 3
-    assert torch.equal(filled.values[filled.shown], tokens.values[filled.shown])
+    assert torch.equal(filled.values[filled.visible], tokens.values[filled.visible])
     assert_filled_with_predictions(model, view, plus=0.0)
 
 

@@ -80,14 +80,14 @@ class Toy:
     def position(self, dim: int) -> nn.Module:
         return SinCosPosition(dim, 1)
 
-    def draw(self, raw: Raw, *, shown: Tensor, filled: Tensor, index: int) -> Drawing:
+    def draw(self, raw: Raw, *, visible: Tensor, filled: Tensor, index: int) -> Drawing:
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(3, 1))
         wave = self.join(filled, raw)["wave"]
         assert isinstance(wave, Tensor)
         figure.subplots().plot(wave[index].numpy())
-        return Drawing(figure=figure, html=f"<p>{int(shown[index].sum())} shown</p>")
+        return Drawing(figure=figure, html=f"<p>{int(visible[index].sum())} shown</p>")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

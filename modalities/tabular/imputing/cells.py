@@ -74,7 +74,7 @@ def _restored(model: MaskedModel, view: View, name: str) -> Float[Tensor, "b n v
     to what the former left.
     """
     objectives = [o for o in model.recipe.objectives if o.modality == name]
-    plan = _plan(view, name, shown_too=any(o.where != "hidden" for o in objectives))
+    plan = _plan(view, name, visible_too=any(o.where != "hidden" for o in objectives))
     (encoded,) = model.encode([view], [[plan]])
     predictions = model.predictions(encoded)
     span, tokens = view.layout.span(name), view.tokens[name]
@@ -128,20 +128,20 @@ def _asking(view: View, name: str, missing: Bool[Tensor, "b n"]) -> View:
     tokens = view.tokens[name]
     scorable = tokens.valid | missing
     counts = tuple(scorable.sum(dim=1).tolist())
-    asked = {**view.tokens, name: replace(tokens, scorable=scorable, num_scorable=counts)}
-    return replace(view, tokens=asked, layout=Layout.of(asked))
+    predicted = {**view.tokens, name: replace(tokens, scorable=scorable, num_scorable=counts)}
+    return replace(view, tokens=predicted, layout=Layout.of(predicted))
 
 
-def _plan(view: View, name: str, *, shown_too: bool) -> MaskPlan:
+def _plan(view: View, name: str, *, visible_too: bool) -> MaskPlan:
     """Shows every valid token and asks for the table's missing cells.
 
-    With `shown_too` for all of its cells, as in a training that asked for shown ones as well: mask
+    With `visible_too` for all of its cells, as in a training that predicts those as well: mask
     tokens see one another in some decoders, and should meet the company they know.
     """
     layout, span = view.layout, view.layout.span(name)
     predict = torch.zeros_like(layout.scorable)
     own = layout.scorable[:, span.start : span.stop]
-    if not shown_too:
+    if not visible_too:
         own = own & ~layout.valid[:, span.start : span.stop]
     predict[:, span.start : span.stop] = own
     return MaskPlan.from_flags(

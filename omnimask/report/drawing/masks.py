@@ -17,14 +17,14 @@ from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Stream
 from omnimask.report.drawing.grid import Line, Section
 from omnimask.report.drawing.panels import (
-    ASKED,
     HIDDEN,
     MISSING,
-    SHOWN,
+    PREDICTED,
+    VISIBLE,
     Panels,
     Pixels,
     cut_panels,
-    tint_asked,
+    tint_predicted,
     token_squares,
     trim_margins,
 )
@@ -40,8 +40,8 @@ class Mask:
     """One mask of every sample of a group: which tokens of the sequence are shown and predicted."""
 
     label: str
-    shown: Bool[Tensor, "b n"]
-    asked: Bool[Tensor, "b n"]
+    visible: Bool[Tensor, "b n"]
+    predict: Bool[Tensor, "b n"]
 
 
 def mask_model(recipe: Recipe) -> MaskedModel:
@@ -96,7 +96,7 @@ def _stream_sections(
     visits = [_visit(view, reader, indices, epoch) for epoch in range(draws)]
     start, end = (draw_visits(model, visits, progress=p, draws=draws) for p in (0.0, 1.0))
     stages = {"": start}
-    if any(not torch.equal(a.shown, b.shown) for a, b in zip(start, end, strict=True)):
+    if any(not torch.equal(a.visible, b.visible) for a, b in zip(start, end, strict=True)):
         stages = {"start of training": start, "end of training": end}
     return _sections(model, view, stages)
 
@@ -125,8 +125,8 @@ def draw_visits(
             masks.append(
                 Mask(
                     label=f"mask {number}" if per_visit == 1 else f"draw {number}, mask {place}",
-                    shown=plan.is_visible(num_tokens)[rows],
-                    asked=plan.is_predicted(num_tokens)[rows],
+                    visible=plan.is_visible(num_tokens)[rows],
+                    predict=plan.is_predicted(num_tokens)[rows],
                 )
             )
     return masks
@@ -175,26 +175,26 @@ def _sections(model: MaskedModel, view: View, stages: dict[str, list[Mask]]) -> 
 
 def _legend(*, squares: bool, tinted: bool) -> tuple[tuple[tuple[int, int, int], str], ...]:
     hidden = (HIDDEN, "hidden, not predicted" if tinted else "hidden")
-    asked = ((ASKED, "hidden and predicted"),) if tinted else ()
+    predicted = ((PREDICTED, "hidden and predicted"),) if tinted else ()
     if squares:
-        return ((SHOWN, "visible"), *asked, hidden, (MISSING, "missing"))
-    return (*asked, hidden) if tinted else ()
+        return ((VISIBLE, "visible"), *predicted, hidden, (MISSING, "missing"))
+    return (*predicted, hidden) if tinted else ()
 
 
 def _numbers(view: View, span: Span, masks: Sequence[Mask]) -> str:
     """How much is visible, hidden and predicted, over the drawn samples and masks."""
     where = slice(span.start, span.stop)
     valid, scorable = view.layout.valid[:, where], view.layout.scorable[:, where]
-    shown = torch.stack([mask.shown[:, where] for mask in masks])
-    asked = torch.stack([mask.asked[:, where] for mask in masks])
+    visible = torch.stack([mask.visible[:, where] for mask in masks])
+    predict = torch.stack([mask.predict[:, where] for mask in masks])
     count = max(int(valid.sum()) * len(masks), 1)
     if torch.equal(valid, scorable):
-        predicted = f"predicted {100 * int(asked.sum()) / count:.0f} %"
+        predicted = f"predicted {100 * int(predict.sum()) / count:.0f} %"
     else:  # what is asked about is not a part of what could be shown
-        predicted = f"{_extent(asked.sum(dim=2))} tokens predicted"
+        predicted = f"{_extent(predict.sum(dim=2))} tokens predicted"
     return (
-        f"{_extent(shown.sum(dim=2))} of {_extent(valid.sum(dim=1))} tokens visible, "
-        f"hidden {100 - 100 * int(shown.sum()) / count:.0f} %, {predicted}"
+        f"{_extent(visible.sum(dim=2))} of {_extent(valid.sum(dim=1))} tokens visible, "
+        f"hidden {100 - 100 * int(visible.sum()) / count:.0f} %, {predicted}"
     )
 
 
@@ -236,34 +236,34 @@ def _sample(
     where = slice(span.start, span.stop)
     tokens = view.tokens[span.modality]
     present = tokens.valid | tokens.scorable
-    spans = [(mask.shown[:, where], mask.asked[:, where]) for mask in masks]
+    spans = [(mask.visible[:, where], mask.predict[:, where]) for mask in masks]
     partly = [
-        bool((present & ~shown & ~asked)[index].any() and asked[index].any())
-        for shown, asked in spans
+        bool((present & ~visible & ~predict)[index].any() and predict[index].any())
+        for visible, predict in spans
     ]
     first = _panels(model, view, span, spans[0][0], index)
     if first is None:
         whole = token_squares(tokens.valid[index], present[index], present[index])
         squares = [
-            token_squares(shown[index], asked[index] & tint, present[index])
-            for (shown, asked), tint in zip(spans, partly, strict=True)
+            token_squares(visible[index], predict[index] & tint, present[index])
+            for (visible, predict), tint in zip(spans, partly, strict=True)
         ]
         return _Pictures(pictures=(whole, *squares), squares=True, tinted=any(partly))
     pictures = [first.pictures[0]]
-    for number, ((shown, asked), tint) in enumerate(zip(spans, partly, strict=True)):
-        seen = _panels(model, view, span, shown, index) if number else first
-        predicted = _panels(model, view, span, asked, index) if tint else None
-        nothing = _panels(model, view, span, torch.zeros_like(shown), index) if tint else None
+    for number, ((visible, predict), tint) in enumerate(zip(spans, partly, strict=True)):
+        seen = _panels(model, view, span, visible, index) if number else first
+        predicted = _panels(model, view, span, predict, index) if tint else None
+        nothing = _panels(model, view, span, torch.zeros_like(visible), index) if tint else None
         assert seen is not None, "a modality's drawings are all of one form"
         picture = seen.pictures[1]
         if predicted is not None and nothing is not None:
-            picture = tint_asked(picture, predicted.pictures[1], nothing.pictures[1])
+            picture = tint_predicted(picture, predicted.pictures[1], nothing.pictures[1])
         pictures.append(picture)
     return _Pictures(pictures=tuple(pictures), framed=first.framed, tinted=any(partly))
 
 
-def _panels(model: MaskedModel, view: View, span: Span, shown: Tensor, index: int) -> Panels | None:
-    """A drawing with the `shown` tokens (b n) in its second panel and the original elsewhere."""
+def _panels(model: MaskedModel, view: View, span: Span, flags: Tensor, index: int) -> Panels | None:
+    """A drawing with the tokens of `flags` (b n) in its second panel and the original elsewhere."""
     raw, values = view.group.raw[span.modality], view.tokens[span.modality].values.float()
-    drawing = model.modalities[span.modality].draw(raw, shown=shown, filled=values, index=index)
+    drawing = model.modalities[span.modality].draw(raw, visible=flags, filled=values, index=index)
     return cut_panels(drawing.figure)

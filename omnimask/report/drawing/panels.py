@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 Pixels = UInt8[np.ndarray, "_ _ 3"]  # height and width of any two need not be the same
 
-ASKED = (0xF0, 0xA8, 0x3C)  # hidden and predicted, where not all that is hidden is predicted
+PREDICTED = (0xF0, 0xA8, 0x3C)  # hidden and predicted, where not all that is hidden is predicted
 HIDDEN = (0x8C, 0x8C, 0x8C)
-SHOWN = (0x2F, 0x6F, 0xB7)
+VISIBLE = (0x2F, 0x6F, 0xB7)
 MISSING = (0xF1, 0xF3, 0xF5)
 _DOTS_PER_INCH = 110
 _SQUARE, _GAP, _MOST_IN_A_ROW = 20, 3, 16
@@ -67,7 +67,7 @@ def original(modality: Modality, raw: Raw, index: int = 0) -> Pixels:
     drawing without panels.
     """
     tokens = modality.split(raw)
-    drawing = modality.draw(raw, shown=tokens.valid, filled=tokens.values.float(), index=index)
+    drawing = modality.draw(raw, visible=tokens.valid, filled=tokens.values.float(), index=index)
     cut = cut_panels(drawing.figure)
     return whole_drawing(drawing.figure) if cut is None else cut.pictures[0]
 
@@ -106,24 +106,24 @@ def whole_drawing(figure: "Figure") -> Pixels:
     return np.asarray(Image.open(file).convert("RGB"))
 
 
-def tint_asked(visible: Pixels, asked: Pixels, hidden: Pixels) -> Pixels:
+def tint_predicted(visible: Pixels, predicted: Pixels, hidden: Pixels) -> Pixels:
     """The visible panel with what is predicted in another colour than what is only hidden.
 
-    `asked` and `hidden` are the visible panels of drawings that show what is predicted, and
+    `predicted` and `hidden` are the visible panels of drawings that show what is predicted, and
     nothing: where these two differ there is something to predict, whatever the modality.
     """
-    predicted = (asked != hidden).any(axis=2) & (visible == hidden).all(axis=2)
-    tinted = 0.3 * visible + 0.7 * np.array(ASKED)
-    return np.where(predicted[..., None], tinted.round().astype(np.uint8), visible)
+    changed = (predicted != hidden).any(axis=2) & (visible == hidden).all(axis=2)
+    tinted = 0.3 * visible + 0.7 * np.array(PREDICTED)
+    return np.where(changed[..., None], tinted.round().astype(np.uint8), visible)
 
 
 def token_squares(
-    shown: Bool[Tensor, " n"], asked: Bool[Tensor, " n"], present: Bool[Tensor, " n"]
+    visible: Bool[Tensor, " n"], predict: Bool[Tensor, " n"], present: Bool[Tensor, " n"]
 ) -> Pixels:
     """A square for each token in the order of the sequence: shown, predicted, hidden, missing."""
     colors = np.select(
-        [shown[:, None].numpy(), asked[:, None].numpy(), present[:, None].numpy()],
-        [np.array(SHOWN), np.array(ASKED), np.array(HIDDEN)],
+        [visible[:, None].numpy(), predict[:, None].numpy(), present[:, None].numpy()],
+        [np.array(VISIBLE), np.array(PREDICTED), np.array(HIDDEN)],
         np.array(MISSING),
     ).astype(np.uint8)
     columns = min(len(colors), _MOST_IN_A_ROW)

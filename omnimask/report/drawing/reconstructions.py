@@ -46,7 +46,7 @@ def _section(
         return Section(heading=heading, details=details, roles=(), lines=())
     modality = model.modalities[name]
     figures = [
-        modality.draw(raw, shown=part.shown.cpu(), filled=part.values.cpu(), index=index).figure
+        modality.draw(raw, visible=part.visible.cpu(), filled=part.values.cpu(), index=index).figure
         for index in range(num_samples)
     ]
     cut = [cut_panels(figure) for figure in figures]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
+from omnimask.data.reading import read_sample
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.network.pooling import Pooling
 from omnimask.tokens.modality import Sample, Source, Visit
@@ -146,11 +147,13 @@ class Embedder:
         visit = Visit(key=0, augment=False)
         if part.rows is None:
             path = part.paths[place]
-            return Path(path).parent.name or None, self._open(part.modality, path).read(0, visit)
+            return Path(path).parent.name or None, read_sample(
+                self._open(part.modality, path), 0, visit
+            )
         source = self._open(part.modality, part.paths[0])
         index = part.rows[place][0]
         label = source.label(index)
-        return None if label is None else str(label), source.read(index, visit)
+        return None if label is None else str(label), read_sample(source, index, visit)
 
     def _open(self, modality: str, path: str) -> Source:
         reading = self.readings[modality]

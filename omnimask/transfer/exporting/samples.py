@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from omnimask.data.reading import read_sample
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.recipe.recipe import Recipe
 from omnimask.tokens.modality import Files, Modality, Sample, Source, Visit
@@ -76,7 +77,7 @@ def _take(sources: Sequence[Source], modality: Modality, whole: bool, origin: st
     samples = []
     for place in dict.fromkeys(np.concatenate(spread).tolist()):
         source, index = places[place]
-        sample = source.read(index, Visit(key=0, augment=False))
+        sample = read_sample(source, index, Visit(key=0, augment=False))
         if not whole or _is_whole(sample, modality):
             samples.append(sample)
         if len(samples) == NUM_SAMPLES:

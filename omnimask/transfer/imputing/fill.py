@@ -22,7 +22,7 @@ class Filled:
     hidden tokens are zero and a picture would show nothing.
     """
 
-    shown: Bool[Tensor, "b n"]
+    visible: Bool[Tensor, "b n"]
     values: Float[Tensor, "b n v"]
     restored: tuple[str, ...]
 
@@ -43,11 +43,11 @@ def fill(model: MaskedModel, view: View) -> dict[str, Filled]:
         objectives = [o for o in model.recipe.objectives if o.modality == span.modality]
         tokens = view.tokens[span.modality]
         values, restored = _restore(objectives, predictions, tokens, span=span, plan=plan)
-        shown = first.is_visible(view.layout.num_tokens)
-        shown = shown[:, span.start : span.stop]
+        visible = first.is_visible(view.layout.num_tokens)
+        visible = visible[:, span.start : span.stop]
         filled[span.modality] = Filled(
-            shown=shown,
-            values=torch.where(shown[:, :, None], tokens.values.float(), values),
+            visible=visible,
+            values=torch.where(visible[:, :, None], tokens.values.float(), values),
             restored=restored,
         )
     return filled
@@ -66,26 +66,26 @@ def _restore(
     covered = torch.zeros_like(tokens.valid)
     names = []
     for objective in objectives:
-        predicted, asked = _at_tokens(predictions[objective.name][:: plan.copies], span, plan)
+        predicted, predict = _at_tokens(predictions[objective.name][:: plan.copies], span, plan)
         target = objective.target
         if not isinstance(target, Restoring):
             continue
         restored = target.restore(predicted, replace(tokens, values=values))
         if restored is not None:
             names.append(objective.name)
-            values = torch.where(asked[:, :, None], restored.float(), values)
-            covered |= asked
+            values = torch.where(predict[:, :, None], restored.float(), values)
+            covered |= predict
     return torch.where(covered[:, :, None], values, 0.0), tuple(names)
 
 
 def _at_tokens(
     predicted: Float[Tensor, "b k p"], span: Span, plan: MaskPlan
 ) -> tuple[Float[Tensor, "b n p"], Bool[Tensor, "b n"]]:
-    """Predictions at the plan's ids as predictions at the span's tokens, and which were asked."""
+    """Predictions at the plan's ids as predictions at the span's tokens, and where they are."""
     first = plan.first_copy()
     inside = (first.predict_ids >= span.start) & (first.predict_ids < span.stop) & first.predict_ok
     ids = torch.where(inside, first.predict_ids - span.start, 0)
-    asked = flags_of(ids, inside, len(span))
+    predict = flags_of(ids, inside, len(span))
     everywhere = predicted.new_zeros(len(ids), len(span), predicted.shape[2], dtype=torch.float32)
     contents = torch.where(inside[:, :, None], predicted.float(), 0.0)
-    return everywhere.scatter_add_(1, ids[:, :, None].expand_as(contents), contents), asked
+    return everywhere.scatter_add_(1, ids[:, :, None].expand_as(contents), contents), predict

@@ -25,7 +25,7 @@ class Restored:
     """
 
     values: Float[Tensor, "n v"]
-    shown: Bool[Tensor, " n"]
+    visible: Bool[Tensor, " n"]
     objectives: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -46,18 +46,18 @@ def restore_hidden(model: MaskedModel, name: str, raw: Raw, hidden: Bool[Tensor,
     group = Group(stream="complete", raw={name: raw}, keys=key, names=(name,)).to(device)
     view = View.of(group, model.modalities)
     tokens = view.tokens[name]
-    shown = tokens.valid & ~hidden.to(device)[None]
-    _check_some(shown[0], tokens.valid[0], name)
-    tokens = replace(tokens, values=torch.where(shown[:, :, None], tokens.values, 0.0))
+    visible = tokens.valid & ~hidden.to(device)[None]
+    _check_some(visible[0], tokens.valid[0], name)
+    tokens = replace(tokens, values=torch.where(visible[:, :, None], tokens.values, 0.0))
     view = replace(view, tokens={name: tokens})
     objectives = [o for o in model.recipe.objectives if o.modality == name]
-    shown_too = any(o.where != "hidden" for o in objectives)
-    asked = tokens.scorable & (shown_too | ~shown)
-    plan = _plan(shown, asked)
+    visible_too = any(o.where != "hidden" for o in objectives)
+    predict = tokens.scorable & (visible_too | ~visible)
+    plan = _plan(visible, predict)
     (encoded,) = model.encode([view], [[plan]])
     predicted = model.predictions(encoded)
     placed = {o.name: _placed(predicted[o.name], plan, tokens.values.shape[1]) for o in objectives}
-    return _restored(model, objectives, placed, tokens, shown)
+    return _restored(model, objectives, placed, tokens, visible)
 
 
 def random_hidden(valid: Bool[Tensor, " n"], *, ratio: float, seed: int) -> Bool[Tensor, " n"]:
@@ -71,22 +71,22 @@ def random_hidden(valid: Bool[Tensor, " n"], *, ratio: float, seed: int) -> Bool
     return hidden
 
 
-def _check_some(shown: Bool[Tensor, " n"], valid: Bool[Tensor, " n"], name: str) -> None:
-    if not bool(shown.any()):
+def _check_some(visible: Bool[Tensor, " n"], valid: Bool[Tensor, " n"], name: str) -> None:
+    if not bool(visible.any()):
         raise RecipeError(
             f"every token of the {name} is hidden, so that there is nothing to predict from (a "
             "token counts as hidden where any part of it is); hide less"
         )
-    if bool((shown == valid).all()):
+    if bool((visible == valid).all()):
         raise RecipeError(f"nothing of the {name} is hidden; check the mask, the box or the times")
 
 
-def _plan(shown: Bool[Tensor, "1 n"], asked: Bool[Tensor, "1 n"]) -> MaskPlan:
+def _plan(visible: Bool[Tensor, "1 n"], predict: Bool[Tensor, "1 n"]) -> MaskPlan:
     return MaskPlan.from_flags(
-        shown,
-        asked,
-        num_visible=(int(shown.sum()),),
-        num_predict=(int(asked.sum()),),
+        visible,
+        predict,
+        num_visible=(int(visible.sum()),),
+        num_predict=(int(predict.sum()),),
     )
 
 
@@ -103,7 +103,7 @@ def _restored(
     objectives: Sequence[Objective],
     placed: dict[str, Tensor],
     tokens: Tokens,
-    shown: Bool[Tensor, "1 n"],
+    visible: Bool[Tensor, "1 n"],
 ) -> Restored:
     """Every objective's restoring applied to what the former left."""
     values, names, notes = tokens.values, [], []
@@ -111,14 +111,14 @@ def _restored(
         target = objective.target
         if not isinstance(target, Restoring) or objective.where == "visible":
             continue
-        guesses, weights = _stand_ins(replace(tokens, values=values), shown, first=not names)
+        guesses, weights = _stand_ins(replace(tokens, values=values), visible, first=not names)
         parts = [target.restore(placed[objective.name], guess) for guess in guesses]
         whole = [part.float() for part in parts if part is not None]
         if not whole:
             continue
         names.append(objective.name)
         restored = sum((w * part for w, part in zip(weights, whole)), torch.zeros_like(whole[0]))
-        values = torch.where(shown[:, :, None], tokens.values, restored)
+        values = torch.where(visible[:, :, None], tokens.values, restored)
         if target.restores_with:
             notes.append(
                 f"{objective.name} needs {target.restores_with}, which a hidden part does not "
@@ -130,7 +130,9 @@ def _restored(
             f"{_named(objectives)}: {[o.name for o in objectives]} predict something "
             "else, such as a teacher's features; name a run that was trained to reconstruct"
         )
-    return Restored(values=values[0], shown=shown[0], objectives=tuple(names), notes=tuple(notes))
+    return Restored(
+        values=values[0], visible=visible[0], objectives=tuple(names), notes=tuple(notes)
+    )
 
 
 def _named(objectives: Sequence[Objective]) -> str:
@@ -138,7 +140,7 @@ def _named(objectives: Sequence[Objective]) -> str:
 
 
 def _stand_ins(
-    tokens: Tokens, shown: Bool[Tensor, "1 n"], *, first: bool
+    tokens: Tokens, visible: Bool[Tensor, "1 n"], *, first: bool
 ) -> tuple[list[Tokens], list[Tensor]]:
     """The tokens with visible ones' values in hidden ones' places, several times with weights.
 
@@ -147,14 +149,14 @@ def _stand_ins(
     """
     if not first:
         return [tokens], [torch.ones_like(tokens.values[..., :1])]
-    count = min(_NEIGHBOURS if tokens.grid is not None else 1, int(shown.sum()))
+    count = min(_NEIGHBOURS if tokens.grid is not None else 1, int(visible.sum()))
     distances = torch.cdist(tokens.coords.float(), tokens.coords.float())
-    near = distances.masked_fill(~shown[:, None, :], torch.inf).topk(count, dim=2, largest=False)
+    near = distances.masked_fill(~visible[:, None, :], torch.inf).topk(count, dim=2, largest=False)
     weights = 1.0 / near.values.clamp_min(1e-6)
     weights = weights / weights.sum(dim=2, keepdim=True)
     stand_ins = []
     for place in range(count):
         ids = near.indices[:, :, place, None].expand_as(tokens.values)
-        borrowed = torch.where(shown[:, :, None], tokens.values, tokens.values.gather(1, ids))
+        borrowed = torch.where(visible[:, :, None], tokens.values, tokens.values.gather(1, ids))
         stand_ins.append(replace(tokens, values=borrowed))
     return stand_ins, list(weights[..., None].unbind(dim=2))

@@ -73,7 +73,7 @@ class Waves:
     def position(self, dim: int, /) -> nn.Module:
         return grid_position(self, dim)
 
-    def draw(self, raw: Raw, *, shown: Tensor, filled: Tensor, index: int) -> Drawing:
+    def draw(self, raw: Raw, *, visible: Tensor, filled: Tensor, index: int) -> Drawing:
         figure = Figure(figsize=(3, 1))
         for axes, part in zip(figure.subplots(1, 3), (raw, raw, self.join(filled, raw))):
             axes.plot(tensor_of(part, "wave")[index].cpu().numpy())
