@@ -69,10 +69,10 @@ def _is_watched(filename: str) -> bool:
 def count_step(reference: str, data: str | None = None) -> dict[str, list[str]]:
     """By what is counted, the names, sorted."""
     from accelerate import Accelerator
-    from omnimask.training.optimisation import Training, step_once
 
     from omnimask.data.streams import Shard, Steps, open_streams
     from omnimask.recipe.loading import load_named_recipe
+    from omnimask.training.optimisation import Training, step_once
     from omnimask.training.pretraining import Pretraining
 
     recipe = load_named_recipe(reference)

@@ -1424,8 +1424,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         name="reader-error-escapes",
-        old="        raise _failure(source.name(index), error) from error\n    for part",
-        new="        raise\n    for part",
+        old="    with named_errors(source.name(index)):\n        sample =",
+        new="    if True:\n        sample =",
         breaks="a damaged file that a reader did not foresee ends the run",
         tests=("test_reading.py",),
     ),

@@ -2,6 +2,10 @@ import math
 
 import pytest
 import torch
+from torch import nn
+
+from omnimask.foundation.errors import RecipeError
+from omnimask.recipe.settings import Optim, TargetOptim
 from omnimask.training.optimisation import (
     build_optimizer,
     learning_rate,
@@ -10,10 +14,6 @@ from omnimask.training.optimisation import (
     set_schedules,
     weight_decay,
 )
-from torch import nn
-
-from omnimask.foundation.errors import RecipeError
-from omnimask.recipe.settings import Optim, TargetOptim
 
 
 def test_the_rate_rises_linearly_and_falls_by_half_a_cosine():
