@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from omnimask.foundation.errors import DataError, OmnimaskError, RecipeError
     from omnimask.masking import JointBudget, PerModality, RandomMask, TubeMask
     from omnimask.network.encoder import Encoder, vit
-    from omnimask.objectives.losses import bce, cross_entropy, l1, mse, smooth_l1
-    from omnimask.objectives.objective import Objective
+    from omnimask.objectives.objective import Objective, bce, cross_entropy, l1, mse, smooth_l1
     from omnimask.objectives.targets import Content, TeacherFeatures
     from omnimask.recipe.recipe import Recipe
     from omnimask.recipe.settings import Data, Optim, Run, Stream
@@ -53,11 +52,11 @@ _PLACES = {
     "RecipeError": "foundation.errors",
     "export": "transfer.exporting.write",
     "import_encoder": "transfer.importing.run",
-    "bce": "objectives.losses",
-    "cross_entropy": "objectives.losses",
-    "l1": "objectives.losses",
-    "mse": "objectives.losses",
-    "smooth_l1": "objectives.losses",
+    "bce": "objectives.objective",
+    "cross_entropy": "objectives.objective",
+    "l1": "objectives.objective",
+    "mse": "objectives.objective",
+    "smooth_l1": "objectives.objective",
     "JointBudget": "masking",
     "PerModality": "masking",
     "RandomMask": "masking",

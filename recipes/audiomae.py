@@ -32,8 +32,7 @@ from omnimask.commands.main import main
 from omnimask.decoders import WindowDecoder
 from omnimask.masking import RandomMask
 from omnimask.network.encoder import vit
-from omnimask.objectives.losses import mse
-from omnimask.objectives.objective import Objective
+from omnimask.objectives.objective import Objective, mse
 from omnimask.objectives.targets import Content
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Optim, Run

@@ -30,8 +30,7 @@ from omnimask.decoders import EarlyContextDecoder, NoDecoder
 from omnimask.masking import BlockMask
 from omnimask.network.blocks import BlockStyle
 from omnimask.network.encoder import vit
-from omnimask.objectives.losses import cross_entropy
-from omnimask.objectives.objective import Objective
+from omnimask.objectives.objective import Objective, cross_entropy
 from omnimask.objectives.targets import TeacherCodes
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Optim, Run

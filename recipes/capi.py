@@ -31,7 +31,7 @@ from omnimask.masking import InverseBlockMask, PredictShare, RandomMask
 from omnimask.network.blocks import BlockStyle
 from omnimask.network.encoder import vit
 from omnimask.objectives.clusters import OnlineClusters
-from omnimask.objectives.losses import TemperedCrossEntropy
+from omnimask.objectives.objective import TemperedCrossEntropy
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Optim, Run, TargetOptim
 from omnimask.recipe.teacher import Teacher

@@ -28,8 +28,7 @@ from omnimask.commands.main import main
 from omnimask.decoders import SelfAttentionDecoder
 from omnimask.masking import GuidedMask
 from omnimask.objectives.late_targets import LossOf
-from omnimask.objectives.losses import mse, ranking
-from omnimask.objectives.objective import Objective
+from omnimask.objectives.objective import Objective, mse, ranking
 from omnimask.objectives.targets import Content
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.teacher import Teacher

@@ -30,8 +30,7 @@ from omnimask.decoders import NoDecoder, SelfAttentionDecoder
 from omnimask.masking import BlockMask, RandomMask
 from omnimask.network.blocks import BlockStyle
 from omnimask.network.encoder import vit
-from omnimask.objectives.losses import smooth_l1
-from omnimask.objectives.objective import Objective
+from omnimask.objectives.objective import Objective, smooth_l1
 from omnimask.objectives.targets import TeacherFeatures
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Optim, Run

@@ -33,8 +33,7 @@ from omnimask.commands.main import main
 from omnimask.decoders import SpanDecoder
 from omnimask.masking import JointBudget
 from omnimask.network.encoder import vit
-from omnimask.objectives.losses import l1, mse
-from omnimask.objectives.objective import Objective
+from omnimask.objectives.objective import Objective, l1, mse
 from omnimask.objectives.targets import Content
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Optim, Run, Stream

@@ -24,8 +24,7 @@ from dataclasses import replace
 from omnimask.commands.main import main
 from omnimask.masking import Copies
 from omnimask.objectives.late_targets import OtherCopy
-from omnimask.objectives.losses import cosine
-from omnimask.objectives.objective import Objective
+from omnimask.objectives.objective import Objective, cosine
 from omnimask.recipe.recipe import Recipe
 from recipes import pointmae, small
 from recipes.small import Parts, content, debug_size, small_recipe

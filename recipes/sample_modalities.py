@@ -24,8 +24,7 @@ from modalities.voxels import (
 from omnimask.foundation.errors import RecipeError, nearest_names
 from omnimask.masking import AxisMask, RandomMask, TubeMask
 from omnimask.masking.plan import Masker
-from omnimask.objectives.losses import bce, mse, smooth_l1
-from omnimask.objectives.objective import Loss
+from omnimask.objectives.objective import Loss, bce, mse, smooth_l1
 from omnimask.objectives.targets import Content, Target
 from omnimask.tokens.modality import Files, Modality
 from omnimask.transfer.finetuning.classification import Classification

@@ -29,8 +29,7 @@ from omnimask.decoders import NoDecoder
 from omnimask.masking import CellMask
 from omnimask.network.blocks import BlockStyle
 from omnimask.network.encoder import vit
-from omnimask.objectives.losses import l1
-from omnimask.objectives.objective import Objective
+from omnimask.objectives.objective import Objective, l1
 from omnimask.objectives.targets import Content
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Optim, Run

@@ -24,7 +24,7 @@ from omnimask.commands.main import main
 from omnimask.decoders import SelfAttentionDecoder
 from omnimask.masking import Masker, MultiBlockMask, RandomMask, SeveralMasks
 from omnimask.network.encoder import vit
-from omnimask.objectives.losses import l1
+from omnimask.objectives.objective import l1
 from omnimask.objectives.targets import TeacherFeatures
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Optim, Run

@@ -35,8 +35,7 @@ from omnimask.commands.main import main
 from omnimask.decoders import Decoder, QuantisedDecoder
 from omnimask.masking import ShowAll
 from omnimask.network.encoder import vit
-from omnimask.objectives.losses import cosine
-from omnimask.objectives.objective import Objective
+from omnimask.objectives.objective import Objective, cosine
 from omnimask.objectives.targets import TeacherFeatures
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Optim, Run

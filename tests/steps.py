@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from omnimask.network.backbone import Encoded
+from omnimask.network.encoder import Encoded
 from omnimask.objectives.targets import Target
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import Group, Tokens

@@ -215,12 +215,12 @@ def _features(model, groups: Sequence[tuple], job: Job):
     import numpy as np
     import torch
 
-    from omnimask.tokens.tokens import view_of
+    from omnimask.tokens.tokens import View
     from omnimask.transfer.probing.knn import Features, mean_features
 
     parts, labels = [], []
     for group, group_labels in groups:
-        view = view_of(group, model.modalities)
+        view = View.of(group, model.modalities)
         if job.method == "raw":
             values = [
                 torch.where(part.valid[:, :, None], part.values.float(), 0.0).flatten(1)

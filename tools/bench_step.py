@@ -21,11 +21,10 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from omnimask.data.streams import Shard, Steps, open_streams
-from omnimask.network.attention import attend_plainly
-from omnimask.objectives.objective import total_loss
+from omnimask.network.blocks import attend_plainly
 from omnimask.tokens.tokens import Group
 from omnimask.training.fitting import fit
-from omnimask.training.optimizer import build_optimizer
+from omnimask.training.optimisation import build_optimizer
 from omnimask.training.step import MaskedModel, build_model
 from recipes.omni import quickstart
 from tools.results_table import measured
@@ -55,10 +54,8 @@ def training_step(
     model: MaskedModel, optimizer: torch.optim.Optimizer, groups: list[Group]
 ) -> None:
     optimizer.zero_grad(set_to_none=True)
-    sums = model(groups).sums
-    counts = {name: part.count for name, part in sums.items()}
     weights = {objective.name: objective.weight for objective in model.recipe.objectives}
-    total_loss(sums, counts, weights).backward()
+    model(groups).loss(weights).backward()
     optimizer.step()
 
 

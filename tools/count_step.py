@@ -72,7 +72,7 @@ def count_step(reference: str, data: str | None = None) -> dict[str, list[str]]:
 
     from omnimask.data.streams import Shard, Steps, open_streams
     from omnimask.recipe.loading import load_named_recipe
-    from omnimask.training.loop import Training, step_once
+    from omnimask.training.optimisation import Training, step_once
     from omnimask.training.pretraining import Pretraining
 
     recipe = load_named_recipe(reference)

@@ -20,8 +20,8 @@ ROOMS = {  # a part of the step: the file to read, and where it stands (column, 
     "split": ("modalities/*/modality.py", (1, 0)),
     "target": ("objectives/targets.py", (2, 1)),
     "masker": ("masking/", (2, 0)),
-    "embed": ("network/backbone.py", (3, 0)),
-    "blocks": ("network/encoder.py", (4, 0)),
+    "embed": ("network/encoder.py", (3, 0)),
+    "blocks": ("network/blocks.py", (4, 0)),
     "decoder": ("decoders/", (5, 0)),
     "head": ("training/step.py", (6, 0)),
     "loss": ("objectives/objective.py", (6, 1)),
@@ -45,6 +45,7 @@ _WIDTH, _HEIGHT = 0.62, 0.36  # of a box, where columns and rows are 1 apart
 def measure(reference: str, data: str | None) -> dict[str, str]:
     """What goes along each arrow, in words and shapes."""
     from omnimask.data.streams import Shard, Steps, open_streams
+    from omnimask.objectives.objective import Outcome
     from omnimask.recipe.loading import load_named_recipe
     from omnimask.training.fitting import fit
     from omnimask.training.step import build_model
@@ -64,7 +65,7 @@ def measure(reference: str, data: str | None) -> dict[str, str]:
     (encoded,) = model.encode([view], [[plan]])
     hook.remove()
     objective = recipe.objectives[0]
-    truth = model.truths(view, {})[objective.name]
+    truth = model.truths(view, Outcome())[objective.name]
     features, _ = model.decode(encoded)
     predicted = model.predictions(encoded)[objective.name]
     tokens = view.tokens[objective.modality]

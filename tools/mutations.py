@@ -29,43 +29,43 @@ OBJECTIVES_AND_REDUCTION = (
     ),
     Mutation(
         name="align-wrong-sample-of-copies",
-        old="[:, None] // plan.copies\n    return values[samples, ids]",
-        new="[:, None] % values.shape[0]\n    return values[samples, ids]",
+        old=("[:, None] // plan.copies\n        return values[samples, ids]"),
+        new=("[:, None] % values.shape[0]\n        return values[samples, ids]"),
         breaks="the second copy of a sample is compared with another sample's truth",
         tests=("test_objective.py",),
     ),
     Mutation(
         name="align-forgets-known",
-        old="return taken & at_predicted(known, objective.modality, encoded)",
+        old="return taken & encoded.at_predicted(known, self.modality)",
         new="return taken",
         breaks="tokens without truth count",
         tests=("test_objective.py",),
     ),
     Mutation(
         name="where-ignored",
-        old='return found & (visible if objective.where == "visible" else ~visible)',
-        new="return found",
+        old='taken = taken & (visible if self.where == "visible" else ~visible)',
+        new="pass",
         breaks="hidden and visible tokens count alike",
         tests=("test_objective.py",),
     ),
     Mutation(
         name="where-swapped",
-        old='if objective.where == "visible" else ~visible)',
-        new='if objective.where == "hidden" else ~visible)',
+        old='if self.where == "visible" else ~visible)',
+        new='if self.where == "hidden" else ~visible)',
         breaks="hidden tokens count where visible ones are meant",
         tests=("test_objective.py",),
     ),
     Mutation(
         name="asked-forgets-padding",
-        old="(plan.predict_ids < span.stop) & plan.predict_ok",
-        new="(plan.predict_ids < span.stop)",
+        old="return (ids >= span.start) & (ids < span.stop) & self.plan.predict_ok",
+        new="return (ids >= span.start) & (ids < span.stop)",
         breaks="padding of short rows counts as token 0",
         tests=("test_objective.py",),
     ),
     Mutation(
         name="visible-padding",
-        old="flags_of(plan.visible_ids, plan.visible_ok, layout.num_tokens)",
-        new="flags_of(plan.visible_ids, plan.visible_ids >= 0, layout.num_tokens)",
+        old="flags_of(self.visible_ids, self.visible_ok, num_tokens)",
+        new="flags_of(self.visible_ids, self.visible_ids >= 0, num_tokens)",
         breaks="token 0 counts as visible in every short row",
         tests=("test_objective.py",),
     ),
@@ -78,11 +78,11 @@ OBJECTIVES_AND_REDUCTION = (
     ),
     Mutation(
         name="count-of-everything",
-        old="LossSum(total=losses.sum(), count=_number(counted))",
-        new="LossSum(total=losses.sum(), count=_number(torch.ones_like(counted)))",
+        old="counts[objective.name] = counted.sum(dtype=torch.float32)",
+        new="counts[objective.name] = counted.numel()",
         breaks="the mean is over tokens that have no loss, too",
         tests=(
-            "test_model.py::test_counts_ahead_are_the_counts_of_the_step",
+            "test_model.py::test_a_step_counts_the_predicted_tokens_of_each_modality",
             "test_trainer_step.py",
         ),
     ),
@@ -164,8 +164,8 @@ LOSSES = (
 COUNTS_OF_A_STEP = (
     Mutation(
         name="codebook-counted-per-row",
-        old="_own(loss, sum(encoded.plan.num_visible))",
-        new="_own(loss, len(encoded.plan.num_visible))",
+        old="visible = sum(encoded.plan.num_visible)",
+        new="visible = len(encoded.plan.num_visible)",
         breaks="a decoder's own loss is divided by rows instead of tokens",
         tests=("test_decoders_quantised.py::test_its_own_loss_is_a_mean_over_visible_tokens",),
     ),
@@ -185,8 +185,8 @@ COUNTS_OF_A_STEP = (
     ),
     Mutation(
         name="truth-of-first-view",
-        old="self.losses(group, truth, sums)",
-        new="self.losses(group, truths[0], sums)",
+        old="self.losses(masked, truth, outcome)",
+        new="self.losses(masked, truths[0], outcome)",
         breaks="every group is compared with the first group's truth",
         tests=("test_model.py",),
     ),
@@ -244,15 +244,15 @@ TARGETS = (
     ),
     Mutation(
         name="own-copy",
-        old="return _partner(placed.scatter_add_(1, ids, own)).gather(1, ids)",
-        new="return placed.scatter_add_(1, ids, own).gather(1, ids)",
+        old="return _partner(placed.scatter_add_(1, ids, real)).gather(1, ids)",
+        new="return placed.scatter_add_(1, ids, real).gather(1, ids)",
         breaks="a copy agrees with itself",
         tests=("test_late_targets.py",),
     ),
     Mutation(
         name="copy-padding-on-token-0",
-        old="own = torch.where(plan.predict_ok[:, :, None], features, 0.0)",
-        new="own = features",
+        old="real = torch.where(plan.predict_ok[:, :, None], features, 0.0)",
+        new="real = features",
         breaks="padding is added to token 0 of the other copy",
         tests=("test_late_targets.py",),
     ),
@@ -308,8 +308,8 @@ PACKING = (
 ATTENTION = (
     Mutation(
         name="keys-of-padding",
-        old="_valid_keys(key_lengths, q.device))\n",
-        new="None)\n",
+        old="mask = real if mask is None else",
+        new="mask = None if mask is None else",
         breaks="padding of short rows is attended to",
         tests=("test_attention.py",),
     ),
@@ -336,22 +336,22 @@ ATTENTION = (
     ),
     Mutation(
         name="queries-alone-rotated",
-        old="q, k = rotate(q, angles), rotate(k, angles)",
-        new="q = rotate(q, angles)",
+        old="q, k = rotate(q, packing.angles), rotate(k, packing.angles)",
+        new="q = rotate(q, packing.angles)",
         breaks="keys are not rotated",
         tests=("test_attention.py",),
     ),
     Mutation(
         name="bias-lets-padding-in",
-        old='bias = bias.masked_fill(~key_ok[:, None, None, :], float("-inf"))',
-        new="pass",
+        old='else mask.masked_fill(~real, float("-inf"))',
+        new="else mask",
         breaks="with a relative bias padding is attended to",
         tests=("test_attention.py", "test_relative.py"),
     ),
     Mutation(
         name="bias-of-first-group",
-        old="for *qkv, lengths, entries in parts",
-        new="for *qkv, lengths, entries in ((*p[:-1], pairs[0]) for p in parts)",
+        old="for entries in packing.pairs]",
+        new="for entries in packing.pairs[:1] * len(packing.pairs)]",
         breaks="every group has the first group's distances",
         tests=("test_relative.py",),
     ),
@@ -378,8 +378,8 @@ ATTENTION = (
     ),
     Mutation(
         name="allowed-ignored",
-        old="_attend_masked(rows[0], rows[1], rows[2], allowed)",
-        new="_attend_masked(rows[0], rows[1], rows[2], None)",
+        old="return [packing.allowed]",
+        new="return None",
         breaks="narrowed attention is not narrowed",
         tests=("test_attention.py",),
     ),
@@ -461,14 +461,14 @@ POSITIONS = (
 ENCODER = (
     Mutation(
         name="prefix-rotated",
-        old="angles.new_zeros(count, angles.shape[1])",
-        new="angles.new_ones(count, angles.shape[1])",
+        old="angles.new_zeros(num_prefix, angles.shape[1])",
+        new="angles.new_ones(num_prefix, angles.shape[1])",
         breaks="[CLS] and registers have a place",
         tests=("test_backbone.py",),
     ),
     Mutation(
         name="places-once",
-        old="if rows.places is not None:\n",
+        old="if packing.positions is not None:\n",
         new="if False:\n",
         breaks="places_every_block adds no places at all",
         tests=("test_backbone.py",),
@@ -489,15 +489,15 @@ ENCODER = (
     ),
     Mutation(
         name="sample-of-copies",
-        old="[:, None] // copies\n    return pack(",
-        new="[:, None] % max(ids.shape[0] // copies, 1)\n    return pack(",
+        old=("[:, None] // copies\n    return Rows"),
+        new=("[:, None] % max(ids.shape[0] // copies, 1)\n    return Rows"),
         breaks="the second copy of a sample reads another sample",
         tests=("test_backbone.py",),
     ),
     Mutation(
         name="layers-shifted",
-        old="places = [0, *(1 + among.index(layer) for layer in layers)]",
-        new="places = [0, *(among.index(layer) for layer in layers)]",
+        old="entries = [0, *(1 + among.index(layer) for layer in layers)]",
+        new="entries = [0, *(among.index(layer) for layer in layers)]",
         breaks="a decoder reads the layer before the one it asked for",
         tests=("test_backbone.py",),
     ),
@@ -552,8 +552,8 @@ ENCODER = (
     ),
     Mutation(
         name="residual-lost",
-        old="x = x + self.drop1(self.scale1(attended), rows)",
-        new="x = self.drop1(self.scale1(attended), rows)",
+        old="x = x + self.drop1(self.scale1(attended), packing)",
+        new="x = self.drop1(self.scale1(attended), packing)",
         breaks="attention replaces the stream",
         tests=("test_blocks.py", "test_timm.py"),
     ),
@@ -583,8 +583,8 @@ MASKING = (
     ),
     Mutation(
         name="one-stream-for-all-modalities",
-        old="scores=rng.child(span.modality).uniform(len(span))",
-        new="scores=rng.uniform(len(span))",
+        old=("SpanChoice.by_ratio(self.ratio, rng.child(span.modality).uniform(len(span)), span)"),
+        new="SpanChoice.by_ratio(self.ratio, rng.uniform(len(span)), span)",
         breaks="modalities of one length have one mask",
         tests=("test_masking_random.py",),
     ),
@@ -626,10 +626,15 @@ MASKING = (
     Mutation(
         name="visible-predicted-jointly",
         old=(
-            "layout.scorable & ~visible,\n        num_visible=num_visible,\n        "
-            "num_predict=tuple(n - k"
+            "layout.scorable & ~visible,\n"
+            "            num_visible=num_visible,\n"
+            "            num_predict=tuple(n - k"
         ),
-        new="layout.scorable,\n        num_visible=num_visible,\n        num_predict=tuple(n - k",
+        new=(
+            "layout.scorable,\n"
+            "            num_visible=num_visible,\n"
+            "            num_predict=tuple(n - k"
+        ),
         breaks="a joint plan predicts what it shows",
         tests=("test_masking_plan.py",),
     ),
@@ -659,15 +664,15 @@ MASKING = (
     ),
     Mutation(
         name="layout-counts-tiled",
-        old="return tuple(count for count in counts for _ in range(copies))\n\n\ndef layout_of",
-        new="return counts * copies\n\n\ndef layout_of",
+        old=("return tuple(count for count in counts for _ in range(copies))\n\n\n@dataclass"),
+        new=("return counts * copies\n\n\n@dataclass"),
         breaks="copies have other samples' counts",
         tests=("test_tokens.py",),
     ),
     Mutation(
         name="spans-overlap",
-        old="        start = stop\n    return Layout(",
-        new="        start = 0\n    return Layout(",
+        old=("            start = stop\n        return cls("),
+        new=("            start = 0\n        return cls("),
         breaks="modalities of a sequence stand on one another",
         tests=("test_tokens.py",),
     ),
@@ -683,8 +688,10 @@ DECODERS = (
     ),
     Mutation(
         name="placed-side-by-side",
-        old="placed = placed.scatter_add(1, plan.visible_ids[:, :, None].expand_as(rows), rows)",
-        new="placed = torch.cat([rows, placed[:, rows.shape[1] :]], dim=1)",
+        old=(
+            "placed = placed.scatter_add(1, plan.visible_ids[:, :, None].expand_as(padded), padded)"
+        ),
+        new="placed = torch.cat([padded, placed[:, padded.shape[1] :]], dim=1)",
         breaks="visible tokens are put at the front of the sequence",
         tests=("test_decoders_decoder.py",),
     ),
@@ -725,8 +732,8 @@ DECODERS = (
     ),
     Mutation(
         name="span-forgets-start",
-        old="places = (plan.predict_ids - span.start).clamp(0, len(span) - 1)",
-        new="places = plan.predict_ids.clamp(0, len(span) - 1)",
+        old="within = (plan.predict_ids - span.start).clamp(0, len(span) - 1)",
+        new="within = plan.predict_ids.clamp(0, len(span) - 1)",
         breaks="a second modality's rows are read as the first's",
         tests=("test_decoders_span.py",),
     ),
@@ -770,8 +777,8 @@ TEACHER = (
     ),
     Mutation(
         name="decay-one-step-early",
-        old="training.job.after_step((step + 1) / recipe.optim.steps)",
-        new="training.job.after_step(step / recipe.optim.steps)",
+        old="model.after_step((batch.step + 1) / optim.steps)",
+        new="model.after_step(batch.step / optim.steps)",
         breaks="the teacher follows by the decay of the step before",
         tests=("test_trainer_step.py::test_a_run_is_that_of_a_plain_loop[with_teacher]",),
     ),
@@ -870,8 +877,8 @@ SCHEDULES_AND_OPTIMISER = (
     ),
     Mutation(
         name="skip-without-norm",
-        old="parts = torch.stack([norm, *(part.total for part in sums.values())])",
-        new="parts = torch.stack([part.total for part in sums.values()])",
+        old="parts = torch.stack([norm, *(part.total for part in outcome.sums.values())])",
+        new="parts = torch.stack([part.total for part in outcome.sums.values()])",
         breaks="a step with NaN gradients is taken",
         tests=("test_trainer_step.py::test_a_step_with_a_finite_loss_and_no_gradient_is_skipped",),
     ),
@@ -889,8 +896,8 @@ SCHEDULES_AND_OPTIMISER = (
 TRAINING_STEP = (
     Mutation(
         name="sync-with-first",
-        old="with _maybe_unsynced(training, last):",
-        new="with _maybe_unsynced(training, number == 0):",
+        old="with nullcontext() if last else",
+        new="with nullcontext() if number == 0 else",
         breaks="gradients travel with the first micro-batch instead of the last",
         tests=("test_two_processes.py::test_two_processes_equal_one[accumulating]",),
     ),
@@ -910,30 +917,30 @@ TRAINING_STEP = (
     ),
     Mutation(
         name="loss-waits",
-        old="            loss = total_loss(parts, counts, weights)\n",
-        new="            loss = total_loss(parts, counts, weights)\n            loss.item()\n",
+        old="            loss = outcome.loss(weights, counts)\n",
+        new=("            loss = outcome.loss(weights, counts)\n            loss.item()\n"),
         breaks="the host waits for the device in every step",
         tests=("test_trainer_step.py::test_a_step_never_waits_for_the_device",),
     ),
     Mutation(
         name="step-forgets-weights",
         old=(
-            "weights = {objective.name: objective.weight for objective in recipe.objectives}\n "
-            "   counts"
+            "weights = {objective.name: objective.weight for objective in "
+            "training.recipe.objectives}\n"
         ),
-        new="weights = {}\n    counts",
+        new="weights = {}\n",
         breaks="objectives weigh 1 in training, whatever the log says",
         tests=("test_trainer_step.py::test_a_run_is_that_of_a_plain_loop[weighted]",),
     ),
     Mutation(
         name="teacher-follows-before-the-step",
         old=(
-            "    skipped = _apply(training, norm, sums)\n    training.job.after_step((step + "
-            "1) / recipe.optim.steps)\n"
+            "    skipped = _apply(training, norm, whole)\n"
+            "    model.after_step((batch.step + 1) / optim.steps)\n"
         ),
         new=(
-            "    training.job.after_step((step + 1) / recipe.optim.steps)\n    skipped = "
-            "_apply(training, norm, sums)\n"
+            "    model.after_step((batch.step + 1) / optim.steps)\n"
+            "    skipped = _apply(training, norm, whole)\n"
         ),
         breaks="the teacher follows the student of the step before",
         tests=("test_trainer_step.py::test_a_run_is_that_of_a_plain_loop[with_teacher]",),
@@ -947,8 +954,8 @@ TRAINING_STEP = (
     ),
     Mutation(
         name="progress-of-next-step",
-        old="progress = step / recipe.optim.steps",
-        new="progress = (step + 1) / recipe.optim.steps",
+        old="progress = batch.step / optim.steps",
+        new="progress = (batch.step + 1) / optim.steps",
         breaks="masks are those of a later time",
         tests=("test_trainer_step.py::test_hints_and_masks_are_those_of_the_progress_of_the_run",),
     ),
@@ -957,14 +964,14 @@ TRAINING_STEP = (
 METRICS = (
     Mutation(
         name="skipped-in-the-mean",
-        old="rows = torch.where(skipped[:, None] > 0, 0.0, rows).sum(dim=0)",
-        new="rows = rows.sum(dim=0)",
+        old="summed = torch.where(skipped[:, None] > 0, 0.0, sums_of_steps).sum(dim=0)",
+        new="summed = sums_of_steps.sum(dim=0)",
         breaks="skipped steps count into the logged loss",
         tests=("test_metrics.py",),
     ),
     Mutation(
         name="own-rank-logged",
-        old='rows = self.accelerator.reduce(rows, reduction="sum")',
+        old='summed = self.accelerator.reduce(summed, reduction="sum")',
         new="pass",
         breaks="a rank logs its own loss",
         tests=("test_two_processes.py::test_two_processes_equal_one[accumulating]",),
@@ -1211,12 +1218,13 @@ PROBES = (
     Mutation(
         name="pool-with-padding",
         old=(
-            "sums.index_add_(0, row_of_token(lengths, packed.device), packed)\n    return sums "
-            "/ torch.tensor(lengths, device=packed.device).clamp_min(1)[:, None]"
+            "sums.index_add_(0, Rows.of(lengths).row_of_token(packed.device), packed)\n"
+            "    return sums / torch.tensor(lengths, "
+            "device=packed.device).clamp_min(1)[:, None]"
         ),
         new=(
-            "sums.index_add_(0, row_of_token(lengths, packed.device), packed)\n    return sums "
-            "/ max(lengths)"
+            "sums.index_add_(0, Rows.of(lengths).row_of_token(packed.device), packed)\n"
+            "    return sums / max(lengths)"
         ),
         breaks="the mean of a short sample is too small",
         tests=("test_knn_probe.py",),
@@ -1416,8 +1424,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         name="reader-error-escapes",
-        old="        raise _failure(source.name(index), error) from error\n    for part",
-        new="        raise\n    for part",
+        old="    with named_errors(source.name(index)):\n        sample =",
+        new="    if True:\n        sample =",
         breaks="a damaged file that a reader did not foresee ends the run",
         tests=("test_reading.py",),
     ),

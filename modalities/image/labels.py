@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from modalities.image.pictures import Classes, draw_labels, show_classes, show_pixels
-from omnimask.data.pixels import grid_coords, patchify, unpatchify
+from omnimask.data.pixels import patchify, unpatchify
 from omnimask.foundation.errors import RecipeError
 from omnimask.network.grid_modality import (
     adapt_grid_position,
@@ -21,7 +21,7 @@ from omnimask.network.grid_modality import (
 from omnimask.network.resampling import Resampled, State, check_kept, resample_linear
 from omnimask.network.trained_axis import Axes, check_axes, extents
 from omnimask.tokens.modality import Drawing, Modality, Sample, Source
-from omnimask.tokens.tokens import Grid, Raw, Tokens, dense_tokens, tensor_of
+from omnimask.tokens.tokens import Grid, Raw, Tokens, tensor_of
 from omnimask.transfer.finetuning.places import GridPlaces
 
 if TYPE_CHECKING:
@@ -114,9 +114,8 @@ class LabelPatches:
         ids = classes.float()
         if self.unknown is not None:
             ids = torch.where(classes == self.unknown, UNKNOWN, ids)
-        coords = grid_coords(tuple(self.grid.values()), classes.device)
         values = patchify(ids[:, None, None], (1, *self.map_patch))
-        return dense_tokens(values, coords, grid=self.grid)
+        return Tokens.dense(values, grid=self.grid)
 
     def join(self, values: Float[Tensor, "b n v"], raw: Raw, /) -> Raw:
         """`classes` in the type they have in `raw`; values are rounded to the nearest id."""

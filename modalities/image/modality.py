@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from modalities.image.pictures import draw_image
 from omnimask.data.pixels import (
+    Channels,
     as_dtype,
     as_unit,
     check_channels,
-    grid_coords,
-    known_channels,
     measure_channels,
     patchify,
     unpatchify,
@@ -32,7 +31,7 @@ from omnimask.network.grid_modality import (
 from omnimask.network.resampling import Resampled, State, resample_linear
 from omnimask.network.trained_axis import Axes, check_axes, extents
 from omnimask.tokens.modality import Drawing, Modality, Sample, Source
-from omnimask.tokens.tokens import Grid, Raw, Tokens, dense_tokens, tensor_of
+from omnimask.tokens.tokens import Grid, Raw, Tokens, tensor_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,18 +106,15 @@ class ImagePatches:
 
     def split(self, raw: Raw, /) -> Tokens:
         pixels = tensor_of(raw, "pixels")
-        mean, std = self._statistics(pixels)
-        normalised = (as_unit(pixels) - mean) / std
-        coords = grid_coords(tuple(self.grid.values()), pixels.device)
-        values = patchify(normalised[:, None], (1, *self.patch))
-        return dense_tokens(values, coords, grid=self.grid)
+        standardised = self._channels(pixels).standardise(pixels)
+        return Tokens.dense(patchify(standardised[:, None], (1, *self.patch)), grid=self.grid)
 
     def join(self, values: Float[Tensor, "b n v"], raw: Raw, /) -> Raw:
         """`pixels` in the type they have in `raw`; uint8 is rounded and cut off at 0 and 255."""
         pixels = tensor_of(raw, "pixels")
-        mean, std = self._statistics(pixels)
         grid = (1, self.grid["h"], self.grid["w"])
-        joined = unpatchify(values.float(), (1, *self.patch), grid)[:, 0] * std + mean
+        standardised = unpatchify(values.float(), (1, *self.patch), grid)[:, 0]
+        joined = self._channels(pixels).restore(standardised)
         return {"pixels": as_dtype(joined, pixels.dtype)}
 
     def embed(self, dim: int, /) -> nn.Module:
@@ -160,18 +156,13 @@ class ImagePatches:
         rebuilt = tensor_of(self.join(filled[index : index + 1].float(), one), "pixels")[0]
         return draw_image(pixels, rebuilt, visible=visible[index], patch=self.patch)
 
-    def _statistics(
-        self, pixels: Shaped[Tensor, "b c h w"]
-    ) -> tuple[Float[Tensor, "#b c 1 1"], Float[Tensor, "#b c 1 1"]]:
+    def _channels(self, pixels: Shaped[Tensor, "b c h w"]) -> Channels:
         if self.standardise == "each":
-            return _trimmed_statistics(as_unit(pixels))
-        mean, std = known_channels(self.name, self.mean, self.std, pixels.device)
-        return mean[None], std[None]
+            return _trimmed_channels(as_unit(pixels))
+        return Channels.of(self.name, self.mean, self.std, pixels.device)
 
 
-def _trimmed_statistics(
-    pixels: Float[Tensor, "b c h w"],
-) -> tuple[Float[Tensor, "b c 1 1"], Float[Tensor, "b c 1 1"]]:
+def _trimmed_channels(pixels: Float[Tensor, "b c h w"]) -> Channels:
     """Mean and deviation of each image's channels without the lowest and the highest tenth.
 
     After MultiMAE's code (github.com/EPFL-VILAB/MultiMAE, run_pretraining_multimae.py): unbiased
@@ -181,4 +172,5 @@ def _trimmed_statistics(
     length = ordered.shape[2]
     middle = ordered[:, :, int(0.1 * length) : max(int(0.9 * length), int(0.1 * length) + 2)]
     variance, mean = torch.var_mean(middle, dim=2)
-    return mean[:, :, None, None], (variance + 1e-6).sqrt()[:, :, None, None]
+    mean, std = mean[:, :, None, None], (variance + 1e-6).sqrt()[:, :, None, None]
+    return Channels(mean=mean, std=std)

@@ -11,6 +11,7 @@ from modalities.tabular.readers.assembling import assemble
 from modalities.tabular.readers.loading import SUFFIXES, LoadedColumn, load_columns
 from modalities.tabular.readers.rows import FileRows, TableSource
 from modalities.tabular.schema import KINDS, Column, Kind
+from omnimask.data.reading import named_errors
 from omnimask.foundation.errors import DataError, RecipeError, nearest_names
 
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "?")
@@ -83,7 +84,8 @@ class TableFiles:
 
     def _load(self, table: str, path: Path) -> list[LoadedColumn]:
         skip = [name.removeprefix(f"{table}:") for name, kind in self.columns if kind == "skip"]
-        return load_columns(path, delimiter=self.delimiter, missing=self.missing, skip=skip)
+        with named_errors(str(path)):
+            return load_columns(path, delimiter=self.delimiter, missing=self.missing, skip=skip)
 
     def _label(self, table: str) -> str | None:
         if self.label_column is None or isinstance(self.label_column, str):

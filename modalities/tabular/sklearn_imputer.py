@@ -31,11 +31,11 @@ from omnimask.decoders import SelfAttentionDecoder
 from omnimask.foundation.rng import fold_key, permutation
 from omnimask.masking import PredictVisible, RandomMask
 from omnimask.network.encoder import Encoder
-from omnimask.objectives.objective import Objective, total_loss
+from omnimask.objectives.objective import Objective
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Optim, Stream
 from omnimask.tokens.tokens import Group, Raw
-from omnimask.training.optimizer import build_optimizer, set_schedules
+from omnimask.training.optimisation import build_optimizer, set_schedules
 from omnimask.training.step import MaskedModel, build_model
 
 if TYPE_CHECKING:
@@ -173,9 +173,8 @@ class OmniMaskImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             set_schedules(optimizer, recipe.optim, step)
             rows = usable[_batch(len(usable), self.batch_size, step, seed)]
             outcome = model([_group(raw, rows, seed, step)], step / self.n_steps)
-            counts = {name: part.count for name, part in outcome.sums.items()}
             optimizer.zero_grad(set_to_none=True)
-            total_loss(outcome.sums, counts, weights).backward()
+            outcome.loss(weights).backward()
             optimizer.step()
             step += 1
         return model.eval(), step

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from modalities.video.pictures import draw_clip
 from omnimask.data.pixels import (
+    Channels,
     as_dtype,
-    as_unit,
     check_channels,
-    known_channels,
     measure_channels,
     patchify,
     unpatchify,
@@ -117,9 +116,9 @@ class VideoTubelets:
 
     def split(self, raw: Raw, /) -> Tokens:
         frames = tensor_of(raw, "frames")
-        mean, std = known_channels(self.name, self.mean, self.std, frames.device)
+        channels = Channels.of(self.name, self.mean, self.std, frames.device)
         return ragged_tokens(
-            patchify((as_unit(frames) - mean) / std, self.tubelet),
+            patchify(channels.standardise(frames), self.tubelet),
             grid=self.grid,
             real=self._num_tubelets(tensor_of(raw, "real_frames")),
             counts=[self._num_tubelets(count) for count in integers_of(raw, "num_frames")],
@@ -127,8 +126,8 @@ class VideoTubelets:
 
     def join(self, values: Float[Tensor, "b n v"], raw: Raw, /) -> Raw:
         """`frames`, rounded and cut off at 0 and 255, zero in padding tubelets."""
-        mean, std = known_channels(self.name, self.mean, self.std, values.device)
-        frames = unpatchify(values.float(), self.tubelet, self._grid) * std + mean
+        channels = Channels.of(self.name, self.mean, self.std, values.device)
+        frames = channels.restore(unpatchify(values.float(), self.tubelet, self._grid))
         filled = self._num_tubelets(tensor_of(raw, "real_frames")) * self.tubelet[0]
         return {
             "frames": as_dtype(zero_after(frames, filled), tensor_of(raw, "frames").dtype),

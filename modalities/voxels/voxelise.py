@@ -40,14 +40,14 @@ def voxelise(
     cells to ask about, `empty_share` of the number of occupied ones, are drawn evenly from all.
     """
     low = np.array([axis[0] for axis in grid.range_m])
-    cells = np.floor((xyz.astype(np.float64) - low) / np.array(grid.voxel_size_m)).astype(np.int64)
+    cells = np.floor((xyz.astype(np.float64) - low) / np.array(grid.voxel_size_m))
     inside = ((cells >= 0) & (cells < np.array(grid.shape))).all(axis=1)
     if not inside.any():
         return None
     # Shuffled, so that the first points of a voxel are a random choice of them.
     order = generator.permutation(np.flatnonzero(inside))
     xyz, intensity = xyz[order], intensity[order]
-    ids = np.ravel_multi_index(tuple(cells[order].T), grid.shape)
+    ids = np.ravel_multi_index(tuple(cells[order].astype(np.int64).T), grid.shape)
     occupied, voxel_of_point, counts = np.unique(ids, return_inverse=True, return_counts=True)
     kept = np.arange(len(occupied))
     if len(occupied) > grid.max_voxels:

@@ -18,7 +18,7 @@ from omnimask.foundation.hardware import gpu_names, processor_name
 from omnimask.foundation.isolated import Answer, run_isolated
 from omnimask.foundation.packages import OURS, package_folder, what_is_wrong
 from omnimask.foundation.versions import installed_version
-from omnimask.network.attention import PLAIN_BELOW
+from omnimask.network.blocks import PLAIN_BELOW
 from omnimask.recipe.loading import load_named_recipe
 
 # Not required by any extra, since the package index has no wheel of it.
@@ -93,7 +93,7 @@ def machine_lines() -> list[str]:
 
 
 def attention_lines() -> list[str]:
-    """Which attention runs on which device; omnimask/network/attention.py decides so."""
+    """Which attention runs on which device; omnimask/network/blocks.py decides so."""
     capability = torch.backends.cpu.get_cpu_capability()
     short = "plain softmax" if capability == "AVX512" else "as in fp32"
     lines = [

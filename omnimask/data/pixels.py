@@ -140,17 +140,36 @@ def check_channels(
         raise RecipeError(f"{name}: std must be positive, got {std}")
 
 
-def known_channels(
-    name: str,
-    mean: Sequence[float] | None,
-    std: Sequence[float] | None,
-    device: torch.device,
-) -> tuple[Float[Tensor, "c 1 1"], Float[Tensor, "c 1 1"]]:
-    """Mean and deviation to broadcast over pixels; RecipeError before they are known."""
-    if mean is None or std is None:
-        raise RecipeError(f"{name}: mean and std are not known; call fit(source) or set both")
-    known_mean, known_std = (filled_by_number(part, device) for part in (mean, std))
-    return known_mean[:, None, None], known_std[:, None, None]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Channels:
+    """Mean and deviation of every channel, as they broadcast over pixels."""
+
+    mean: Float[Tensor, "*b c 1 1"]
+    std: Float[Tensor, "*b c 1 1"]
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        mean: Sequence[float] | None,
+        std: Sequence[float] | None,
+        device: torch.device,
+    ) -> "Channels":
+        """Those of a modality's record; RecipeError before they are measured."""
+        if mean is None or std is None:
+            raise RecipeError(f"{name}: mean and std are not known; call fit(source) or set both")
+        both = torch.empty(2, len(mean), 1, 1, device=device)
+        # Number by number, without the copy from the host that `torch.tensor` waits for.
+        for entry, number in zip(both.flatten(), (*mean, *std), strict=True):
+            entry.fill_(number)
+        return cls(mean=both[0], std=both[1])
+
+    def standardise(self, pixels: Shaped[Tensor, "*b c h w"]) -> Float[Tensor, "*b c h w"]:
+        return (as_unit(pixels) - self.mean) / self.std
+
+    def restore(self, values: Float[Tensor, "*b c h w"]) -> Float[Tensor, "*b c h w"]:
+        """The inverse of `standardise`, up to the type."""
+        return values * self.std + self.mean
 
 
 def as_unit(pixels: Shaped[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -163,14 +182,6 @@ def as_dtype(pixels: Float[Tensor, "*shape"], dtype: torch.dtype) -> Shaped[Tens
     if dtype == torch.uint8:
         return (pixels * 255).round().clamp(0, 255).to(torch.uint8)
     return pixels.to(dtype)
-
-
-def filled_by_number(numbers: Sequence[float], device: torch.device) -> Float[Tensor, " c"]:
-    """`numbers` as a tensor, without the copy from the host that `torch.tensor` waits for."""
-    result = torch.empty(len(numbers), device=device)
-    for place, number in zip(result, numbers, strict=True):
-        place.fill_(number)
-    return result
 
 
 # Patches
@@ -203,12 +214,6 @@ def unpatchify(
         ph=patch[1],
         pw=patch[2],
     )
-
-
-def grid_coords(grid: Sequence[int], device: torch.device) -> Float[Tensor, "n c"]:
-    """The place of each cell of a grid along its axes, the last axis running fastest."""
-    axes = [torch.arange(size, device=device, dtype=torch.float32) for size in grid]
-    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, -2)
 
 
 def check_crops(scale: tuple[float, float], ratio: tuple[float, float], flip: float) -> None:

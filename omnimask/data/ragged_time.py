@@ -11,8 +11,7 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from omnimask.data.pixels import grid_coords
-from omnimask.tokens.tokens import Grid, Tokens
+from omnimask.tokens.tokens import Grid, Tokens, grid_coords
 
 
 def frame_counts(parts: Sequence[Tensor]) -> dict[str, Tensor | tuple[int, ...]]:
@@ -40,7 +39,7 @@ def ragged_tokens(
     cells in time; `counts` are the same numbers on the host. The others are neither valid nor
     scorable, and zero.
     """
-    coords = grid_coords(tuple(grid.values()), values.device)
+    coords = grid_coords(grid, values.device)
     valid = coords[:, 0] < real[:, None]
     per_step = math.prod(tuple(grid.values())[1:])
     num_valid = tuple(count * per_step for count in counts)

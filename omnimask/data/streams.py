@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from omnimask.data.reading import read_sample, window_center
+from omnimask.data.reading import open_source, read_sample, window_center
 from omnimask.foundation.errors import DataError, OmnimaskError
 from omnimask.foundation.rng import fold_key, permutation
 from omnimask.recipe.recipe import Recipe
@@ -49,7 +49,8 @@ class StreamReader:
         self.stream, self.seed = stream, recipe.seed
         self.modalities = {name: recipe.modality(name) for name in files}
         self.sources: dict[str, Source] = {
-            name: part.open(recipe.data.root, self.modalities[name]) for name, part in files.items()
+            name: open_source(part, recipe.data.root, self.modalities[name])
+            for name, part in files.items()
         }
         self.aligned = _align(stream.name, self.sources)
         self.labels = labels

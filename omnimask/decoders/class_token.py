@@ -7,8 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from omnimask.foundation.errors import RecipeError
-from omnimask.network.backbone import Encoded
-from omnimask.network.encoder import Encoder
+from omnimask.network.encoder import Encoded, Encoder
 from omnimask.tokens.modality import Modality
 
 

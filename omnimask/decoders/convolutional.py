@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from omnimask.decoders.decoder import place_visible, predicted_rows, present_tokens
 from omnimask.foundation.errors import RecipeError
-from omnimask.network.backbone import Encoded
-from omnimask.network.encoder import Encoder
+from omnimask.network.encoder import Encoded, Encoder
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import Grid, Span
 

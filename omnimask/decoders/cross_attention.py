@@ -7,11 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnimask.network.backbone import Encoded, Places
 from omnimask.network.blocks import BlockStyle, CrossBlock, check_heads, initialise
-from omnimask.network.encoder import Encoder
+from omnimask.network.encoder import Encoded, Encoder, Places
 from omnimask.tokens.modality import Modality
-from omnimask.tokens.packing import interleave, unpack
+from omnimask.tokens.tokens import Rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,21 +70,18 @@ class _CrossAttention(nn.Module):
 
     def forward(self, encoded: Encoded) -> Float[Tensor, "r n d"]:
         layout, plan = encoded.layout, encoded.plan
-        prefix_lengths = (encoded.num_prefix,) * len(plan.num_visible)
+        num_prefix = (encoded.num_prefix,) * len(plan.num_visible)
+        context_rows, rows = Rows.of(num_prefix, plan.num_visible), Rows.of(plan.num_predict)
         encoded_visible = encoded.visible
         if self.context_places is not None:
             where = self.context_places(layout, encoded.packed_visible())
             encoded_visible = [layer + where for layer in encoded.visible]
-        sources = [
-            interleave([(prefix, prefix_lengths), (shown, plan.num_visible)])
-            for prefix, shown in zip(encoded.prefix, encoded_visible, strict=True)
-        ]
-        contexts, (_, context_lengths) = [x for x, _ in sources], sources[0]
+        contexts = list(map(context_rows.join, encoded.prefix, encoded_visible))
         x = self.mask_token + self.places(layout, encoded.packed_predict())
         for number, block in enumerate(self.blocks):
             context = contexts[0] if self.mix is None else _weighted(contexts, self.mix[number])
-            x = block(x, context, lengths=plan.num_predict, context_lengths=context_lengths)
-        return unpack(self.norm(x), plan.num_predict)
+            x = block(x, context, rows=rows, context_rows=context_rows)
+        return rows.unpack(self.norm(x))
 
 
 def _weighted(layers: Sequence[Tensor], weights: Float[Tensor, " l"]) -> Tensor:

@@ -3,8 +3,8 @@
 A decoder is a frozen record in the recipe. The module that its `build` makes is called as
 `module(encoded)` with an `Encoded`, which has its layout and plan, and returns (r, n_predict,
 width): one vector for each predicted token, from which the objective's linear head predicts. A
-module may return `(rows, own_loss_sum)` instead, where `own_loss_sum` is a scalar in fp32: the sum
-over the plan's visible tokens of a loss of its own, such as a codebook's commitment.
+module may return `(features, own_loss)` instead, where `own_loss` is a scalar in fp32: the sum over
+the plan's visible tokens of a loss of its own, such as a codebook's commitment.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,7 @@ from omnimask.foundation.errors import RecipeError
 from omnimask.masking.plan import MaskPlan
 from omnimask.network.encoder import Encoder
 from omnimask.tokens.modality import Modality
-from omnimask.tokens.packing import unpack
-from omnimask.tokens.tokens import Layout
+from omnimask.tokens.tokens import Layout, Rows
 
 
 @runtime_checkable
@@ -39,7 +38,7 @@ class Decoder(Protocol):
 
     def layers(self, encoder: Encoder, /) -> tuple[int, ...]:
         """The encoder blocks whose outputs, not normalised, the module reads beside the normalised
-        output, counted from the last (-1); they stand in `Encoded` in this order from place 1.
+        output, counted from the last (-1); they stand in `Encoded` in this order from entry 1.
         """
         ...
 
@@ -70,12 +69,12 @@ class HasCodebook(Decoder, Protocol):
 def place_visible(
     packed: Float[Tensor, "t d"], plan: MaskPlan, *, num_tokens: int
 ) -> tuple[Float[Tensor, "r n d"], Bool[Tensor, "r n"]]:
-    """Packed visible tokens at their places in the sequence, zero elsewhere; and where they are."""
-    rows = unpack(packed, plan.num_visible, width=plan.visible_ids.shape[1])
-    placed = rows.new_zeros(rows.shape[0], num_tokens, rows.shape[2])
+    """Packed visible tokens at their ids in the sequence, zero elsewhere; and where they are."""
+    padded = Rows.of(plan.num_visible).unpack(packed, width=plan.visible_ids.shape[1])
+    placed = padded.new_zeros(padded.shape[0], num_tokens, padded.shape[2])
     # A row's surplus ids are 0 and its surplus vectors zero, so adding leaves token 0 as it is.
-    placed = placed.scatter_add(1, plan.visible_ids[:, :, None].expand_as(rows), rows)
-    counts = plan.visible_ids.new_zeros(rows.shape[0], num_tokens)
+    placed = placed.scatter_add(1, plan.visible_ids[:, :, None].expand_as(padded), padded)
+    counts = plan.visible_ids.new_zeros(padded.shape[0], num_tokens)
     counts = counts.scatter_add(1, plan.visible_ids, plan.visible_ok.long())
     return placed, counts > 0
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnimask.network.backbone import Encoded
-from omnimask.network.encoder import Encoder
+from omnimask.network.encoder import Encoded, Encoder
 from omnimask.tokens.modality import Modality
-from omnimask.tokens.packing import unpack
+from omnimask.tokens.tokens import Rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,4 +31,4 @@ class NoDecoder:
 
 class _Direct(nn.Module):
     def forward(self, encoded: Encoded) -> Float[Tensor, "r n d"]:
-        return unpack(encoded.predict[0], encoded.plan.num_predict)
+        return Rows.of(encoded.plan.num_predict).unpack(encoded.predict[0])

@@ -8,11 +8,10 @@ from torch import Tensor, nn
 
 from omnimask.decoders.class_token import check_class_token, class_tokens
 from omnimask.foundation.errors import RecipeError
-from omnimask.network.backbone import Encoded, Places
-from omnimask.network.blocks import Block, Rows, initialise
-from omnimask.network.encoder import Encoder
+from omnimask.network.blocks import Block, Packing, initialise
+from omnimask.network.encoder import Encoded, Encoder, Places
 from omnimask.tokens.modality import Modality
-from omnimask.tokens.packing import interleave, separate, unpack
+from omnimask.tokens.tokens import Rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,14 +76,14 @@ class _EarlyContext(nn.Module):
 
     def forward(self, encoded: Encoded) -> Float[Tensor, "r n_predict d"]:
         layout, plan = encoded.layout, encoded.plan
-        shown, asked = encoded.visible[1], encoded.predict[1]
+        visible, predict = encoded.visible[1], encoded.predict[1]
         if self.places is not None:
-            shown = shown + self.places(layout, encoded.packed_visible())
-            asked = asked + self.places(layout, encoded.packed_predict())
+            visible = visible + self.places(layout, encoded.packed_visible())
+            predict = predict + self.places(layout, encoded.packed_predict())
         classes = class_tokens(encoded.prefix[2], encoded.num_prefix)
-        lengths = [(1,) * len(plan.num_visible), plan.num_visible, plan.num_predict]
-        x, joined = interleave(list(zip([classes, shown, asked], lengths, strict=True)))
-        rows = Rows(groups=(joined,))
+        rows = Rows.of((1,) * len(plan.num_visible), plan.num_visible, plan.num_predict)
+        x, packing = rows.join(classes, visible, predict), Packing(groups=(rows,))
         for block in self.blocks:
-            x = block(x, rows)
-        return unpack(self.norm(separate(x, lengths)[2]), plan.num_predict)
+            x = block(x, packing)
+        _, _, predict = rows.split(x)
+        return Rows.of(plan.num_predict).unpack(self.norm(predict))

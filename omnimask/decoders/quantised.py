@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from omnimask.decoders.decoder import place_visible, predicted_rows
 from omnimask.foundation.errors import RecipeError
-from omnimask.network.backbone import Encoded, Places
-from omnimask.network.blocks import Block, BlockStyle, Rows, check_heads, initialise
-from omnimask.network.encoder import Encoder
+from omnimask.network.blocks import Block, BlockStyle, Packing, check_heads, initialise
+from omnimask.network.encoder import Encoded, Encoder, Places
 from omnimask.objectives.codebook import Codebook
 from omnimask.tokens.modality import Modality
+from omnimask.tokens.tokens import Rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,9 +104,9 @@ class _Quantised(nn.Module):
         layout, plan = encoded.layout, encoded.plan
         quantised, _, commitment = self.codebook(self._project(encoded))
         x = self.up(quantised) + self.places(layout, encoded.packed_visible())
-        rows = Rows(groups=(plan.num_visible,))
+        packing = Packing(groups=(Rows.of(plan.num_visible),))
         for block in self.blocks:
-            x = block(x, rows)
+            x = block(x, packing)
         x = self.last(self.norm(x))
         placed, _ = place_visible(x, plan, num_tokens=layout.num_tokens)
         return predicted_rows(placed, plan), self.commitment * commitment

@@ -7,11 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnimask.network.backbone import Encoded, Places
-from omnimask.network.blocks import Block, BlockStyle, Rows, check_heads, initialise
-from omnimask.network.encoder import Encoder
+from omnimask.network.blocks import Block, BlockStyle, Packing, check_heads, initialise
+from omnimask.network.encoder import Encoded, Encoder, Places
 from omnimask.tokens.modality import Modality
-from omnimask.tokens.packing import interleave, separate, unpack
+from omnimask.tokens.tokens import Rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,13 +59,13 @@ class _SelfAttention(nn.Module):
 
     def forward(self, encoded: Encoded) -> Float[Tensor, "r n d"]:
         layout, plan = encoded.layout, encoded.plan
-        prefix_lengths = (encoded.num_prefix,) * len(plan.num_visible)
-        shown = self.project(encoded.visible[0]) + self.places(layout, encoded.packed_visible())
-        asked = self.mask_token + self.places(layout, encoded.packed_predict())
-        lengths = [prefix_lengths, plan.num_visible, plan.num_predict]
-        parts = [self.project(encoded.prefix[0]), shown, asked.to(shown.dtype)]
-        x, joined = interleave(list(zip(parts, lengths, strict=True)))
-        rows = Rows(groups=(joined,))
+        visible = self.project(encoded.visible[0]) + self.places(layout, encoded.packed_visible())
+        masks = self.mask_token + self.places(layout, encoded.packed_predict())
+        prefix = self.project(encoded.prefix[0])
+        num_prefix = (encoded.num_prefix,) * len(plan.num_visible)
+        rows = Rows.of(num_prefix, plan.num_visible, plan.num_predict)
+        x, packing = rows.join(prefix, visible, masks.to(visible.dtype)), Packing(groups=(rows,))
         for block in self.blocks:
-            x = block(x, rows)
-        return unpack(self.norm(separate(x, lengths)[2]), plan.num_predict)
+            x = block(x, packing)
+        _, _, predict = rows.split(x)
+        return Rows.of(plan.num_predict).unpack(self.norm(predict))

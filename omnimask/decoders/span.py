@@ -9,14 +9,11 @@ from torch import Tensor, nn
 
 from omnimask.decoders.decoder import place_visible, present_tokens
 from omnimask.foundation.errors import RecipeError, nearest_names
-from omnimask.masking.plan import MaskPlan, pack_places, pick
-from omnimask.network.attention import Attention
-from omnimask.network.backbone import Encoded, Places
-from omnimask.network.blocks import Block, BlockStyle, Rows, check_heads, initialise
-from omnimask.network.encoder import Encoder
+from omnimask.masking.plan import MaskPlan, flat_ids, pick
+from omnimask.network.blocks import Attention, Block, BlockStyle, Packing, check_heads, initialise
+from omnimask.network.encoder import Encoded, Encoder, Places
 from omnimask.tokens.modality import Modality
-from omnimask.tokens.packing import Lengths, interleave, unpack
-from omnimask.tokens.tokens import Layout, Span
+from omnimask.tokens.tokens import Layout, Lengths, Rows, Span
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,21 +84,21 @@ class _SpanModule(nn.Module):
         layout, plan = encoded.layout, encoded.plan
         span = self._span(layout)
         present = present_tokens(layout, plan.copies)[:, span.start : span.stop]
-        lengths = _num_present(span, plan.copies)
-        shown = self.project(encoded.visible[0])
-        x = self._queries(shown, present, lengths, encoded)
-        context, context_lengths = self._context(shown, encoded)
+        rows = Rows.of(_num_present(span, plan.copies))
+        packing = Packing(groups=(rows,))
+        visible = self.project(encoded.visible[0])
+        x = self._queries(visible, present, rows, encoded)
+        context, context_rows = self._context(visible, encoded)
         x = self.cross(
             self.norm_query(x),
-            groups=[lengths],
+            packing,
             context=self.norm_context(context),
-            context_groups=[context_lengths],
+            context_rows=[context_rows],
         )
         x = x + self.mlp(self.norm_mlp(x))
-        rows = Rows(groups=(lengths,))
         for block in self.blocks:
-            x = block(x, rows)
-        return _at_predicted(x, lengths, present, span=span, plan=plan)
+            x = block(x, packing)
+        return _at_predicted(x, rows, present, span=span, plan=plan)
 
     def _span(self, layout: Layout) -> Span:
         names = [span.modality for span in layout.spans]
@@ -114,30 +111,29 @@ class _SpanModule(nn.Module):
 
     def _queries(
         self,
-        shown: Float[Tensor, "t d"],
+        visible: Float[Tensor, "t d"],
         present: Bool[Tensor, "r m"],
-        lengths: Lengths,
+        rows: Rows,
         encoded: Encoded,
     ) -> Float[Tensor, "q d"]:
-        """Packed queries: the tokens of the span that are there, `lengths` of them."""
+        """Packed queries: the tokens of the span that are there, as `rows` has them."""
         layout, plan = encoded.layout, encoded.plan
         span, num_tokens = self._span(layout), layout.num_tokens
-        placed, visible = place_visible(shown, plan, num_tokens=num_tokens)
-        places = torch.arange(span.start, span.stop, device=present.device).expand_as(present)
-        ids, _ = pick(places, present, lengths)
-        content = torch.where(visible[:, :, None], placed, self.mask_token.to(placed.dtype))
-        of_row = pack_places(ids, lengths, 1, num_tokens)
-        of_sample = pack_places(ids, lengths, plan.copies, num_tokens)
+        placed, is_visible = place_visible(visible, plan, num_tokens=num_tokens)
+        all_ids = torch.arange(span.start, span.stop, device=present.device).expand_as(present)
+        ids, _ = pick(all_ids, present, rows.lengths)
+        content = torch.where(is_visible[:, :, None], placed, self.mask_token.to(placed.dtype))
+        of_row = flat_ids(ids, rows.lengths, 1, num_tokens)
+        of_sample = flat_ids(ids, rows.lengths, plan.copies, num_tokens)
         return content.flatten(0, 1).index_select(0, of_row) + self.places(layout, of_sample)
 
     def _context(
-        self, shown: Float[Tensor, "t d"], encoded: Encoded
-    ) -> tuple[Float[Tensor, "s d"], Lengths]:
+        self, visible: Float[Tensor, "t d"], encoded: Encoded
+    ) -> tuple[Float[Tensor, "s d"], Rows]:
         num_visible = encoded.plan.num_visible
-        prefix_lengths = (encoded.num_prefix,) * len(num_visible)
-        placed = shown + self.places(encoded.layout, encoded.packed_visible())
-        prefix = self.project(encoded.prefix[0]).to(placed.dtype)
-        return interleave([(prefix, prefix_lengths), (placed, num_visible)])
+        rows = Rows.of((encoded.num_prefix,) * len(num_visible), num_visible)
+        placed = visible + self.places(encoded.layout, encoded.packed_visible())
+        return rows.join(self.project(encoded.prefix[0]).to(placed.dtype), placed), rows
 
 
 def _num_present(span: Span, copies: int) -> Lengths:
@@ -148,16 +144,16 @@ def _num_present(span: Span, copies: int) -> Lengths:
 
 def _at_predicted(
     packed: Float[Tensor, "q d"],
-    lengths: Lengths,
+    rows: Rows,
     present: Bool[Tensor, "r m"],
     *,
     span: Span,
     plan: MaskPlan,
 ) -> Float[Tensor, "r n_predict d"]:
     """The queries' vectors at the predicted ids, zero at those of other spans."""
-    rows = unpack(packed, lengths, width=max(*lengths, 1))
+    queries = rows.unpack(packed, width=max(*rows.lengths, 1))
     slots = (present.long().cumsum(dim=1) - 1).clamp_min(0)
     inside = plan.predict_ok & (plan.predict_ids >= span.start) & (plan.predict_ids < span.stop)
-    places = (plan.predict_ids - span.start).clamp(0, len(span) - 1)
-    found = slots.gather(1, places)[:, :, None].expand(-1, -1, rows.shape[2])
-    return rows.gather(1, found) * inside[:, :, None]
+    within = (plan.predict_ids - span.start).clamp(0, len(span) - 1)
+    slots = slots.gather(1, within)[:, :, None].expand(-1, -1, queries.shape[2])
+    return queries.gather(1, slots) * inside[:, :, None]

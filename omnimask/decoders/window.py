@@ -10,12 +10,10 @@ from torch import Tensor, nn
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.masking.plan import MaskPlan
-from omnimask.network.backbone import Encoded, Places
-from omnimask.network.blocks import Block, BlockStyle, Rows, check_heads, initialise
-from omnimask.network.encoder import Encoder
+from omnimask.network.blocks import Block, BlockStyle, Packing, check_heads, initialise
+from omnimask.network.encoder import Encoded, Encoder, Places
 from omnimask.tokens.modality import Modality
-from omnimask.tokens.packing import interleave, pack, separate, unpack
-from omnimask.tokens.tokens import Layout, Span
+from omnimask.tokens.tokens import Layout, Rows, Span
 
 Window = tuple[int, ...] | int | None
 
@@ -118,18 +116,18 @@ class _Windowed(nn.Module):
 
     def forward(self, encoded: Encoded) -> Float[Tensor, "r n_predict d"]:
         layout, plan = encoded.layout, encoded.plan
-        shown = self.project(encoded.visible[0]) + self.places(layout, encoded.packed_visible())
-        asked = self.mask_token + self.places(layout, encoded.packed_predict())
-        lengths = [plan.num_visible, plan.num_predict]
-        parts = [shown, asked.to(shown.dtype)]
-        x, joined = interleave(list(zip(parts, lengths, strict=True)))
-        still = Rows(groups=(joined,), allowed=self._allowed(layout, plan, shifted=False))
+        visible = self.project(encoded.visible[0]) + self.places(layout, encoded.packed_visible())
+        masks = self.mask_token + self.places(layout, encoded.packed_predict())
+        rows = Rows.of(plan.num_visible, plan.num_predict)
+        x = rows.join(visible, masks.to(visible.dtype))
+        still = Packing(groups=(rows,), allowed=self._allowed(layout, plan, shifted=False))
         moved = still
         if self.config.shift:
-            moved = Rows(groups=(joined,), allowed=self._allowed(layout, plan, shifted=True))
+            moved = Packing(groups=(rows,), allowed=self._allowed(layout, plan, shifted=True))
         for number, block in enumerate(self.blocks):
             x = block(x, moved if number % 2 else still)
-        return unpack(self.norm(separate(x, lengths)[1]), plan.num_predict)
+        _, predict = rows.split(x)
+        return Rows.of(plan.num_predict).unpack(self.norm(predict))
 
     def _allowed(
         self, layout: Layout, plan: MaskPlan, *, shifted: bool
@@ -137,14 +135,13 @@ class _Windowed(nn.Module):
         """Which tokens of a row, visible ones first, see one another."""
         windows, shift = self.config.windows, self.config.shift if shifted else False
         numbers = torch.stack([window_numbers(layout, w, shift=shift) for w in windows], dim=1)
-        ids, joined = interleave(
-            [
-                (pack(plan.visible_ids, plan.num_visible), plan.num_visible),
-                (pack(plan.predict_ids, plan.num_predict), plan.num_predict),
-            ]
+        rows = Rows.of(plan.num_visible, plan.num_predict)
+        ids = rows.join(
+            Rows.of(plan.num_visible).pack(plan.visible_ids),
+            Rows.of(plan.num_predict).pack(plan.predict_ids),
         )
         # Padding becomes window 0, which no real token has: it sees itself alone, never nothing.
-        of_row = unpack(1 + numbers.index_select(0, ids), joined).transpose(1, 2)
+        of_row = rows.unpack(1 + numbers.index_select(0, ids)).transpose(1, 2)
         if len(windows) > 1:
             of_row = of_row.repeat_interleave(self.config.num_heads // len(windows), dim=1)
         return of_row[:, :, :, None] == of_row[:, :, None, :]

@@ -52,10 +52,9 @@ PLACES = {
         "network.trained_axis": "TrainedAxis",
         "objectives.clusters": "OnlineClusters",
         "objectives.late_targets": "LossOf OtherCopy",
-        "objectives.losses": (
-            "TemperedCrossEntropy bce cosine cross_entropy l1 mse ranking smooth_l1"
+        "objectives.objective": (
+            "Objective TemperedCrossEntropy bce cosine cross_entropy l1 mse ranking smooth_l1"
         ),
-        "objectives.objective": "Objective",
         "objectives.targets": "Content Pooled TeacherCodes TeacherFeatures",
         "recipe.recipe": "Recipe",
         "recipe.settings": "Data Optim Run Stream TargetOptim",

@@ -10,7 +10,7 @@ from torch import Tensor
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.rng import Rng
 from omnimask.masking.columns import describe, need_grid
-from omnimask.masking.plan import MaskPlan, SpanChoice, check_ratio, plan_by_span, visible_counts
+from omnimask.masking.plan import MaskPlan, SpanChoice, check_ratio
 from omnimask.tokens.tokens import Grid, Layout, Span
 
 
@@ -56,7 +56,7 @@ class CellMask:
         progress: float = 0.0,
     ) -> list[MaskPlan]:
         choices = [self._choose(span, rng.child(span.modality)) for span in layout.spans]
-        return [plan_by_span(layout, choices)]
+        return [MaskPlan.by_span(layout, choices)]
 
     def _choose(self, span: Span, rng: Rng) -> SpanChoice:
         assert span.grid is not None, "check() refuses a modality without a grid"
@@ -67,7 +67,5 @@ class CellMask:
         for size, side, count in zip(span.grid.values(), self.cell, counts, strict=True):
             along = torch.arange(size, device=cell_ids.device) // side
             cell_ids = (cell_ids[:, None] * count + along).flatten()
-        return SpanChoice(
-            scores=rng.uniform(math.prod(counts)).index_select(1, cell_ids),
-            num_visible=visible_counts(self.ratio, span.num_valid),
-        )
+        scores = rng.uniform(math.prod(counts)).index_select(1, cell_ids)
+        return SpanChoice.by_ratio(self.ratio, scores, span)

@@ -14,7 +14,6 @@ from omnimask.masking.plan import (
     SpanChoice,
     check_ratio,
     lowest,
-    plan_by_span,
     visible_counts,
 )
 from omnimask.tokens.tokens import Grid, Layout
@@ -74,7 +73,7 @@ class GuidedMask:
             # A random number is below 1: the hard ones come after all others.
             scores = rng.child(span.modality).uniform(len(span)) + hard
             choices.append(SpanChoice(scores=scores, num_visible=num_visible))
-        return [plan_by_span(layout, choices)]
+        return [MaskPlan.by_span(layout, choices)]
 
 
 def _num_hard(share: float, num_valid: Counts, num_visible: Counts) -> Counts:

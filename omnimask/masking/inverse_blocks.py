@@ -11,7 +11,7 @@ from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.rng import Rng
 from omnimask.masking.blocks import check_two_axes
 from omnimask.masking.columns import Columns, columns_of, spread
-from omnimask.masking.plan import MaskPlan, SpanChoice, check_ratio, per_row, plan_by_span
+from omnimask.masking.plan import MaskPlan, SpanChoice, check_ratio, per_row
 from omnimask.masking.rectangles import (
     Rectangles,
     below,
@@ -65,7 +65,7 @@ class InverseBlockMask:
         progress: float = 0.0,
     ) -> list[MaskPlan]:
         choices = [self._choose(span, rng.child(span.modality)) for span in layout.spans]
-        return [plan_by_span(layout, choices)]
+        return [MaskPlan.by_span(layout, choices)]
 
     def _choose(self, span: Span, rng: Rng) -> SpanChoice:
         assert span.grid is not None, "check() refuses a modality without a grid"

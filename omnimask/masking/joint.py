@@ -8,7 +8,7 @@ from torch import Tensor
 
 from omnimask.foundation.errors import RecipeError, nearest_names
 from omnimask.foundation.rng import Rng
-from omnimask.masking.plan import MaskPlan, plan_jointly, ranks, sum_rows
+from omnimask.masking.plan import MaskPlan, ranks, sum_rows
 from omnimask.tokens.tokens import Grid, Layout
 
 
@@ -64,7 +64,7 @@ class JointBudget:
             order = ranks(rng.child(span.modality).uniform(len(span)), part.valid)
             scores.append((order + 0.5) / shares[:, number : number + 1])
         totals = sum_rows([span.num_valid for span in layout.spans])
-        return [plan_jointly(layout, torch.cat(scores, dim=1), self._counts(totals))]
+        return [MaskPlan.jointly(layout, torch.cat(scores, dim=1), self._counts(totals))]
 
     def _counts(self, totals: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(max(min(self.num_visible, total - 1), min(total, 1)) for total in totals)

@@ -11,7 +11,7 @@ from torch import Tensor
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.rng import Rng, fold_key
 from omnimask.masking.columns import columns_of, need_grid, spread
-from omnimask.masking.plan import MaskPlan, SpanChoice, per_row, plan_by_span
+from omnimask.masking.plan import MaskPlan, SpanChoice, per_row
 from omnimask.masking.rectangles import Rectangles, below, check_aspect, covering_order, mirror
 from omnimask.tokens.tokens import Grid, Layout, Span
 
@@ -60,7 +60,7 @@ class MultiBlockMask:
         progress: float = 0.0,
     ) -> list[MaskPlan]:
         choices = [self._choose(span, rng.child(span.modality)) for span in layout.spans]
-        return [plan_by_span(layout, choices)]
+        return [MaskPlan.by_span(layout, choices)]
 
     def _choose(self, span: Span, rng: Rng) -> SpanChoice:
         assert span.grid is not None, "check() refuses a modality without a grid"

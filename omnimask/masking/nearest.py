@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from omnimask.foundation.rng import Rng
-from omnimask.masking.plan import MaskPlan, SpanChoice, check_ratio, plan_by_span, visible_counts
+from omnimask.masking.plan import MaskPlan, SpanChoice, check_ratio
 from omnimask.tokens.tokens import Grid, Layout
 
 
@@ -37,7 +37,7 @@ class NearestMask:
         choices = [
             self._choose(layout.only(span), rng.child(span.modality)) for span in layout.spans
         ]
-        return [plan_by_span(layout, choices)]
+        return [MaskPlan.by_span(layout, choices)]
 
     def _choose(self, part: Layout, rng: Rng) -> SpanChoice:
         (span,) = part.spans
@@ -49,4 +49,4 @@ class NearestMask:
         distance = torch.zeros_like(drawn)
         for axis in range(coords.shape[2]):
             distance = distance + offsets[:, :, axis].square()
-        return SpanChoice(scores=-distance, num_visible=visible_counts(self.ratio, span.num_valid))
+        return SpanChoice.by_ratio(self.ratio, -distance, span)

@@ -11,7 +11,7 @@ from torch import Tensor
 from omnimask.foundation.errors import RecipeError, nearest_names
 from omnimask.foundation.rng import Rng
 from omnimask.masking.columns import need_grid
-from omnimask.masking.plan import MaskPlan, SpanChoice, check_ratio, plan_by_span, visible_counts
+from omnimask.masking.plan import MaskPlan, SpanChoice, check_ratio
 from omnimask.tokens.tokens import Grid, Layout, Span
 
 COLORS = ("red", "blue", "green", "purple")
@@ -60,14 +60,11 @@ class NoiseMask:
         progress: float = 0.0,
     ) -> list[MaskPlan]:
         choices = [self._choose(span, rng.child(span.modality)) for span in layout.spans]
-        return [plan_by_span(layout, choices)]
+        return [MaskPlan.by_span(layout, choices)]
 
     def _choose(self, span: Span, rng: Rng) -> SpanChoice:
         assert span.grid is not None, "check() refuses a modality without a grid"
-        return SpanChoice(
-            scores=-self.noise(tuple(span.grid.values()), rng),
-            num_visible=visible_counts(self.ratio, span.num_valid),
-        )
+        return SpanChoice.by_ratio(self.ratio, -self.noise(tuple(span.grid.values()), rng), span)
 
     def noise(self, sizes: Sequence[int], rng: Rng) -> Float[Tensor, "r n"]:
         """The filtered noise on a grid of these sizes, in storage order."""

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from omnimask.foundation.errors import RecipeError, nearest_names
 from omnimask.foundation.rng import Rng
-from omnimask.masking.plan import Masker, MaskPlan, merge_plans
+from omnimask.masking.plan import Masker, MaskPlan
 from omnimask.tokens.tokens import Grid, Layout, Span
 
 
@@ -48,7 +48,7 @@ class PerModality:
                 f"got {found}; write Copies(masker=PerModality(...), copies=...)"
             )
         starts = [span.start for span in layout.spans]
-        return [merge_plans(plans, starts) for plans in zip(*per_span, strict=True)]
+        return [MaskPlan.merge(plans, starts) for plans in zip(*per_span, strict=True)]
 
     def _masker(self, modality: str) -> Masker:
         if modality not in self.masks:

@@ -17,13 +17,28 @@ from torch import Tensor
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.rng import Rng
-from omnimask.tokens.packing import host_index, pack
-from omnimask.tokens.tokens import Grid, Layout
+from omnimask.tokens.tokens import Grid, Layout, Rows, Span, host_index
 
 Counts = tuple[int, ...]  # one host integer per row
 
 # A product such as 0.9 * 15 may miss the half that it means by a rounding error.
 _SLACK = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpanChoice:
+    """What a masker decides about one span: its `num_visible` lowest-scored valid tokens are shown.
+
+    Scores are finite; of equal ones the token that stands first counts as lower.
+    """
+
+    scores: Float[Tensor, "r n"]
+    num_visible: Counts
+
+    @classmethod
+    def by_ratio(cls, ratio: float, scores: Float[Tensor, "r n"], span: Span) -> "SpanChoice":
+        """Hides the share `ratio` of the span's valid tokens, those that score highest."""
+        return cls(scores=scores, num_visible=visible_counts(ratio, span.num_valid))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,32 +58,124 @@ class MaskPlan:
     num_predict: Counts
     copies: int = 1
 
-    def packed_visible(self, num_tokens: int) -> Int64[Tensor, " t"]:
-        """The visible tokens of all rows, packed: places in the samples' flattened (b n) sequence,
-        `num_visible` of each row.
+    @classmethod
+    def by_span(cls, layout: Layout, choices: Sequence[SpanChoice]) -> "MaskPlan":
+        """Shows what each span's choice says, and predicts what is scorable and hidden."""
+        visible, num_hidden = [], []
+        for span, choice in zip(layout.spans, choices, strict=True):
+            assert all(k <= n for k, n in zip(choice.num_visible, span.num_valid, strict=True))
+            valid = layout.valid[:, span.start : span.stop]
+            visible.append(lowest(choice.scores, valid, choice.num_visible))
+            # A span's valid tokens are all scorable or none is; so the host can count the hidden.
+            pairs = zip(span.num_scorable, choice.num_visible, strict=True)
+            num_hidden.append([n - k if n else 0 for n, k in pairs])
+        is_visible = torch.cat(visible, dim=1)
+        return cls.from_flags(
+            is_visible,
+            layout.scorable & ~is_visible,
+            num_visible=sum_rows([choice.num_visible for choice in choices]),
+            num_predict=sum_rows(num_hidden),
+        )
+
+    @classmethod
+    def jointly(
+        cls, layout: Layout, scores: Float[Tensor, "r n"], num_visible: Counts
+    ) -> "MaskPlan":
+        """Shows the lowest-scored tokens of the whole sequence, whichever span they stand in.
+
+        Every span's valid tokens must be scorable: only the device knows how many of it are shown.
         """
-        return pack_places(self.visible_ids, self.num_visible, self.copies, num_tokens)
+        visible = lowest(scores, layout.valid, num_visible)
+        num_scorable = sum_rows([span.num_scorable for span in layout.spans])
+        return cls.from_flags(
+            visible,
+            layout.scorable & ~visible,
+            num_visible=num_visible,
+            num_predict=tuple(n - k for n, k in zip(num_scorable, num_visible, strict=True)),
+        )
+
+    @classmethod
+    def from_flags(
+        cls,
+        visible: Bool[Tensor, "r n"],
+        predict: Bool[Tensor, "r n"],
+        *,
+        num_visible: Counts,
+        num_predict: Counts,
+    ) -> "MaskPlan":
+        """Shows and predicts the flagged tokens; counts are the row sums of the flags."""
+        ids = torch.arange(visible.shape[1], device=visible.device).expand(visible.shape)
+        visible_ids, visible_ok = pick(ids, visible, num_visible)
+        predict_ids, predict_ok = pick(ids, predict, num_predict)
+        return cls(
+            visible_ids=visible_ids,
+            visible_ok=visible_ok,
+            predict_ids=predict_ids,
+            predict_ok=predict_ok,
+            num_visible=num_visible,
+            num_predict=num_predict,
+        )
+
+    @classmethod
+    def merge(cls, plans: "Sequence[MaskPlan]", starts: Sequence[int]) -> "MaskPlan":
+        """One plan from plans of parts of the sequence; part i starts at token `starts[i]`.
+
+        The parts are in the sequence's order and have the same rows.
+        """
+        if len(plans) == 1 and starts[0] == 0:
+            return plans[0]
+        num_visible = sum_rows([plan.num_visible for plan in plans])
+        num_predict = sum_rows([plan.num_predict for plan in plans])
+        visible = torch.cat([p.visible_ids + start for p, start in zip(plans, starts)], dim=1)
+        predict = torch.cat([p.predict_ids + start for p, start in zip(plans, starts)], dim=1)
+        visible_ok = torch.cat([plan.visible_ok for plan in plans], dim=1)
+        predict_ok = torch.cat([plan.predict_ok for plan in plans], dim=1)
+        visible_ids, visible_ok = pick(visible, visible_ok, num_visible)
+        predict_ids, predict_ok = pick(predict, predict_ok, num_predict)
+        return cls(
+            visible_ids=visible_ids,
+            visible_ok=visible_ok,
+            predict_ids=predict_ids,
+            predict_ok=predict_ok,
+            num_visible=num_visible,
+            num_predict=num_predict,
+            copies=plans[0].copies,
+        )
+
+    def packed_visible(self, num_tokens: int) -> Int64[Tensor, " t"]:
+        """The visible tokens of all rows, packed, as indices into the samples' flattened (b n)
+        sequence, `num_visible` of each row.
+        """
+        return flat_ids(self.visible_ids, self.num_visible, self.copies, num_tokens)
 
     def packed_predict(self, num_tokens: int) -> Int64[Tensor, " t"]:
         """The same of the predicted tokens."""
-        return pack_places(self.predict_ids, self.num_predict, self.copies, num_tokens)
+        return flat_ids(self.predict_ids, self.num_predict, self.copies, num_tokens)
+
+    def is_visible(self, num_tokens: int) -> Bool[Tensor, "r n"]:
+        """Of each of a row's `num_tokens` tokens, whether the encoder sees it."""
+        return flags_of(self.visible_ids, self.visible_ok, num_tokens)
+
+    def is_predicted(self, num_tokens: int) -> Bool[Tensor, "r n"]:
+        """Of each of a row's `num_tokens` tokens, whether it is predicted."""
+        return flags_of(self.predict_ids, self.predict_ok, num_tokens)
 
     def first_copy(self) -> "MaskPlan":
         """Only the first of several masks of each sample."""
-        rows = {
+        first = {
             field.name: getattr(self, field.name)[:: self.copies]
             for field in fields(self)
             if field.name != "copies"
         }
-        return replace(self, **rows, copies=1)
+        return replace(self, **first, copies=1)
 
 
-def pack_places(
+def flat_ids(
     ids: Int64[Tensor, "r k"], counts: Counts, copies: int, num_tokens: int
 ) -> Int64[Tensor, " t"]:
-    """Ids within rows, row i belonging to sample i // copies, as packed places in (b n)."""
+    """Ids within rows, row i belonging to sample i // copies, as packed indices into (b n)."""
     samples = torch.arange(ids.shape[0], device=ids.device)[:, None] // copies
-    return pack(ids + samples * num_tokens, counts)
+    return Rows.of(counts).pack(ids + samples * num_tokens)
 
 
 @runtime_checkable
@@ -112,17 +219,6 @@ class Copying(Protocol):
     def copies(self) -> int: ...
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SpanChoice:
-    """What a masker decides about one span: its `num_visible` lowest-scored valid tokens are shown.
-
-    Scores are finite; of equal ones the token that stands first counts as lower.
-    """
-
-    scores: Float[Tensor, "r n"]
-    num_visible: Counts
-
-
 def per_row(counts: Sequence[int], device: torch.device) -> Int64[Tensor, "r 1"]:
     """Host integers as a column on the device, without waiting for it."""
     if min(counts) == max(counts):
@@ -131,10 +227,10 @@ def per_row(counts: Sequence[int], device: torch.device) -> Int64[Tensor, "r 1"]
 
 
 def ranks(scores: Float[Tensor, "r n"], valid: Bool[Tensor, "r n"]) -> Int64[Tensor, "r n"]:
-    """The place of every token in its row's order of scores; invalid tokens come last."""
+    """The rank of every token by its score, within its row; invalid tokens come last."""
     order = scores.masked_fill(~valid, torch.inf).argsort(dim=1, stable=True)
-    places = torch.arange(order.shape[1], device=order.device).expand_as(order)
-    return torch.empty_like(order).scatter_(1, order, places)
+    numbers = torch.arange(order.shape[1], device=order.device).expand_as(order)
+    return torch.empty_like(order).scatter_(1, order, numbers)
 
 
 def lowest(
@@ -167,88 +263,6 @@ def flags_of(
     """
     counts = torch.zeros(len(ids), num_tokens, dtype=torch.long, device=ids.device)
     return counts.scatter_add_(1, ids, ok.long()) > 0
-
-
-def plan_from_flags(
-    visible: Bool[Tensor, "r n"],
-    predict: Bool[Tensor, "r n"],
-    *,
-    num_visible: Counts,
-    num_predict: Counts,
-) -> MaskPlan:
-    """The plan that shows and predicts the flagged tokens; counts are the row sums of the flags."""
-    ids = torch.arange(visible.shape[1], device=visible.device).expand(visible.shape)
-    visible_ids, visible_ok = pick(ids, visible, num_visible)
-    predict_ids, predict_ok = pick(ids, predict, num_predict)
-    return MaskPlan(
-        visible_ids=visible_ids,
-        visible_ok=visible_ok,
-        predict_ids=predict_ids,
-        predict_ok=predict_ok,
-        num_visible=num_visible,
-        num_predict=num_predict,
-    )
-
-
-def plan_by_span(layout: Layout, choices: Sequence[SpanChoice]) -> MaskPlan:
-    """Shows what the choices say, one for each span, and predicts what is scorable and hidden."""
-    shown, hidden_counts = [], []
-    for span, choice in zip(layout.spans, choices, strict=True):
-        assert all(k <= n for k, n in zip(choice.num_visible, span.num_valid, strict=True))
-        valid = layout.valid[:, span.start : span.stop]
-        shown.append(lowest(choice.scores, valid, choice.num_visible))
-        # A span's valid tokens are all scorable or none is; so the host can count what is hidden.
-        hidden_counts.append(
-            [n - k if n else 0 for n, k in zip(span.num_scorable, choice.num_visible, strict=True)]
-        )
-    visible = torch.cat(shown, dim=1)
-    return plan_from_flags(
-        visible,
-        layout.scorable & ~visible,
-        num_visible=sum_rows([choice.num_visible for choice in choices]),
-        num_predict=sum_rows(hidden_counts),
-    )
-
-
-def plan_jointly(layout: Layout, scores: Float[Tensor, "r n"], num_visible: Counts) -> MaskPlan:
-    """Shows the lowest-scored tokens of the whole sequence, whichever span they stand in.
-
-    Every span's valid tokens must be scorable: how many of a span are shown only the device knows.
-    """
-    visible = lowest(scores, layout.valid, num_visible)
-    num_scorable = sum_rows([span.num_scorable for span in layout.spans])
-    return plan_from_flags(
-        visible,
-        layout.scorable & ~visible,
-        num_visible=num_visible,
-        num_predict=tuple(n - k for n, k in zip(num_scorable, num_visible, strict=True)),
-    )
-
-
-def merge_plans(plans: Sequence[MaskPlan], starts: Sequence[int]) -> MaskPlan:
-    """One plan from plans of parts of the sequence; part i starts at token `starts[i]`.
-
-    The parts are in the sequence's order and have the same rows.
-    """
-    if len(plans) == 1 and starts[0] == 0:
-        return plans[0]
-    num_visible = sum_rows([plan.num_visible for plan in plans])
-    num_predict = sum_rows([plan.num_predict for plan in plans])
-    visible = torch.cat([p.visible_ids + start for p, start in zip(plans, starts)], dim=1)
-    predict = torch.cat([p.predict_ids + start for p, start in zip(plans, starts)], dim=1)
-    visible_ok = torch.cat([plan.visible_ok for plan in plans], dim=1)
-    predict_ok = torch.cat([plan.predict_ok for plan in plans], dim=1)
-    visible_ids, visible_ok = pick(visible, visible_ok, num_visible)
-    predict_ids, predict_ok = pick(predict, predict_ok, num_predict)
-    return MaskPlan(
-        visible_ids=visible_ids,
-        visible_ok=visible_ok,
-        predict_ids=predict_ids,
-        predict_ok=predict_ok,
-        num_visible=num_visible,
-        num_predict=num_predict,
-        copies=plans[0].copies,
-    )
 
 
 def sum_rows(counts: Sequence[Sequence[int]]) -> Counts:

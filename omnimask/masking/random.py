@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from omnimask.foundation.rng import Rng
-from omnimask.masking.plan import MaskPlan, SpanChoice, check_ratio, plan_by_span, visible_counts
+from omnimask.masking.plan import MaskPlan, SpanChoice, check_ratio
 from omnimask.tokens.tokens import Grid, Layout
 
 
@@ -33,10 +33,7 @@ class RandomMask:
         progress: float = 0.0,
     ) -> list[MaskPlan]:
         choices = [
-            SpanChoice(
-                scores=rng.child(span.modality).uniform(len(span)),
-                num_visible=visible_counts(self.ratio, span.num_valid),
-            )
+            SpanChoice.by_ratio(self.ratio, rng.child(span.modality).uniform(len(span)), span)
             for span in layout.spans
         ]
-        return [plan_by_span(layout, choices)]
+        return [MaskPlan.by_span(layout, choices)]

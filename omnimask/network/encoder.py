@@ -1,19 +1,24 @@
-"""The one encoder: a ViT on packed rows of any modality."""
+"""The one encoder, from the tokens of several groups to encoded rows: embeddings, a ViT on packed
+rows of any modality, and what comes out of it.
+"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from omnimask.foundation.errors import RecipeError, nearest_names
-from omnimask.network.blocks import Block, BlockStyle, Rows, check_heads, initialise
-from omnimask.network.positions import Rotary
-from omnimask.network.relative import of_prefix, pair_entries
-from omnimask.tokens.packing import Lengths, interleave, separate
+from omnimask.foundation.rng import Rng
+from omnimask.masking.plan import MaskPlan
+from omnimask.network.blocks import Block, BlockStyle, Packing, check_heads, initialise
+from omnimask.network.positions import Rotary, rotary_angles
+from omnimask.network.relative import RelativePlaces, of_prefix, pair_entries
+from omnimask.tokens.modality import Modality
+from omnimask.tokens.tokens import Layout, Rows, Tokens, View
 
 # Width, depth, heads: ViT-B, -L and -H of https://arxiv.org/abs/2010.11929, table 1; -Ti and -S of
 # https://arxiv.org/abs/2012.12877, table 1.
@@ -91,6 +96,236 @@ def vit(size: str) -> Encoder:
     return Encoder(width=width, depth=depth, num_heads=num_heads)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Encoded:
+    """One group under one mask plan, on its way through the step.
+
+    First the packed output of the encoder, cut into its three parts, for each returned layer:
+    entry 0 is the normalised output, the chosen layers follow in the order of choice; `predict`
+    parts are empty unless the backbone has a mask token. Then, filled in as the step goes on and
+    detached, for targets that are made of it: by decoder its `features` (r n_predict d), by
+    objective the `losses` (r n_predict) of predicted tokens and which of them are `counted`.
+    """
+
+    view: View
+    plan: MaskPlan
+    prefix: tuple[Float[Tensor, "p d"], ...] = ()
+    visible: tuple[Float[Tensor, "t d"], ...] = ()
+    predict: tuple[Float[Tensor, "q d"], ...] = ()
+    num_prefix: int = 0
+    features: dict[str, Tensor] = field(default_factory=dict)
+    losses: dict[str, Tensor] = field(default_factory=dict)
+    counted: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def layout(self) -> Layout:
+        return self.view.layout
+
+    @property
+    def num_tokens(self) -> int:
+        """How many tokens of samples went through the encoder."""
+        return sum(self.plan.num_visible) + (len(self.predict[0]) if self.predict else 0)
+
+    def packed_visible(self) -> Int64[Tensor, " t"]:
+        """Where the visible tokens stand in the samples' flattened (b n) sequence."""
+        return self.plan.packed_visible(self.layout.num_tokens)
+
+    def packed_predict(self) -> Int64[Tensor, " t"]:
+        """Where the predicted tokens stand there."""
+        return self.plan.packed_predict(self.layout.num_tokens)
+
+    def predicts(self, modality: str) -> Bool[Tensor, "r n_predict"]:
+        """Which predicted tokens are of this modality; surplus ids are of none."""
+        ids, span = self.plan.predict_ids, self.layout.span(modality)
+        return (ids >= span.start) & (ids < span.stop) & self.plan.predict_ok
+
+    def at_predicted(self, values: Tensor, modality: str) -> Tensor:
+        """What one modality's tokens have, (b n ...), at the plan's predicted ids: (r n_predict
+        ...). At ids of other modalities it is that of some token of this one.
+        """
+        span, plan = self.layout.span(modality), self.plan
+        ids = (plan.predict_ids - span.start).clamp(0, len(span) - 1)
+        samples = torch.arange(ids.shape[0], device=ids.device)[:, None] // plan.copies
+        return values[samples, ids]
+
+    def with_layers(self, layers: Sequence[int], *, among: Sequence[int]) -> "Encoded":
+        """Only the normalised output and `layers`, of an output that has the layers `among`."""
+        if tuple(layers) == tuple(among):
+            return self
+        entries = [0, *(1 + among.index(layer) for layer in layers)]
+        return replace(
+            self,
+            prefix=tuple(self.prefix[i] for i in entries),
+            visible=tuple(self.visible[i] for i in entries),
+            predict=tuple(self.predict[i] for i in entries),
+        )
+
+
+class Backbone(nn.Module):
+    """The modalities' embeddings and the encoder: what a teacher copies and an export keeps."""
+
+    def __init__(
+        self, modalities: Sequence[Modality], encoder: Encoder, *, mask_token: bool = False
+    ) -> None:
+        super().__init__()
+        self.extents = {modality.name: modality.extent for modality in modalities}
+        self.contents = Contents(modalities, encoder.width)
+        self.places = Places(modalities, encoder.width, additive=encoder.adds_places)
+        self.mask_token = nn.Parameter(torch.empty(encoder.width)) if mask_token else None
+        if self.mask_token is not None:
+            nn.init.trunc_normal_(self.mask_token, std=0.02)
+        self.relative = RelativePlaces(modalities)
+        self.encoder = TransformerEncoder(encoder, num_relative=self.relative.num_entries)
+
+    def forward(
+        self, masked: Sequence[tuple[View, MaskPlan]], *, layers: Sequence[int] = ()
+    ) -> list[Encoded]:
+        """All groups go through the blocks together; each row attends to itself alone.
+
+        With a mask token the predicted tokens enter too, holding it. Training drops branches of
+        blocks by the samples' keys.
+        """
+        parts = [self._assemble(view, plan) for view, plan in masked]
+        known = {key: torch.cat([about[key] for _, _, about in parts]) for key in parts[0][2]}
+        packing = Packing(
+            groups=tuple(rows for _, rows, _ in parts),
+            angles=known.get("angles"),
+            positions=known.get("positions"),
+            cells=known.get("cells"),
+            rngs=self._rngs(masked) if self.training else None,
+        )
+        outputs = self.encoder(torch.cat([x for x, _, _ in parts]), packing, layers=layers)
+        num_prefix = self.encoder.config.num_prefix
+        sizes = [rows.num_tokens + num_prefix * len(rows.lengths) for rows in packing.groups]
+        per_group = zip(*(output.split(sizes) for output in outputs), strict=True)
+        return [self._cut(*pair, output) for pair, output in zip(masked, per_group, strict=True)]
+
+    def _assemble(self, view: View, plan: MaskPlan) -> tuple[Tensor, Rows, dict[str, Tensor]]:
+        """Packed inputs of one group, its rows, and the fields of `Packing` that say where its
+        tokens stand.
+        """
+        layout = view.layout
+        visible = plan.packed_visible(layout.num_tokens)
+        x, about = self._placed(self.contents(view.tokens, visible), layout, visible)
+        if self.mask_token is None or not any(plan.num_predict):
+            return x, Rows.of(plan.num_visible), about
+        rows = Rows.of(plan.num_visible, plan.num_predict)
+        hidden = plan.packed_predict(layout.num_tokens)
+        masks = self.mask_token.expand(len(hidden), -1)
+        masked, about_masked = self._placed(masks, layout, hidden)
+        x = rows.join(x, masked.to(x.dtype))
+        return x, rows, {key: rows.join(part, about_masked[key]) for key, part in about.items()}
+
+    def _placed(
+        self, x: Tensor, layout: Layout, packed: Int64[Tensor, " t"]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Chosen tokens as they enter the first block, and what later blocks need to know."""
+        config, positions = self.encoder.config, self.places(layout, packed)
+        about: dict[str, Tensor] = {}
+        if config.places_every_block:
+            about["positions"] = positions
+        else:
+            x = x + positions
+        if config.positions in ("rotary", "both"):
+            about["angles"] = self._angles(layout).flatten(0, 1).index_select(0, packed)
+        if config.relative_bias:
+            cells = self.relative.of(layout)
+            about["cells"] = cells.flatten(0, 1).index_select(0, packed)
+        return x, about
+
+    def _angles(self, layout: Layout) -> Tensor:
+        config = self.encoder.config
+        angles = [
+            rotary_angles(
+                span.coords.flatten(0, 1),
+                self.extents[span.modality],
+                head_dim=config.head_dim,
+                style=config.rotary,
+                on_grid=span.grid is not None,
+            ).unflatten(0, span.coords.shape[:2])
+            for span in layout.spans
+        ]
+        return torch.cat(angles, dim=1)
+
+    def _rngs(self, masked: Sequence[tuple[View, MaskPlan]]) -> tuple[Rng, ...]:
+        return tuple(view.group.rng.child("encoder").repeat(plan.copies) for view, plan in masked)
+
+    def _cut(self, view: View, plan: MaskPlan, outputs: Sequence[Tensor]) -> Encoded:
+        num_prefix, num_rows = self.encoder.config.num_prefix, len(plan.num_visible)
+        num_predict = plan.num_predict if self.mask_token is not None else (0,) * num_rows
+        rows = Rows.of((num_prefix,) * num_rows, plan.num_visible, num_predict)
+        prefix, visible, predict = zip(*map(rows.split, outputs), strict=True)
+        return Encoded(
+            view=view,
+            plan=plan,
+            prefix=prefix,
+            visible=visible,
+            predict=predict,
+            num_prefix=num_prefix,
+        )
+
+
+class Places(nn.Module):
+    """Position embedding plus modality vector of chosen tokens, at one width."""
+
+    def __init__(self, modalities: Sequence[Modality], dim: int, *, additive: bool = True) -> None:
+        super().__init__()
+        self.positions = nn.ModuleDict(
+            {modality.name: modality.position(dim) for modality in modalities if additive}
+        )
+        self.modalities = nn.ParameterDict(
+            {modality.name: nn.Parameter(torch.empty(dim)) for modality in modalities}
+        )
+        for vector in self.modalities.values():
+            nn.init.trunc_normal_(vector, std=0.02)
+
+    def forward(self, layout: Layout, packed: Int64[Tensor, " t"]) -> Float[Tensor, "t d"]:
+        """`packed` are indices into the samples' flattened (b n) sequence, as a plan packs them."""
+        if len(layout.spans) == 1:
+            span = layout.spans[0]
+            coords = span.coords.flatten(0, 1).index_select(0, packed)
+            return self._of_modality(span.modality, coords)
+        everywhere = [
+            self._of_modality(span.modality, span.coords.flatten(0, 1)).unflatten(
+                0, span.coords.shape[:2]
+            )
+            for span in layout.spans
+        ]
+        return torch.cat(everywhere, dim=1).flatten(0, 1).index_select(0, packed)
+
+    def _of_modality(self, modality: str, coords: Float[Tensor, "k c"]) -> Float[Tensor, "k d"]:
+        vector = self.modalities[modality]
+        if modality not in self.positions:
+            return vector.expand(len(coords), -1)
+        return self.positions[modality](coords) + vector
+
+
+class Contents(nn.Module):
+    """Embedding of the values of chosen tokens; the values of the others are never touched."""
+
+    def __init__(self, modalities: Sequence[Modality], dim: int) -> None:
+        super().__init__()
+        self.embeddings = nn.ModuleDict(
+            {modality.name: modality.embed(dim) for modality in modalities}
+        )
+
+    def forward(
+        self, tokens: Mapping[str, Tokens], packed: Int64[Tensor, " t"]
+    ) -> Float[Tensor, "t d"]:
+        """`packed` as in `Places`."""
+        if len(tokens) == 1:
+            ((name, part),) = tokens.items()
+            values = part.values.flatten(0, 1).index_select(0, packed)
+            return self.embeddings[name](values)
+        # Modalities of one row are interleaved by ids that only the device knows, so that each is
+        # embedded whole before the choice.
+        everything = [
+            self.embeddings[name](part.values.flatten(0, 1)).unflatten(0, part.values.shape[:2])
+            for name, part in tokens.items()
+        ]
+        return torch.cat(everything, dim=1).flatten(0, 1).index_select(0, packed)
+
+
 class TransformerEncoder(nn.Module):
     """Prefix tokens, blocks and final norm of an `Encoder`.
 
@@ -123,59 +358,50 @@ class TransformerEncoder(nn.Module):
         initialise(self.blocks)
 
     def forward(
-        self, x: Float[Tensor, "t d"], rows: Rows, *, layers: Sequence[int] = ()
+        self, x: Float[Tensor, "t d"], packing: Packing, *, layers: Sequence[int] = ()
     ) -> list[Float[Tensor, "s d"]]:
-        """Packed tokens of all groups -> [normalised output, then each asked-for block's output].
+        """Packed tokens of all groups -> [normalised output, then the outputs of `layers`].
 
-        Every row of `rows` gets the prefix tokens in front, in the outputs too: s = t + prefixes.
+        Every row gets the prefix tokens in front, in the outputs too: s = t + prefixes.
         `layers` count blocks from the last (-1); their outputs are not normalised.
         """
-        x, rows = self._add_prefix(x, rows)
-        if rows.cells is not None:
-            parts = rows.cells.split([sum(lengths) for lengths in rows.groups])
-            pairs = [pair_entries(part, n) for part, n in zip(parts, rows.groups, strict=True)]
-            rows = replace(rows, pairs=tuple(pairs))
-        asked = {layer % len(self.blocks): None for layer in layers}
+        x, packing = self._add_prefix(x, packing)
+        if packing.cells is not None:
+            cells = packing.cells.split([rows.num_tokens for rows in packing.groups])
+            pairs = map(pair_entries, cells, packing.groups)
+            packing = replace(packing, pairs=tuple(pairs))
+        returned = {layer % len(self.blocks): None for layer in layers}
         outputs: dict[int, Tensor] = {}
         for number, block in enumerate(self.blocks):
             if self.config.checkpoint_blocks and self.training:
-                x = checkpoint(block, x, rows, use_reentrant=False)
+                x = checkpoint(block, x, packing, use_reentrant=False)
             else:
-                x = block(x, rows)
-            if number in asked:
+                x = block(x, packing)
+            if number in returned:
                 outputs[number] = x
         return [self.norm(x), *(outputs[layer % len(self.blocks)] for layer in layers)]
 
-    def _add_prefix(self, x: Tensor, rows: Rows) -> tuple[Tensor, Rows]:
+    def _add_prefix(self, x: Tensor, packing: Packing) -> tuple[Tensor, Packing]:
+        """The prefix tokens in front of every row of every group."""
         if self.prefix is None:
-            return x, rows
-        tokens, groups = _prepend(self.prefix.to(x.dtype), x, rows.groups)
-        angles, places, cells = rows.angles, rows.places, rows.cells
-        count = self.config.num_prefix
+            return x, packing
+        num_prefix = self.config.num_prefix
+        groups = [Rows.of((num_prefix,) * len(g.lengths), g.lengths) for g in packing.groups]
+        sizes = [rows.num_tokens for rows in packing.groups]
+
+        def put_before(prefix: Tensor, packed: Tensor) -> Tensor:
+            parts = zip(groups, packed.split(sizes), strict=True)
+            return torch.cat([g.join(prefix.repeat(len(g.lengths), 1), part) for g, part in parts])
+
+        angles, positions, cells = packing.angles, packing.positions, packing.cells
         # Prefix tokens have no place: they are rotated by zero, and nothing is added to them.
         if angles is not None:
-            angles, _ = _prepend(angles.new_zeros(count, angles.shape[1]), angles, rows.groups)
-        if places is not None:
-            places, _ = _prepend(places.new_zeros(count, places.shape[1]), places, rows.groups)
+            angles = put_before(angles.new_zeros(num_prefix, angles.shape[1]), angles)
+        if positions is not None:
+            positions = put_before(positions.new_zeros(num_prefix, positions.shape[1]), positions)
         if cells is not None:
-            cells, _ = _prepend(of_prefix(count, cells.device), cells, rows.groups)
-        return tokens, replace(rows, groups=groups, angles=angles, places=places, cells=cells)
-
-    def without_prefix(self, x: Float[Tensor, "s d"], lengths: Sequence[int]) -> tuple[Tensor, ...]:
-        """Splits one group's packed output into its prefix tokens and the rows' own tokens."""
-        num_prefix = self.config.num_prefix
-        if num_prefix == 0:
-            return x[:0], x
-        return separate(x, [(num_prefix,) * len(lengths), tuple(lengths)])
-
-
-def _prepend(
-    prefix: Shaped[Tensor, "p d"], packed: Shaped[Tensor, "t d"], groups: tuple[Lengths, ...]
-) -> tuple[Tensor, tuple[Lengths, ...]]:
-    """`prefix` in front of every row of every group."""
-    parts = packed.split([sum(lengths) for lengths in groups])
-    joined = [
-        interleave([(prefix.repeat(len(n), 1), (len(prefix),) * len(n)), (part, n)])
-        for part, n in zip(parts, groups, strict=True)
-    ]
-    return torch.cat([part for part, _ in joined]), tuple(lengths for _, lengths in joined)
+            cells = put_before(of_prefix(num_prefix, cells.device), cells)
+        longer = replace(
+            packing, groups=tuple(groups), angles=angles, positions=positions, cells=cells
+        )
+        return put_before(self.prefix.to(x.dtype), x), longer

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from omnimask.network.backbone import Encoded
-from omnimask.tokens.packing import row_of_token
+from omnimask.network.encoder import Encoded
+from omnimask.tokens.tokens import Rows
 
 Pooling = Literal["mean", "cls"]
 
@@ -15,7 +15,7 @@ Pooling = Literal["mean", "cls"]
 def pool(encoded: Encoded, how: Pooling = "mean", *, layer: int = 0) -> Float[Tensor, "r d"]:
     """The mean over a row's visible tokens, or its [CLS] token, in fp32.
 
-    `layer` counts through `encoded`: 0 is the normalised output, the layers asked for follow. A row
+    `layer` counts through `encoded`: 0 is the normalised output, the chosen layers follow. A row
     without a visible token has the zero vector as its mean; registers are never part of one. "cls"
     takes an encoder with a [CLS] token.
     """
@@ -24,5 +24,5 @@ def pool(encoded: Encoded, how: Pooling = "mean", *, layer: int = 0) -> Float[Te
         return encoded.prefix[layer].float().unflatten(0, (-1, encoded.num_prefix))[:, 0]
     packed, lengths = encoded.visible[layer].float(), encoded.plan.num_visible
     sums = packed.new_zeros(len(lengths), packed.shape[1])
-    sums.index_add_(0, row_of_token(lengths, packed.device), packed)
+    sums.index_add_(0, Rows.of(lengths).row_of_token(packed.device), packed)
     return sums / torch.tensor(lengths, device=packed.device).clamp_min(1)[:, None]

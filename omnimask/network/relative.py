@@ -11,8 +11,7 @@ from torch import Tensor
 from omnimask.network.positions import interpolate_rows
 from omnimask.network.trained_axis import axes_of
 from omnimask.tokens.modality import Modality
-from omnimask.tokens.packing import Lengths, unpack
-from omnimask.tokens.tokens import Layout
+from omnimask.tokens.tokens import Layout, Rows
 
 # Entries before those of the grids: pairs without a distance (of two modalities, or of one without
 # a grid), then query and key of which the first, the second or both are prefix tokens.
@@ -42,7 +41,7 @@ class RelativePlaces:
                 self.num_entries += math.prod(distances(sizes))
 
     def of(self, layout: Layout) -> Int64[Tensor, "b n 2"]:
-        """Of every token, the entry of a pair with itself (0 without a grid) and its cell's number,
+        """Per token: the table index for distance zero (0 without a grid), and its cell's number,
         counted so that the difference of two numbers says how far their cells stand apart."""
         parts = [self.of_coords(span.modality, span.coords) for span in layout.spans]
         return torch.cat(parts, dim=1)
@@ -53,7 +52,7 @@ class RelativePlaces:
         return table[start : start + math.prod(distances(self.sizes[modality]))]
 
     def of_coords(self, modality: str, coords: Float[Tensor, "b n c"]) -> Int64[Tensor, "b n 2"]:
-        """The same of tokens of one modality."""
+        """The same for tokens of one modality."""
         cell = torch.zeros_like(coords[:, :, 0], dtype=torch.int64)
         itself = 0
         if modality in self.sizes:
@@ -76,14 +75,14 @@ def of_prefix(count: int, device: torch.device) -> Int64[Tensor, "p 2"]:
     return torch.full((count, 2), _PREFIX, dtype=torch.int64, device=device)
 
 
-def pair_entries(places: Int64[Tensor, "t 2"], lengths: Lengths) -> Int64[Tensor, "r n n"]:
+def pair_entries(cells: Int64[Tensor, "t 2"], rows: Rows) -> Int64[Tensor, "r n n"]:
     """The entry for each pair (query, key) within the rows of one group, padded to the longest."""
-    return padded_entries(unpack(places, lengths))
+    return padded_entries(rows.unpack(cells))
 
 
-def padded_entries(places: Int64[Tensor, "r n 2"]) -> Int64[Tensor, "r n n"]:
+def padded_entries(cells: Int64[Tensor, "r n 2"]) -> Int64[Tensor, "r n n"]:
     """The entry for each pair (query, key) within rows of one length."""
-    itself, cell = places.unbind(2)
+    itself, cell = cells.unbind(2)
     query, key = itself[:, :, None], itself[:, None, :]
     entry = query + cell[:, :, None] - cell[:, None, :]
     entry = torch.where((query == key) & (query > 0), entry, APART)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.objectives.code_usage import count_codes, measure_usage
-from omnimask.objectives.losses import TemperedCrossEntropy
+from omnimask.objectives.objective import TemperedCrossEntropy
 from omnimask.objectives.sinkhorn import sinkhorn
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import TeacherOutput, Tokens

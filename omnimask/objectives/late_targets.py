@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from omnimask.masking.plan import flags_of
-from omnimask.network.backbone import Encoded
+from omnimask.network.encoder import Encoded
 from omnimask.objectives.targets import TargetRecord
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import TeacherOutput
@@ -100,18 +99,18 @@ class OtherCopy:
 
     def known(self, encoded: Encoded, /) -> Bool[Tensor, "r n"]:
         plan = encoded.plan
-        predicted = flags_of(plan.predict_ids, plan.predict_ok, encoded.layout.num_tokens)
+        predicted = plan.is_predicted(encoded.layout.num_tokens)
         return plan.predict_ok & _partner(predicted).gather(1, plan.predict_ids)
 
     def values(self, encoded: Encoded, /) -> Float[Tensor, "r n t"]:
         plan, features = encoded.plan, encoded.features[self.decoder]
         ids = plan.predict_ids[:, :, None].expand_as(features)
         # Padded ids are 0; their rows are zeroed, so adding leaves token 0 as it is.
-        own = torch.where(plan.predict_ok[:, :, None], features, 0.0)
-        placed = own.new_zeros(own.shape[0], encoded.layout.num_tokens, own.shape[2])
-        return _partner(placed.scatter_add_(1, ids, own)).gather(1, ids)
+        real = torch.where(plan.predict_ok[:, :, None], features, 0.0)
+        placed = real.new_zeros(real.shape[0], encoded.layout.num_tokens, real.shape[2])
+        return _partner(placed.scatter_add_(1, ids, real)).gather(1, ids)
 
 
-def _partner(rows: Tensor) -> Tensor:
+def _partner(values: Tensor) -> Tensor:
     """Row 2i for row 2i + 1 and the other way round: the two copies of a sample."""
-    return rows.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
+    return values.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)

@@ -10,15 +10,9 @@ from torch import Tensor, nn
 from omnimask.data.samples import Batch, Unreadable, choose_samples, read_batches, spread
 from omnimask.data.streams import StreamReader
 from omnimask.foundation.rng import permutation
-from omnimask.network.backbone import Backbone, Encoded
+from omnimask.network.encoder import Backbone, Encoded
 from omnimask.objectives.late_targets import LateTarget
-from omnimask.objectives.objective import (
-    LossSum,
-    Objective,
-    at_predicted,
-    count_tokens,
-    token_losses,
-)
+from omnimask.objectives.objective import Objective, Outcome
 from omnimask.objectives.targets import Target
 from omnimask.recipe.recipe import Recipe
 from omnimask.report.baselines import fit_constant
@@ -214,13 +208,13 @@ class _Truths:
         self.seen += 1
         if not self.objectives or (self.seen - 1) % self.every:
             return
-        truths = self.model.truths(view, {})
+        truths = self.model.truths(view, Outcome())
         for plan in self.model.masks(view, 1.0):
             encoded = Encoded(view=view, plan=plan)
             for objective in self.objectives:
-                truth = at_predicted(truths[objective.name], objective.modality, encoded)
-                found = truth[count_tokens(objective, encoded)].float()
-                self.parts[objective.name].append(_thinned(found, MAX_FIT_TOKENS).cpu())
+                truth = encoded.at_predicted(truths[objective.name], objective.modality)
+                counted = truth[objective.counted(encoded)].float()
+                self.parts[objective.name].append(_thinned(counted, MAX_FIT_TOKENS).cpu())
 
     def constants(self) -> dict[str, Tensor]:
         """By objective; none for one that never had a token to predict."""
@@ -261,12 +255,12 @@ class _Losses:
 
     def add(self, view: View) -> None:
         self.samples += len(view.group)
-        truths = self.model.truths(view, {})
+        truths = self.model.truths(view, Outcome())
         for encoded in self.model.encode([view], [self.model.masks(view, 1.0)]):
-            sums: dict[str, LossSum] = {}
-            self.model.losses(encoded, truths, sums)
+            outcome = Outcome()
+            self.model.losses(encoded, truths, outcome)
             for objective in self.objectives:
-                of_model = sums[objective.name]
+                of_model = outcome.sums[objective.name]
                 of_constant = torch.zeros_like(of_model.total)
                 if objective.name in self.constants:
                     of_constant = self._of_constant(objective, truths[objective.name], encoded)
@@ -276,8 +270,8 @@ class _Losses:
     def _of_constant(self, objective: Objective, truth: Tensor, encoded: Encoded) -> Tensor:
         """The summed loss of predicting the best constant in place of what the model says."""
         constant = self.constants[objective.name].expand(*encoded.plan.predict_ids.shape, -1)
-        truth = at_predicted(truth, objective.modality, encoded)
-        return token_losses(objective, constant, truth, count_tokens(objective, encoded)).sum()
+        truth = encoded.at_predicted(truth, objective.modality)
+        return objective.losses(constant, truth, objective.counted(encoded)).sum()
 
     def result(self) -> tuple[HeldOutLoss, ...]:
         found = []

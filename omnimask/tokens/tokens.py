@@ -1,9 +1,11 @@
 """Samples as tokens: a group of samples, the tokens of each modality, the layout that a masker may
-see, and the view of a group from which targets and masks are made.
+see, the view of a group from which targets and masks are made, and packed rows of tokens.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import accumulate
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -49,25 +51,41 @@ class Tokens:
     num_scorable: tuple[int, ...]
     grid: Grid | None
 
+    @classmethod
+    def dense(
+        cls,
+        values: Float[Tensor, "b n v"],
+        coords: Float[Tensor, "... n c"] | None = None,
+        *,
+        grid: Grid | None = None,
+    ) -> "Tokens":
+        """Tokens of a batch in which every token is both valid and scorable.
 
-def dense_tokens(values: Tensor, coords: Tensor, *, grid: Grid | None = None) -> Tokens:
-    """Tokens of a batch in which every token is both valid and scorable.
+        `coords`, in the units of the modality's `extent`, are alike for all samples where they have
+        no `b`. Without them a token stands at its cell of `grid`.
+        """
+        num_samples, num_tokens, _ = values.shape
+        if coords is None:
+            assert grid is not None, "tokens stand on a grid or have coordinates"
+            coords = grid_coords(grid, values.device)
+        everywhere = torch.ones(num_samples, num_tokens, dtype=torch.bool, device=values.device)
+        # A traced graph may have any number of samples, which no tuple on the host can say.
+        counts = () if torch.compiler.is_exporting() else (num_tokens,) * num_samples
+        return cls(
+            values=values,
+            coords=coords.expand(num_samples, num_tokens, coords.shape[-1]),
+            valid=everywhere,
+            scorable=everywhere,
+            num_valid=counts,
+            num_scorable=counts,
+            grid=grid,
+        )
 
-    `values` is (b n v); `coords` is (n c) or (b n c), in the units of the modality's `extent`.
-    """
-    num_samples, num_tokens, _ = values.shape
-    everywhere = torch.ones(num_samples, num_tokens, dtype=torch.bool, device=values.device)
-    # A traced graph may have any number of samples, which no tuple on the host can say.
-    counts = () if torch.compiler.is_exporting() else (num_tokens,) * num_samples
-    return Tokens(
-        values=values,
-        coords=coords.expand(num_samples, num_tokens, coords.shape[-1]),
-        valid=everywhere,
-        scorable=everywhere,
-        num_valid=counts,
-        num_scorable=counts,
-        grid=grid,
-    )
+
+def grid_coords(grid: Grid, device: torch.device) -> Float[Tensor, "n c"]:
+    """The cells of a grid, counted along its axes; the last axis runs fastest."""
+    axes = [torch.arange(size, device=device, dtype=torch.float32) for size in grid.values()]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, -2)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +111,30 @@ class Layout:
     spans: tuple[Span, ...]
     valid: Bool[Tensor, "b n"]
     scorable: Bool[Tensor, "b n"]
+
+    @classmethod
+    def of(cls, tokens: Mapping[str, Tokens]) -> "Layout":
+        """The layout of a group whose modalities follow one another in the mapping's order."""
+        spans, start = [], 0
+        for modality, part in tokens.items():
+            stop = start + part.values.shape[1]
+            spans.append(
+                Span(
+                    modality=modality,
+                    start=start,
+                    stop=stop,
+                    coords=part.coords,
+                    grid=part.grid,
+                    num_valid=part.num_valid,
+                    num_scorable=part.num_scorable,
+                )
+            )
+            start = stop
+        return cls(
+            spans=tuple(spans),
+            valid=torch.cat([part.valid for part in tokens.values()], dim=1),
+            scorable=torch.cat([part.scorable for part in tokens.values()], dim=1),
+        )
 
     @property
     def num_tokens(self) -> int:
@@ -133,30 +175,6 @@ def _repeat_counts(counts: tuple[int, ...], copies: int) -> tuple[int, ...]:
     return tuple(count for count in counts for _ in range(copies))
 
 
-def layout_of(tokens: Mapping[str, Tokens]) -> Layout:
-    """The layout of a group whose modalities follow one another in the mapping's order."""
-    spans, start = [], 0
-    for modality, part in tokens.items():
-        stop = start + part.values.shape[1]
-        spans.append(
-            Span(
-                modality=modality,
-                start=start,
-                stop=stop,
-                coords=part.coords,
-                grid=part.grid,
-                num_valid=part.num_valid,
-                num_scorable=part.num_scorable,
-            )
-        )
-        start = stop
-    return Layout(
-        spans=tuple(spans),
-        valid=torch.cat([part.valid for part in tokens.values()], dim=1),
-        scorable=torch.cat([part.scorable for part in tokens.values()], dim=1),
-    )
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
     """Samples of one stream: `{modality: raw}` with one batch size.
@@ -173,7 +191,15 @@ class Group:
     labels: Float[Tensor, "b k"] | None = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Group":
-        raw = {name: _move(part, device, non_blocking) for name, part in self.raw.items()}
+        raw = {
+            name: {
+                key: value.to(device, non_blocking=non_blocking)
+                if isinstance(value, Tensor)
+                else value
+                for key, value in part.items()
+            }
+            for name, part in self.raw.items()
+        }
         return replace(
             self,
             raw=raw,
@@ -197,13 +223,6 @@ class Group:
 
     def __len__(self) -> int:
         return len(self.names)
-
-
-def _move(raw: Raw, device: torch.device | str, non_blocking: bool) -> Raw:
-    return {
-        key: value.to(device, non_blocking=non_blocking) if isinstance(value, Tensor) else value
-        for key, value in raw.items()
-    }
 
 
 TeacherOutput = int | Literal["codes"]
@@ -230,6 +249,16 @@ class View:
     teacher: Mapping[TeacherOutput, Tensor] = field(default_factory=dict)
     hints: Mapping[str, Float[Tensor, "b n"]] | None = None
 
+    @classmethod
+    def of(cls, group: Group, modalities: Mapping[str, Splits]) -> "View":
+        """The group's modalities as tokens, in the order of `modalities`."""
+        tokens = {
+            name: modality.split(group.raw[name])
+            for name, modality in modalities.items()
+            if name in group.raw
+        }
+        return cls(group=group, tokens=tokens, layout=Layout.of(tokens))
+
     def teacher_of(
         self, modality: str, outputs: tuple[TeacherOutput, ...]
     ) -> tuple[Float[Tensor, "b n d"], ...]:
@@ -238,11 +267,117 @@ class View:
         return tuple(self.teacher[output][:, span.start : span.stop] for output in outputs)
 
 
-def view_of(group: Group, modalities: Mapping[str, Splits]) -> View:
-    """The group's modalities as tokens, in the order of `modalities`."""
-    tokens = {
-        name: modality.split(group.raw[name])
-        for name, modality in modalities.items()
-        if name in group.raw
-    }
-    return View(group=group, tokens=tokens, layout=layout_of(tokens))
+Lengths = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rows:
+    """Rows of tokens, packed one after another without padding; row i has `lengths[i]` tokens.
+
+    A packed tensor is (t ...) with t the sum of `lengths`, a padded one (r width ...). A row may be
+    joined from parts: first `parts[0][i]` tokens, then `parts[1][i]`, and so on. Lengths are host
+    integers: all index arithmetic happens on the host, so that packing never waits for the device,
+    and rows of equal length need no index at all.
+    """
+
+    lengths: Lengths
+    parts: tuple[Lengths, ...]
+
+    @classmethod
+    def of(cls, *parts: Lengths) -> "Rows":
+        """Rows whose parts have these lengths; of one part, rows of these lengths."""
+        joined = parts[0] if len(parts) == 1 else tuple(map(sum, zip(*parts, strict=True)))
+        return cls(lengths=joined, parts=parts)
+
+    @property
+    def num_tokens(self) -> int:
+        return sum(self.lengths)
+
+    def pack(self, padded: Tensor) -> Tensor:
+        """(r width ...) -> (t ...), keeping the first `lengths[i]` entries of row i."""
+        width = padded.shape[1]
+        flat = padded.flatten(0, 1)
+        if min(self.lengths) == width:
+            return flat
+        return flat.index_select(0, _padded_slots(self.lengths, width, padded.device))
+
+    def unpack(self, packed: Tensor, *, width: int | None = None) -> Tensor:
+        """(t ...) -> (r width ...), zero where a row is shorter than the longest (or `width`)."""
+        lengths = self.lengths
+        width = max(lengths) if width is None else width
+        if min(lengths) == width:
+            return packed.unflatten(0, (len(lengths), width))
+        padded = packed.new_zeros(len(lengths) * width, *packed.shape[1:])
+        slots = _padded_slots(lengths, width, packed.device)
+        return padded.index_copy(0, slots, packed).unflatten(0, (len(lengths), width))
+
+    def join(self, *packed: Tensor) -> Tensor:
+        """The packed parts as one packed tensor: row i of the first, then of the second, ..."""
+        if all(map(_are_equal, self.parts)):
+            padded = [Rows.of(n).unpack(x) for x, n in zip(packed, self.parts, strict=True)]
+            return torch.cat(padded, dim=1).flatten(0, 1)
+        order, _ = _interleaving(self.parts, packed[0].device)
+        return torch.cat(packed).index_select(0, order)
+
+    def split(self, packed: Tensor) -> tuple[Tensor, ...]:
+        """The inverse of `join`."""
+        if all(map(_are_equal, self.parts)):
+            padded = self.unpack(packed)
+            pieces = padded.split([lengths[0] for lengths in self.parts], dim=1)
+            return tuple(piece.flatten(0, 1) for piece in pieces)
+        _, inverse = _interleaving(self.parts, packed.device)
+        return packed.index_select(0, inverse).split([sum(lengths) for lengths in self.parts])
+
+    def not_padding(self, device: torch.device) -> Bool[Tensor, "r width"] | None:
+        """Which entries of a padded tensor are tokens; None where all are."""
+        if _are_equal(self.lengths):
+            return None
+        columns = torch.arange(max(self.lengths), device=device)
+        return columns < host_index(self.lengths, device)[:, None]
+
+    def row_of_token(self, device: torch.device) -> Int64[Tensor, " t"]:
+        """For every packed token, the row it belongs to."""
+        return _row_of_token(self.lengths, device)
+
+
+def _are_equal(lengths: Lengths) -> bool:
+    """Whether packed rows of these lengths are also a dense block."""
+    return min(lengths) == max(lengths)
+
+
+def host_index(ids: Sequence[int], device: torch.device) -> Int64[Tensor, " t"]:
+    """An index tensor from host integers, copied to `device` without waiting for it."""
+    index = torch.tensor(ids, dtype=torch.long)
+    if device.type == "cuda":
+        return index.pin_memory().to(device, non_blocking=True)
+    return index.to(device)
+
+
+@lru_cache(maxsize=256)
+def _padded_slots(lengths: Lengths, width: int, device: torch.device) -> Tensor:
+    """For every packed token, its place in the padded (r * width) order."""
+    return host_index([r * width + j for r, n in enumerate(lengths) for j in range(n)], device)
+
+
+@lru_cache(maxsize=256)
+def _row_of_token(lengths: Lengths, device: torch.device) -> Tensor:
+    return host_index([row for row, length in enumerate(lengths) for _ in range(length)], device)
+
+
+@lru_cache(maxsize=256)
+def _interleaving(parts: tuple[Lengths, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """The index that brings concatenated parts into row order, and its inverse."""
+    part_starts = list(accumulate((sum(lengths) for lengths in parts), initial=0))
+    row_starts = [
+        list(accumulate(lengths, initial=start)) for lengths, start in zip(parts, part_starts)
+    ]
+    order = [
+        row_starts[part][row] + j
+        for row in range(len(parts[0]))
+        for part, lengths in enumerate(parts)
+        for j in range(lengths[row])
+    ]
+    inverse = [0] * len(order)
+    for place, source in enumerate(order):
+        inverse[source] = place
+    return host_index(order, device), host_index(inverse, device)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from omnimask.network.attention import Attention
+from omnimask.network.blocks import Attention
 from omnimask.tokens.tokens import Group
 from omnimask.training.step import MaskedModel
 
@@ -57,14 +57,16 @@ def measure_cost(model: MaskedModel, batch: Sequence[Group]) -> StepCost:
         hook.remove()
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
-    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    of_parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
     return StepCost(
         tokens=tuple(_stream_tokens(model, group) for group in batch),
         trained_parameters=trained,
         teacher_parameters=frozen,
         flops=3 * flops["student"] + flops["teacher"],
         state_bytes=_ADAMW_BYTES * trained + 4 * frozen,
-        activation_bytes=sum(size for place, size in saved.items() if place not in own),
+        activation_bytes=sum(
+            size for pointer, size in saved.items() if pointer not in of_parameters
+        ),
     )
 
 
@@ -73,11 +75,12 @@ def _counter(flops: dict[str, int], part: str):
         if isinstance(module, nn.Linear):
             flops[part] += 2 * args[0].numel() * module.out_features
             return
-        groups = kwargs["groups"]
-        keys = kwargs.get("context_groups") or groups
+        groups = args[1].groups
+        keys = kwargs.get("context_rows") or groups
         # Queries times keys, and weights times values: two products of `width` per pair. Rows of a
         # ragged group are computed at the longest row's length.
-        pairs = sum(len(n) * max(n) * max(m) for n, m in zip(groups, keys, strict=True))
+        lengths = [(q.lengths, k.lengths) for q, k in zip(groups, keys, strict=True)]
+        pairs = sum(len(n) * max(n) * max(m) for n, m in lengths)
         assert isinstance(module, Attention)
         flops[part] += 2 * 2 * pairs * module.width
 

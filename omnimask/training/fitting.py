@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from omnimask.data.reading import open_source
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data
 from omnimask.recipe.teacher import FrozenTeacher
@@ -30,5 +31,5 @@ def fit_modalities(modalities: tuple[Modality, ...], data: Data) -> tuple[Modali
     fitted = []
     for modality in modalities:
         files = next(s.files[modality.name] for s in data.streams if modality.name in s.files)
-        fitted.append(modality.fit(files.open(data.root, modality)))
+        fitted.append(modality.fit(open_source(files, data.root, modality)))
     return tuple(fitted)

@@ -11,8 +11,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from omnimask.masking.plan import MaskPlan
-from omnimask.tokens.packing import pack
-from omnimask.tokens.tokens import Layout, Span
+from omnimask.tokens.tokens import Layout, Rows, Span
 
 _MAX_TOKENS = 2048  # of one group and plan; the covariance of d features costs tokens * d**2
 # Encoder outputs are layer-normalised: their mean square is about 1. Healthy runs keep a variance
@@ -76,7 +75,7 @@ class _Part:
         self.span: Span = next(span for span in layout.spans if span.modality == name)
         self.copies, self.num_tokens = plan.copies, layout.valid.shape[1]
         self.features = features.float()
-        self.ids: Int64[Tensor, " t"] = pack(plan.visible_ids, plan.num_visible)
+        self.ids: Int64[Tensor, " t"] = Rows.of(plan.num_visible).pack(plan.visible_ids)
         self.member: Bool[Tensor, " t"] = (self.ids >= self.span.start) & (
             self.ids < self.span.stop
         )

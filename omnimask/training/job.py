@@ -1,6 +1,6 @@
 """A kind of run, as the training loop sees it: `Pretraining` is one, fine-tuning another."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,6 +12,36 @@ from omnimask.recipe.run_recipe import RunRecipe
 from omnimask.tokens.tokens import Group
 from omnimask.training.checkpoint import Checkpoint
 from omnimask.training.step import Hints
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """The model of a run, as a step sees it: an `nn.Module` that is called as
+    `(groups, progress, watch, hints) -> Outcome`, its sums named as in the recipe. `progress` is
+    the share of the run that is done.
+    """
+
+    def hints(self, batch: Sequence[Group], /) -> Sequence[Hints]:
+        """What the masks of a batch are drawn from beside its samples, by group; () for nothing."""
+        ...
+
+    def counts(
+        self, batch: Sequence[Group], progress: float, hints: Sequence[Hints], /
+    ) -> dict[str, Tensor]:
+        """The counts that a call will return, without encoding anything."""
+        ...
+
+    def before_clip(self, progress: float, /) -> None:
+        """Between a step's gradients and their clipping."""
+        ...
+
+    def after_step(self, progress: float, /) -> None:
+        """After the optimizer."""
+        ...
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
 
 
 @runtime_checkable
@@ -27,34 +57,13 @@ class Job(Protocol):
         """With its fitted statistics once the job is prepared."""
         ...
 
-    def prepare(self, resumed: Checkpoint[Any] | None) -> nn.Module:
-        """Fits the recipe and builds the model: anew, or as the checkpoint has both.
-
-        The model is `(groups, progress, watch, hints) -> Outcome`, its sums named as in `recipe`.
-        """
+    def prepare(self, resumed: Checkpoint[Any] | None) -> Learner:
+        """Fits the recipe and builds the model: anew, or as the checkpoint has both."""
         ...
 
     def open_streams(self) -> list[StreamReader]: ...
 
     def optimizer(self) -> torch.optim.Optimizer: ...
-
-    def hints(self, groups: Sequence[Group]) -> Sequence[Hints]:
-        """What the masks of a batch are drawn from beside its samples, by group; () for nothing."""
-        ...
-
-    def counts(
-        self, groups: Sequence[Group], progress: float, hints: Sequence[Hints]
-    ) -> dict[str, Tensor]:
-        """The counts that the model will return, without encoding anything."""
-        ...
-
-    def before_clip(self, progress: float) -> None:
-        """Between a step's gradients and their clipping."""
-        ...
-
-    def after_step(self, progress: float) -> None:
-        """After the optimizer; `progress` is the share of the run that is now done."""
-        ...
 
     def numbers(self, progress: float) -> dict[str, float]:
         """What a log line says beside losses and health."""

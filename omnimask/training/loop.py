@@ -1,25 +1,22 @@
-"""The training loop: one step after another over all micro-batches and processes."""
+"""The training loop: one step after another, checkpoints, stopping and going on."""
 
 import sys
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch import Tensor
+from torch import nn
 
 from omnimask.data.streams import Shard, StepBatch, Steps, load_steps
 from omnimask.foundation.determinism import same_sums_on_cpu
 from omnimask.foundation.errors import OmnimaskError
 from omnimask.foundation.reloading import check_reloadable
-from omnimask.objectives.objective import LossSum, add_sum, total_loss
 from omnimask.recipe.run_recipe import RunRecipe
-from omnimask.tokens.tokens import Group
 from omnimask.training.checkpoint import (
     Checkpoint,
     last_checkpoint,
@@ -28,36 +25,15 @@ from omnimask.training.checkpoint import (
 )
 from omnimask.training.checkpoint import save_checkpoint as write_checkpoint
 from omnimask.training.job import Job
-from omnimask.training.metrics import Probing, StepMeter, StepReport
-from omnimask.training.optimizer import (
-    is_of_target,
+from omnimask.training.metrics import Probing, StepMeter
+from omnimask.training.optimisation import (
+    Training,
     load_optimizer_tensors,
     optimizer_tensors,
-    set_schedules,
+    step_once,
 )
 from omnimask.training.run_folder import RunLog, claim_run_folder, set_repeated_aside
-from omnimask.training.step import Hints, Outcome
 from omnimask.training.stop_signal import StopSignal
-
-
-@dataclass(kw_only=True, slots=True)
-class Training:
-    """A run in progress: what a step changes, and what it needs."""
-
-    job: Job
-    accelerator: Accelerator
-    model: torch.nn.Module  # its own parameters; `wrapped` adds DDP around the same ones
-    wrapped: torch.nn.Module
-    optimizer: torch.optim.Optimizer
-    steps: Steps
-
-    @property
-    def recipe(self) -> RunRecipe:
-        return self.job.recipe
-
-    @property
-    def device(self) -> torch.device:
-        return self.accelerator.device
 
 
 def carry_out(job: Job, out: Path, probing: Probing | None = None) -> Path:
@@ -124,6 +100,7 @@ def _accelerator(recipe: RunRecipe, out: Path) -> Accelerator:
 def _set_up(job: Job, accelerator: Accelerator, resumed: Checkpoint[Any] | None) -> Training:
     set_seed(job.recipe.seed)
     model = job.prepare(resumed)
+    assert isinstance(model, nn.Module), "what learns has weights"
     check_reloadable(job.recipe)  # with its statistics, as checkpoints have it
     wrapped = accelerator.prepare_model(model)
     optimizer = job.optimizer()
@@ -150,9 +127,9 @@ def _loop(training: Training, meter: StepMeter, out: Path, log: RunLog) -> None:
     training.wrapped.train()
     with StopSignal() as stop, closing(_batches(training)) as batches:
         for step in range(training.steps.shard.start_step, recipe.optim.steps):
-            asked = time.perf_counter()
+            started = time.perf_counter()
             made = next(batches)
-            meter.waited(time.perf_counter() - asked)
+            meter.waited(time.perf_counter() - started)
             batch = log.bad_files.agree(made)
             last = step + 1 == recipe.optim.steps
             logs = last or (step + 1) % run.log_every == 0 or meter.probes_due(step + 1)
@@ -182,113 +159,8 @@ def _batches(training: Training) -> Generator[StepBatch | OmnimaskError, None, N
     yield from load_steps(
         training.steps,
         num_workers=training.recipe.run.num_workers,
-        pin_memory=training.device.type == "cuda",
+        pin_memory=training.accelerator.device.type == "cuda",
     )
-
-
-def step_once(training: Training, batch: StepBatch, *, watch: bool = False) -> StepReport:
-    """One optimisation step on all micro-batches of `batch`; never waits for the device, unless
-    `watch` asks for the health of the features too.
-    """
-    recipe, step = training.recipe, batch.step
-    progress = step / recipe.optim.steps
-    micro = [[group.to(training.device, True) for group in part] for part in batch.micro]
-    rate = set_schedules(training.optimizer, recipe.optim, step)
-    training.optimizer.zero_grad(set_to_none=True)
-    weights = {objective.name: objective.weight for objective in recipe.objectives}
-    counts, hints = _count_ahead(training, micro, progress)
-    sums: dict[str, LossSum] = {}
-    num_tokens, health = 0, {}
-    for number, groups in enumerate(micro):
-        last = number + 1 == len(micro)
-        with _maybe_unsynced(training, last):
-            outcome: Outcome = training.wrapped(groups, progress, watch and last, hints[number])
-            parts = outcome.sums
-            if not counts:
-                counts = _over_ranks(training, {n: part.count for n, part in parts.items()})
-            loss = total_loss(parts, counts, weights)
-            # DDP averages gradients over the ranks; the loss is a mean over all their tokens.
-            training.accelerator.backward(loss * training.accelerator.num_processes)
-        num_tokens, health = num_tokens + outcome.num_tokens, outcome.health
-        for name, part in parts.items():
-            done = LossSum(total=part.total.detach(), count=part.count)
-            add_sum(sums, name, done)
-    training.job.before_clip(progress)
-    norm = _clip(training, recipe.optim.clip_norm)
-    skipped = _apply(training, norm, sums)
-    training.job.after_step((step + 1) / recipe.optim.steps)
-    return StepReport(
-        step=step,
-        sums=sums,
-        grad_norm=norm,
-        skipped=skipped,
-        learning_rate=rate,
-        num_tokens=num_tokens,
-        health=health,
-    )
-
-
-def _count_ahead(
-    training: Training, micro: Sequence[Sequence[Group]], progress: float
-) -> tuple[dict[str, Tensor], list[Sequence[Hints]]]:
-    """The counts of the whole accumulation window, needed before its first backward pass, and by
-    micro-batch the hints that the masks were drawn from.
-
-    Masks are a pure function of the samples and of hints, so they can be drawn twice. With one
-    micro-batch the forward pass itself gives both, and there is nothing to return.
-    """
-    if len(micro) == 1:
-        return {}, [()]
-    counted: dict[str, Tensor] = {}
-    hints: list[Sequence[Hints]] = []
-    for groups in micro:
-        with training.accelerator.autocast():
-            hints.append(training.job.hints(groups))
-        for name, count in training.job.counts(groups, progress, hints[-1]).items():
-            counted[name] = counted[name] + count if name in counted else count
-    return _over_ranks(training, counted), hints
-
-
-def _over_ranks(training: Training, counts: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    if training.accelerator.num_processes == 1:
-        return dict(counts)
-    stacked = torch.stack(list(counts.values()))
-    torch.distributed.all_reduce(stacked)
-    return dict(zip(counts, stacked.unbind(), strict=True))
-
-
-def _maybe_unsynced(training: Training, last: bool):
-    """Gradients travel between ranks only with the last micro-batch."""
-    accelerator = training.accelerator
-    return torch.enable_grad() if last else accelerator.no_sync(training.wrapped)
-
-
-def _clip(training: Training, clip_norm: float | None) -> Tensor:
-    """The model's gradient norm; the weights of trained targets are clipped apart."""
-    limit = float("inf") if clip_norm is None else clip_norm
-    parts: dict[bool, list[Tensor]] = {False: [], True: []}
-    for name, parameter in training.model.named_parameters():
-        if parameter.grad is not None:
-            parts[is_of_target(name)].append(parameter)
-    norm = torch.nn.utils.clip_grad_norm_(parts[False], limit)
-    if parts[True]:
-        of_targets = torch.nn.utils.clip_grad_norm_(parts[True], limit)
-        norm = torch.where(torch.isfinite(of_targets), norm, of_targets)
-    return norm
-
-
-def _apply(training: Training, norm: Tensor, sums: Mapping[str, LossSum]) -> Tensor:
-    """Steps the optimizer unless something is not finite on any rank; 1.0 if it was skipped.
-
-    Fused AdamW takes the decision as a tensor, so that the host does not wait for it.
-    """
-    parts = torch.stack([norm, *(part.total for part in sums.values())])
-    skipped = (~torch.isfinite(parts).all()).float()
-    if training.accelerator.num_processes > 1:
-        torch.distributed.all_reduce(skipped, op=torch.distributed.ReduceOp.MAX)
-    vars(training.optimizer)["found_inf"] = skipped
-    training.optimizer.step()
-    return skipped
 
 
 def save_checkpoint(training: Training, out: Path, step: int) -> None:
@@ -317,7 +189,7 @@ def _agreed(training: Training, asked: bool, *, now: bool) -> bool:
         return asked
     if not now:
         return False
-    flag = torch.tensor(float(asked), device=training.device)
+    flag = torch.tensor(float(asked), device=training.accelerator.device)
     torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
     return bool(flag.item())
 

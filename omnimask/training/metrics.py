@@ -1,8 +1,7 @@
 """What is measured while training: summed on the device, brought to the host only when logged."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -10,22 +9,9 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from omnimask.data.streams import BadFile, StepBatch
-from omnimask.objectives.objective import LossSum
 from omnimask.training.health import collapsed
 from omnimask.training.job import Job
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StepReport:
-    """One step's results as device tensors: loss sums, gradient norm, 1.0 if it was skipped."""
-
-    step: int
-    sums: Mapping[str, LossSum]
-    grad_norm: Tensor
-    skipped: Tensor
-    learning_rate: float
-    num_tokens: int
-    health: Mapping[str, Tensor] = field(default_factory=dict)
+from omnimask.training.optimisation import StepReport
 
 
 @runtime_checkable
@@ -89,8 +75,8 @@ class StepMeter:
         weights = {objective.name: objective.weight for objective in self.job.recipe.objectives}
         for was_skipped in skipped:
             self.skipped_in_a_row = self.skipped_in_a_row + 1 if was_skipped else 0
-        tokens = sum(report.num_tokens for report in self.reports)
-        health = {name: value.item() for name, value in self.reports[-1].health.items()}
+        tokens = sum(report.outcome.num_tokens for report in self.reports)
+        health = {name: value.item() for name, value in self.reports[-1].outcome.health.items()}
         health |= self.job.numbers(step / self.job.recipe.optim.steps)
         summary = {
             "step": step,
@@ -117,20 +103,20 @@ class StepMeter:
 
     def _to_host(self) -> tuple[dict[str, tuple[float, float]], list[bool], list[float]]:
         """Loss totals and counts over all ranks; per step, whether it was skipped and its norm."""
-        names = list(self.reports[0].sums)
+        names = list(self.reports[0].outcome.sums)
         # A skipped step's loss may be NaN; it was not learnt from, so it does not count.
-        rows = torch.stack(
+        sums_of_steps = torch.stack(
             [
-                torch.stack([part for n in names for part in (r.sums[n].total, r.sums[n].count)])
-                for r in self.reports
+                torch.stack([part for n in names for part in (sums[n].total, sums[n].count)])
+                for sums in (report.outcome.sums for report in self.reports)
             ]
         )
         skipped = torch.stack([report.skipped for report in self.reports])
-        rows = torch.where(skipped[:, None] > 0, 0.0, rows).sum(dim=0)
-        rows = self.accelerator.reduce(rows, reduction="sum")
-        assert isinstance(rows, Tensor), "Accelerate reduces a tensor to a tensor"
+        summed = torch.where(skipped[:, None] > 0, 0.0, sums_of_steps).sum(dim=0)
+        summed = self.accelerator.reduce(summed, reduction="sum")
+        assert isinstance(summed, Tensor), "Accelerate reduces a tensor to a tensor"
         norms = torch.stack([report.grad_norm for report in self.reports])
-        values = torch.cat([rows, skipped, norms]).tolist()
+        values = torch.cat([summed, skipped, norms]).tolist()
         pairs = {name: (values[2 * i], values[2 * i + 1]) for i, name in enumerate(names)}
         num_steps = len(self.reports)
         flags, norms = values[2 * len(names) :][:num_steps], values[-num_steps:]

@@ -1,23 +1,20 @@
 """Masked pretraining, as the training loop sees it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
 
 from omnimask.data.streams import StreamReader, open_streams
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.teacher import FrozenTeacher, Teacher
-from omnimask.tokens.tokens import Group
 from omnimask.training.checkpoint import Checkpoint
-from omnimask.training.ema import update_ema
 from omnimask.training.fitting import fit
-from omnimask.training.optimizer import build_optimizer
+from omnimask.training.optimisation import build_optimizer
 from omnimask.training.progress import say
-from omnimask.training.step import Hints, MaskedModel, build_model
+from omnimask.training.step import MaskedModel, build_model
 from omnimask.training.teacher_network import load_frozen
 
 
@@ -79,23 +76,6 @@ class Pretraining:
 
     def optimizer(self) -> torch.optim.Optimizer:
         return build_optimizer(self.model, self.recipe.optim)
-
-    def hints(self, groups: Sequence[Group]) -> Sequence[Hints]:
-        return self.model.hints(groups)
-
-    def counts(
-        self, groups: Sequence[Group], progress: float, hints: Sequence[Hints]
-    ) -> dict[str, Tensor]:
-        return self.model.counts(groups, progress, hints)
-
-    def before_clip(self, progress: float) -> None:
-        """Every gradient counts."""
-
-    def after_step(self, progress: float) -> None:
-        teacher = self.recipe.teacher
-        if isinstance(teacher, Teacher):
-            assert self.model.teacher is not None
-            update_ema(self.model.teacher, self.model, teacher.decay_at(progress))
 
     def numbers(self, progress: float) -> dict[str, float]:
         teacher = self.recipe.teacher

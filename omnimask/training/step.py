@@ -1,7 +1,9 @@
-"""One step: tokens, targets, masks, encode, decode, losses. Nothing here knows a modality."""
+"""The model and its step: tokens, targets, masks, encode, decode, losses. Nothing here knows a
+modality; `optimisation.py` has what comes after: backward pass, clipping, optimizer.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -9,37 +11,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from omnimask.masking.plan import MaskPlan
-from omnimask.network.backbone import Backbone, Encoded
 from omnimask.network.blocks import initialise
+from omnimask.network.encoder import Backbone, Encoded
 from omnimask.objectives.late_targets import LateTarget
-from omnimask.objectives.objective import (
-    LossSum,
-    Objective,
-    add_sum,
-    at_predicted,
-    count_tokens,
-    token_losses,
-)
+from omnimask.objectives.objective import Objective, Outcome
 from omnimask.objectives.targets import Target, TrainedTarget
 from omnimask.recipe.recipe import Recipe
-from omnimask.tokens.tokens import Group, View, view_of
+from omnimask.recipe.teacher import Teacher
+from omnimask.tokens.tokens import Group, View
+from omnimask.training.ema import update_ema
 from omnimask.training.health import measure_health
 from omnimask.training.teacher_network import build_teacher
 
 Hints = Mapping[str, Tensor] | None  # what the masker asks for, of one group: View.hints
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """Per objective, the sum of its per-token losses and their count; and how many tokens went
-    through the encoder. A part with a loss of its own (a codebook, prototypes) stands among the
-    sums as "own/<name>". `health` has scalars to watch, if they were asked for. Reducing over ranks
-    and micro-batches is the loop's part.
-    """
-
-    sums: dict[str, LossSum]
-    num_tokens: int
-    health: dict[str, Tensor] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -79,9 +63,8 @@ class MaskedModel(nn.Module):
             decoders=dict(self.decoders.items()),
             heads=dict(self.heads.items()),
         )
-        self.layers = tuple(
-            dict.fromkeys(layer for d in recipe.decoders.values() for layer in d.layers(encoder))
-        )
+        self.decoder_layers = {name: d.layers(encoder) for name, d in recipe.decoders.items()}
+        self.layers = tuple(dict.fromkeys(n for read in self.decoder_layers.values() for n in read))
 
     def forward(
         self,
@@ -93,37 +76,37 @@ class MaskedModel(nn.Module):
         """The step. `progress` is the share of training that is done, `hints` are what `self.hints`
         gives, where somebody has computed them before.
         """
-        sums: dict[str, LossSum] = {}
+        outcome = Outcome()
         views = self.views(batch, hints)
-        truths = [self.truths(view, sums) for view in views]
+        truths = [self.truths(view, outcome) for view in views]
         plans = [self.masks(view, progress) for view in views]
         encoded = self.encode(views, plans)
-        truth_of = [truth for truth, each in zip(truths, plans, strict=True) for _ in each]
-        for group, truth in zip(encoded, truth_of, strict=True):
-            self.losses(group, truth, sums)
-        return Outcome(
-            sums={name: sums[name] for name in [*self.objectives, *sums] if name in sums},
-            num_tokens=sum(group.num_tokens for group in encoded),
-            health=self._health(encoded) if watch else {},
-        )
+        truths_of = [truth for truth, each in zip(truths, plans, strict=True) for _ in each]
+        for masked, truth in zip(encoded, truths_of, strict=True):
+            self.losses(masked, truth, outcome)
+        names = [name for name in self.objectives if name in outcome.sums]
+        outcome.sums = {name: outcome.sums[name] for name in [*names, *outcome.sums]}
+        outcome.num_tokens = sum(masked.num_tokens for masked in encoded)
+        outcome.health = self._health(encoded) if watch else {}
+        return outcome
 
     def views(self, batch: Sequence[Group], hints: Sequence[Hints] = ()) -> list[View]:
         """The groups' modalities as tokens, and what the teacher says of them."""
-        views = [view_of(group, self.modalities) for group in batch]
+        views = [View.of(group, self.modalities) for group in batch]
         return views if self.teacher is None else self.teacher.look(views, hints)
 
     @torch.no_grad()
     def hints(self, batch: Sequence[Group]) -> list[Hints]:
-        """What the masker asks for, by group; the teacher runs only if it asks for something."""
+        """What the masker draws by, by group; the teacher runs only if there is something."""
         if self.teacher is None or not self.teacher.hints:
             return [None] * len(batch)
         return [view.hints for view in self.views(batch)]
 
-    def truths(self, view: View, sums: dict[str, LossSum]) -> dict[str, Tensor]:
+    def truths(self, view: View, outcome: Outcome) -> dict[str, Tensor]:
         """By objective, its target's values (b n t) for every token, from the unmasked view.
 
         Late targets, which need predictions, are not among them. The losses of targets that are
-        trained themselves go into `sums`.
+        trained themselves go into `outcome`.
         """
         truths: dict[str, Tensor] = {}
         for objective in self._objectives_of(view):
@@ -138,11 +121,11 @@ class MaskedModel(nn.Module):
                         truths[name] = target(self.modalities[objective.modality], tokens, teacher)
                     continue
                 truths[name], own = self.targets[name](tokens, teacher)
-            add_sum(sums, f"own/{name}", _own(own, sum(tokens.num_valid)))
+            outcome.add(f"own/{name}", own, sum(tokens.num_valid))
         return truths
 
     def masks(self, view: View, progress: float) -> list[MaskPlan]:
-        """The masks of one group: a pure function of its samples' keys, and of hints if asked."""
+        """The masks of one group: a pure function of its samples' keys, and of its hints."""
         return self.recipe.masker(view.layout, view.group.rng.child("mask"), view.hints, progress)
 
     def encode(self, views: Sequence[View], plans: Sequence[Sequence[MaskPlan]]) -> list[Encoded]:
@@ -151,63 +134,80 @@ class MaskedModel(nn.Module):
         return self.backbone(masked, layers=self.layers)
 
     def decode(self, encoded: Encoded) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """By decoder, its rows (r n d) at the plan's predicted ids, and its own loss if it has one
-        (the sum over the plan's visible tokens).
+        """By decoder, its features (r n d) at the plan's predicted ids, and its own loss if it has
+        one (the sum over the plan's visible tokens).
         """
         features: dict[str, Tensor] = {}
         own: dict[str, Tensor] = {}
         for name in self._decoders_of(encoded.view):
-            layers = self.recipe.decoders[name].layers(self.recipe.encoder)
+            layers = self.decoder_layers[name]
             decoded = self.decoders[name](encoded.with_layers(layers, among=self.layers))
             if isinstance(decoded, tuple):
                 decoded, own[name] = decoded
             features[name] = decoded
         return features, own
 
-    def losses(
-        self, encoded: Encoded, truths: Mapping[str, Tensor], sums: dict[str, LossSum]
-    ) -> None:
-        """Adds every objective's losses of one group under one plan to `sums`, and the decoders'
-        own.
+    def losses(self, encoded: Encoded, truths: Mapping[str, Tensor], outcome: Outcome) -> None:
+        """Adds every objective's losses of one group under one plan to `outcome`, and the
+        decoders' own.
         """
         features, own = self.decode(encoded)
+        counts = self._count(encoded)
         for name, loss in own.items():
-            add_sum(sums, f"own/{name}", _own(loss, sum(encoded.plan.num_visible)))
-        encoded.features.update({name: rows.detach() for name, rows in features.items()})
+            outcome.add(f"own/{name}", loss, counts[f"own/{name}"])
+        encoded.features.update({name: part.detach() for name, part in features.items()})
         for objective in self._objectives_of(encoded.view):
             name, target = objective.name, objective.target
             predicted = self.heads[name](features[objective.decoder])
-            counted = count_tokens(objective, encoded)
             if isinstance(target, LateTarget):
                 truth = target.values(encoded).detach()
             else:
-                truth = at_predicted(truths[name], objective.modality, encoded)
-            losses = token_losses(objective, predicted, truth, counted)
-            add_sum(sums, name, LossSum(total=losses.sum(), count=_number(counted)))
-            encoded.losses[name], encoded.counted[name] = losses.detach(), counted
+                truth = encoded.at_predicted(truths[name], objective.modality)
+            losses = objective.losses(predicted, truth, encoded.counted[name])
+            outcome.add(name, losses.sum(), counts[name])
+            encoded.losses[name] = losses.detach()
+
+    def _count(self, encoded: Encoded) -> dict[str, Tensor | int]:
+        """How many tokens of one group under one plan each loss counts, those that decoders may
+        have of their own among them; says in `encoded` which.
+        """
+        visible = sum(encoded.plan.num_visible)
+        counts: dict[str, Tensor | int] = {
+            f"own/{name}": visible for name in self._decoders_of(encoded.view)
+        }
+        for objective in self._objectives_of(encoded.view):
+            counted = objective.counted(encoded)
+            encoded.counted[objective.name] = counted
+            counts[objective.name] = counted.sum(dtype=torch.float32)
+        return counts
 
     @torch.no_grad()
     def counts(
         self, batch: Sequence[Group], progress: float, hints: Sequence[Hints]
     ) -> dict[str, Tensor]:
         """The counts that `forward` will return. Runs neither teacher nor encoder nor targets."""
-        sums: dict[str, LossSum] = {}
+        outcome = Outcome()
         for group, given in zip(batch, hints, strict=True):
-            view = replace(view_of(group, self.modalities), hints=given)
+            view = replace(View.of(group, self.modalities), hints=given)
             nothing = view.layout.valid.new_zeros((), dtype=torch.float32)
             for objective in self._objectives_of(view):
                 if objective.name in self.targets:
                     num_valid = sum(view.tokens[objective.modality].num_valid)
-                    add_sum(sums, f"own/{objective.name}", _own(nothing, num_valid))
+                    outcome.add(f"own/{objective.name}", nothing, num_valid)
             for plan in self.masks(view, progress):
-                encoded = Encoded(view=view, plan=plan)
-                for name in self._decoders_of(view):
-                    add_sum(sums, f"own/{name}", _own(nothing, sum(plan.num_visible)))
-                for objective in self._objectives_of(view):
-                    counted = count_tokens(objective, encoded)
-                    encoded.counted[objective.name] = counted
-                    add_sum(sums, objective.name, LossSum(total=nothing, count=_number(counted)))
-        return {name: part.count for name, part in sums.items()}
+                for name, count in self._count(Encoded(view=view, plan=plan)).items():
+                    outcome.add(name, nothing, count)
+        return outcome.counts
+
+    def before_clip(self, progress: float) -> None:
+        """Every gradient counts."""
+
+    def after_step(self, progress: float) -> None:
+        """An EMA teacher follows; `progress` is the share of training that is now done."""
+        teacher = self.recipe.teacher
+        if isinstance(teacher, Teacher):
+            assert self.teacher is not None
+            update_ema(self.teacher, self, teacher.decay_at(progress))
 
     def predictions(self, encoded: Encoded) -> dict[str, Float[Tensor, "r n p"]]:
         """Each objective's prediction at the plan's predicted ids, for the view's modalities."""
@@ -234,14 +234,6 @@ def build_model(recipe: Recipe) -> MaskedModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         return MaskedModel(recipe)
-
-
-def _own(loss: Tensor, count: int) -> LossSum:
-    return LossSum(total=loss, count=torch.full_like(loss, float(count)))
-
-
-def _number(flags: Tensor) -> Tensor:
-    return flags.sum(dtype=torch.float32)
 
 
 def _head(recipe: Recipe, objective: Objective) -> nn.Linear:

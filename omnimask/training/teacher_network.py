@@ -14,8 +14,7 @@ from omnimask.masking.full import full_plan
 from omnimask.masking.hints import asked_hints
 from omnimask.masking.plan import MaskPlan
 from omnimask.masking.predict import predict_everything
-from omnimask.network.backbone import Backbone, Encoded
-from omnimask.objectives.objective import taken_tokens
+from omnimask.network.encoder import Backbone, Encoded
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.teacher import FrozenTeacher
 from omnimask.tokens.tokens import TeacherOutput, View
@@ -85,9 +84,10 @@ class TeacherNetwork(nn.Module):
         by_name = {modality.name: modality for modality in known}
         tokens = {}
         for name, part in view.tokens.items():
-            own = self.recipe.modality(name)
-            other = by_name.get(name, own)
-            tokens[name] = part if other == own else other.split(view.group.raw[name])
+            of_student = self.recipe.modality(name)
+            of_teacher = by_name.get(name, of_student)
+            alike = of_teacher == of_student
+            tokens[name] = part if alike else of_teacher.split(view.group.raw[name])
         plan = full_plan(view.layout)
         if self.hints:
             plan = predict_everything(plan, view.layout)
@@ -115,9 +115,11 @@ class TeacherNetwork(nn.Module):
             if objective.modality not in encoded.view.tokens:
                 continue
             layers = self._layers_of(objective.decoder)
-            rows = self.decoders[objective.decoder](encoded.with_layers(layers, among=self.blocks))
-            predicted = self.heads[name](rows).squeeze(-1).float()
-            mine = taken_tokens(replace(objective, where="all"), encoded.layout, encoded.plan)
+            features = self.decoders[objective.decoder](
+                encoded.with_layers(layers, among=self.blocks)
+            )
+            predicted = self.heads[name](features).squeeze(-1).float()
+            mine = encoded.predicts(objective.modality)
             predicted = torch.where(mine, predicted, 0.0)
             hints[name].scatter_add_(1, encoded.plan.predict_ids, predicted)
         return hints
@@ -168,13 +170,15 @@ def load_frozen(network: TeacherNetwork, teacher: FrozenTeacher) -> None:
 def _load(
     module: nn.Module, weights: Mapping[str, Tensor], prefix: str, teacher: FrozenTeacher
 ) -> None:
-    own = {
+    of_module = {
         name.removeprefix(prefix): value
         for name, value in weights.items()
         if name.startswith(prefix)
     }
-    own.pop("mask_token", None)  # of a student that replaced hidden tokens; a teacher has none
-    missing, unexpected = module.load_state_dict(own, strict=False)
+    of_module.pop(
+        "mask_token", None
+    )  # of a student that replaced hidden tokens; a teacher has none
+    missing, unexpected = module.load_state_dict(of_module, strict=False)
     if missing or unexpected:
         raise RecipeError(
             f"teacher.run {teacher.run}: its weights do not fit its recipe; missing {missing[:3]}, "

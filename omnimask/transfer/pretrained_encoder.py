@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from omnimask.foundation.errors import RecipeError, nearest_names
 from omnimask.foundation.records import to_json
 from omnimask.masking.full import full_plan
-from omnimask.network.backbone import Backbone, Encoded
-from omnimask.network.encoder import Encoder
+from omnimask.network.encoder import Backbone, Encoded, Encoder
 from omnimask.network.pooling import Pooling, pool
 from omnimask.tokens.modality import Modality, Sample
-from omnimask.tokens.tokens import Group, view_of
+from omnimask.tokens.tokens import Group, View
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +69,7 @@ class PretrainedEncoder(nn.Module):
         """
         for name in group.raw:
             self.info.modality(name)
-        view = view_of(group, self.modalities)
+        view = View.of(group, self.modalities)
         return self.backbone([(view, full_plan(view.layout))], layers=layers)[0]
 
     @torch.no_grad()

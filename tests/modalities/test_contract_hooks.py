@@ -14,8 +14,7 @@ from omnimask.decoders import SelfAttentionDecoder
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.masking import RandomMask
 from omnimask.network.encoder import Encoder
-from omnimask.objectives.losses import mse
-from omnimask.objectives.objective import Objective
+from omnimask.objectives.objective import Objective, mse
 from omnimask.objectives.targets import Content
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Optim, Run, Stream

@@ -21,8 +21,7 @@ from omnimask.decoders import CrossAttentionDecoder, Decoder, SelfAttentionDecod
 from omnimask.foundation.errors import RecipeError
 from omnimask.masking import MaskPlan, RandomMask
 from omnimask.network.encoder import Encoder
-from omnimask.objectives.losses import smooth_l1
-from omnimask.objectives.objective import Objective
+from omnimask.objectives.objective import Objective, smooth_l1
 from omnimask.objectives.targets import TeacherFeatures
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Optim, Stream

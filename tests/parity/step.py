@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from omnimask.decoders import Decoder
 from omnimask.masking.plan import Masker, MaskPlan
 from omnimask.network.encoder import Encoder
-from omnimask.objectives.objective import Loss, Objective, total_loss
+from omnimask.objectives.objective import Loss, Objective
 from omnimask.objectives.targets import Content
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Optim, Stream
@@ -90,9 +90,9 @@ def hidden_tokens(view: View, plan: MaskPlan) -> Tensor:
 
 
 def loss_of(model: MaskedModel, batch: Group) -> Tensor:
-    sums = model([batch]).sums
-    assert set(sums) == {"pixels"}
-    return total_loss(sums, {name: part.count for name, part in sums.items()}, {})
+    outcome = model([batch])
+    assert set(outcome.sums) == {"pixels"}
+    return outcome.loss({})
 
 
 def place_table(model: MaskedModel, view: View, *, owner: str, dim: int) -> Tensor:

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from omnimask.network.blocks import Block, BlockStyle, Rows
+from omnimask.network.blocks import Block, BlockStyle, Packing
 from omnimask.network.encoder import Encoder, TransformerEncoder
+from omnimask.tokens.tokens import Rows
 
 TO_TIMM = {"scale1.gamma": "ls1.gamma", "scale2.gamma": "ls2.gamma"}
 
@@ -34,7 +35,7 @@ def test_a_block_equals_timms(layer_scale: float | None, qk_norm: bool):
         norm.eps = 1e-6
     theirs.load_state_dict(timm_weights(ours))
     x = torch.randn(3, 5, 32)
-    packed = ours(x.flatten(0, 1), Rows(groups=((5, 5, 5),)))
+    packed = ours(x.flatten(0, 1), Packing(groups=(Rows.of((5, 5, 5)),)))
     torch.testing.assert_close(packed.unflatten(0, (3, 5)), theirs(x), atol=1e-5, rtol=1e-5)
 
 
@@ -52,7 +53,7 @@ def test_the_encoder_equals_timms_vit():
         "patch_embed.proj.bias"
     }
     x = torch.randn(2, 6, 32)
-    rows = Rows(groups=((6, 6),))
+    rows = Packing(groups=(Rows.of((6, 6)),))
     (out,) = ours(x.flatten(0, 1), rows)
     expected = torch.cat([ours.prefix.expand(2, 1, 32), x], dim=1)
     for block in theirs.blocks:

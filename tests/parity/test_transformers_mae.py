@@ -16,7 +16,7 @@ from torch import Tensor
 from modalities.image import ImageFiles, ImagePatches
 from omnimask.decoders import SelfAttentionDecoder
 from omnimask.masking import Copies, RandomMask
-from omnimask.objectives.losses import mse
+from omnimask.objectives.objective import mse
 from omnimask.objectives.targets import Content
 from omnimask.training.step import MaskedModel, build_model
 from tests.parity.step import (

@@ -15,7 +15,7 @@ from torch import Tensor
 from modalities.image import ImageFiles, ImagePatches
 from omnimask.decoders import NoDecoder
 from omnimask.masking import RandomMask
-from omnimask.objectives.losses import l1
+from omnimask.objectives.objective import l1
 from omnimask.objectives.targets import Content
 from omnimask.training.step import MaskedModel, build_model
 from tests.parity.step import (

@@ -18,7 +18,7 @@ from modalities.video import VideoFiles, VideoTubelets
 from omnimask.decoders import SelfAttentionDecoder
 from omnimask.masking import RandomMask, TubeMask
 from omnimask.masking.plan import Masker
-from omnimask.objectives.losses import mse
+from omnimask.objectives.objective import mse
 from omnimask.objectives.targets import Content
 from omnimask.training.step import MaskedModel, build_model
 from tests.parity.step import (

@@ -10,7 +10,6 @@ import torch
 from omnimask.data.streams import Shard, Steps, open_streams
 from omnimask.foundation.records import children
 from omnimask.masking.plan import MaskPlan
-from omnimask.objectives.objective import total_loss
 from omnimask.recipe.catalogue import find_recipes
 from omnimask.recipe.loading import load_named_recipe
 from omnimask.recipe.recipe import Recipe
@@ -36,9 +35,8 @@ def first_batch(recipe: Recipe) -> tuple[Group, ...]:
 
 
 def step_loss(model: MaskedModel, batch: Sequence[Group]) -> torch.Tensor:
-    sums = model(batch).sums
     weights = {objective.name: objective.weight for objective in model.recipe.objectives}
-    return total_loss(sums, {name: part.count for name, part in sums.items()}, weights)
+    return model(batch).loss(weights)
 
 
 def places(ids: torch.Tensor, ok: torch.Tensor, num_tokens: int) -> torch.Tensor:

@@ -17,7 +17,7 @@ from omnimask.recipe.settings import Optim
 from omnimask.tokens.tokens import Group, Layout
 from omnimask.training.checkpoint import load_recipe
 from omnimask.training.fitting import fit
-from omnimask.training.optimizer import build_optimizer, set_schedules
+from omnimask.training.optimisation import build_optimizer, set_schedules
 from omnimask.training.step import MaskedModel, build_model
 from tests.recipes.catalogue import (
     DEBUG,

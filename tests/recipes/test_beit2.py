@@ -8,6 +8,7 @@ import torch
 
 from omnimask.commands.pretrain import train
 from omnimask.masking import Masker
+from omnimask.objectives.objective import Outcome
 from omnimask.objectives.targets import TeacherCodes
 from omnimask.recipe.teacher import FrozenTeacher
 from omnimask.training.checkpoint import last_checkpoint, load_checkpoint
@@ -54,7 +55,7 @@ def test_the_codes_are_those_that_the_tokenizers_run_gives_the_whole_image(
     model, batch = build_model(recipe), first_batch(recipe)
     load_frozen(model.teacher, recipe.teacher)  # pyright: ignore[reportArgumentType]
     (view,) = model.views(batch)
-    truths = model.truths(view, {})
+    truths = model.truths(view, Outcome())
 
     (whole,) = encode(trained, batch)
     codes = trained.decoders["main"].codes(whole)  # pyright: ignore[reportCallIssue]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from modalities.points import chamfer_l2
-from omnimask.objectives.losses import cosine
+from omnimask.objectives.objective import cosine
 from omnimask.training.fitting import fit
 from omnimask.training.step import build_model
 from recipes.pointcmae import base

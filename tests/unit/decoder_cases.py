@@ -14,8 +14,7 @@ from omnimask.decoders import Decoder
 from omnimask.foundation.rng import Rng
 from omnimask.masking import Copies, JointBudget, RandomMask
 from omnimask.masking.plan import MaskPlan
-from omnimask.network.backbone import Encoded
-from omnimask.network.encoder import Encoder
+from omnimask.network.encoder import Encoded, Encoder
 from omnimask.network.positions import SinCosPosition
 from omnimask.tokens.tokens import Grid, Group, Layout, Span, View
 from tests.unit.toy import Toy

@@ -28,7 +28,7 @@ from omnimask.masking import (
     ShowAll,
     TubeMask,
 )
-from omnimask.tokens.tokens import Grid, Layout, Tokens, layout_of
+from omnimask.tokens.tokens import Grid, Layout, Tokens
 
 
 def keys(rows: int, *labels: int | str) -> Rng:
@@ -60,7 +60,7 @@ def part(
 
 
 def layout(**parts: Tokens) -> Layout:
-    return layout_of(parts)
+    return Layout.of(parts)
 
 
 def one_row(whole: Layout, row: int) -> Layout:

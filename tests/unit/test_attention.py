@@ -5,22 +5,27 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from omnimask.network.attention import (
+from omnimask.network.blocks import (
     Attention,
+    Packing,
     _attend_varlen,
     attend,
-    attend_biased,
+    attend_packed,
     attend_plainly,
     rotate,
 )
-from omnimask.tokens.packing import unpack
+from omnimask.tokens.tokens import Rows
 
 GROUPS = [(3, 3), (2, 5, 1)]
 
 
+def packed(*groups: tuple[int, ...], **known: torch.Tensor) -> Packing:
+    return Packing(groups=tuple(map(Rows.of, groups)), **known)
+
+
 def rows_one_by_one(attention: Attention, x: torch.Tensor) -> torch.Tensor:
     lengths = [n for group in GROUPS for n in group]
-    return torch.cat([attention(row, groups=[(len(row),)]) for row in x.split(lengths)])
+    return torch.cat([attention(row, packed((len(row),))) for row in x.split(lengths)])
 
 
 @pytest.mark.parametrize("qk_norm", [False, True])
@@ -28,7 +33,7 @@ def test_packed_rows_attend_only_to_themselves(qk_norm: bool):
     torch.manual_seed(0)
     attention = Attention(16, 4, qk_norm=qk_norm)
     x = torch.randn(14, 16)
-    together = attention(x, groups=GROUPS)
+    together = attention(x, packed(*GROUPS))
     torch.testing.assert_close(together, rows_one_by_one(attention, x), atol=1e-6, rtol=1e-5)
 
 
@@ -39,7 +44,7 @@ def test_attention_is_the_textbook_formula():
     q, k, v = attention.qkv(x).view(5, 3, 2, 4).permute(1, 2, 0, 3)
     weights = (q @ k.transpose(1, 2) / 2.0).softmax(dim=-1)
     expected = attention.proj((weights @ v).transpose(0, 1).reshape(5, 8))
-    torch.testing.assert_close(attention(x, groups=[(5,)]), expected)
+    torch.testing.assert_close(attention(x, packed((5,))), expected)
 
 
 def test_the_plain_path_equals_sdpa_with_a_mask():
@@ -65,7 +70,7 @@ def test_a_head_attends_only_where_it_is_allowed():
     real = torch.arange(4) < torch.tensor(lengths)[:, None]
     free = real[:, :, None] == real[:, None, :]
     allowed = torch.stack([free, torch.eye(4, dtype=torch.bool).expand(2, 4, 4)], dim=1)
-    out = attention(x, groups=[lengths], allowed=allowed)
+    out = attention(x, packed(lengths, allowed=allowed))
     _, _, v = attention.qkv(x).view(7, 3, 2, 4).unbind(1)
     plain = torch.cat([heads_of(attention, row) for row in x.split(lengths)])
     expected = attention.proj(torch.cat([plain[:, 0], v[:, 1]], dim=1))
@@ -83,8 +88,8 @@ def test_cross_attention_reads_the_same_row_of_its_context():
     torch.manual_seed(0)
     attention = Attention(8, 2, context_dim=6)
     x, context = torch.randn(5, 8), torch.randn(7, 6)
-    out = attention(x, groups=[(2, 3)], context=context, context_groups=[(4, 3)])
-    alone = attention(x[2:], groups=[(3,)], context=context[4:], context_groups=[(3,)])
+    out = attention(x, packed((2, 3)), context=context, context_rows=[Rows.of((4, 3))])
+    alone = attention(x[2:], packed((3,)), context=context[4:], context_rows=[Rows.of((3,))])
     torch.testing.assert_close(out[2:], alone)
 
 
@@ -97,9 +102,9 @@ def test_rotation_keeps_lengths_and_turns_by_the_angle():
 def test_rows_without_queries_or_keys_are_harmless():
     attention = Attention(8, 2, context_dim=8)
     x, context = torch.randn(2, 8), torch.randn(3, 8)
-    out = attention(x, groups=[(0, 2)], context=context, context_groups=[(1, 2)])
+    out = attention(x, packed((0, 2)), context=context, context_rows=[Rows.of((1, 2))])
     assert out.isfinite().all()
-    assert unpack(out, (0, 2)).shape == (2, 2, 8)
+    assert Rows.of((0, 2)).unpack(out).shape == (2, 2, 8)
 
 
 @pytest.mark.gpu
@@ -111,7 +116,7 @@ def test_varlen_attention_equals_dense_blocks():
     varlen.load_state_dict(dense.state_dict())
     x = torch.randn(14, 64, device="cuda", dtype=torch.bfloat16)
     torch.testing.assert_close(
-        varlen(x, groups=GROUPS), dense(x, groups=GROUPS), atol=2e-2, rtol=2e-2
+        varlen(x, packed(*GROUPS)), dense(x, packed(*GROUPS)), atol=2e-2, rtol=2e-2
     )
 
 
@@ -126,7 +131,7 @@ def test_queries_and_keys_are_both_rotated():
     scores = torch.einsum("nhd,mhd->hnm", q * turn, (k * turn).conj()).real / 2.0
     mixed = (scores.softmax(dim=-1) @ v.transpose(0, 1)).transpose(0, 1)
     expected = attention.proj(mixed.reshape(5, 8))
-    torch.testing.assert_close(attention(x, groups=[(5,)], angles=angles), expected)
+    torch.testing.assert_close(attention(x, packed((5,), angles=angles)), expected)
 
 
 def test_queries_and_keys_are_both_normalised():
@@ -137,15 +142,15 @@ def test_queries_and_keys_are_both_normalised():
     q, k = (2.0 * F.normalize(part, dim=-1) for part in (q, k))  # of mean square 1
     mixed = (q @ k.transpose(1, 2) / 2.0).softmax(dim=-1) @ v
     expected = attention.proj(mixed.transpose(0, 1).reshape(5, 8))
-    torch.testing.assert_close(attention(x, groups=[(5,)]), expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(attention(x, packed((5,))), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_padded_keys_of_short_contexts_are_not_read():
     torch.manual_seed(0)
     attention = Attention(8, 2, context_dim=6)
     x, context = torch.randn(4, 8), torch.randn(5, 6)
-    both = attention(x, groups=[(2, 2)], context=context, context_groups=[(4, 1)])
-    short = attention(x[2:], groups=[(2,)], context=context[4:], context_groups=[(1,)])
+    both = attention(x, packed((2, 2)), context=context, context_rows=[Rows.of((4, 1))])
+    short = attention(x[2:], packed((2,)), context=context[4:], context_rows=[Rows.of((1,))])
     torch.testing.assert_close(both[2:], short)
 
 
@@ -177,14 +182,16 @@ def test_varlen_attention_is_told_where_rows_and_their_keys_begin(monkeypatch: p
     monkeypatch.setitem(sys.modules, "torch.nn.attention.varlen", stub)
     lengths, key_lengths = (3, 3, 2), (1, 5, 4)
     q, k, v = torch.randn(8, 2, 4), torch.randn(10, 2, 4), torch.randn(10, 2, 4)
+    groups, key_groups = [Rows.of((3, 3)), Rows.of((2,))], [Rows.of((1, 5)), Rows.of((4,))]
     rows = zip(q.split(lengths), k.split(key_lengths), v.split(key_lengths))
     expected = torch.cat([attend_row(*row) for row in rows])
-    torch.testing.assert_close(_attend_varlen(q, k, v, lengths, key_lengths), expected)
+    torch.testing.assert_close(_attend_varlen(q, k, v, groups, key_groups), expected)
 
 
 def test_a_bias_lets_no_padding_in():
     torch.manual_seed(0)
     q, k, v, bias = torch.randn(4, 2, 4), torch.randn(4, 2, 4), torch.randn(4, 2, 4), torch.ones(3)
-    out = attend_biased(q, k, v, lengths=(3, 1), bias=bias.expand(2, 2, 3, 3))
+    rows, masks = [Rows.of((3, 1))], [bias.expand(2, 2, 3, 3)]
+    out = attend_packed(q, k, v, groups=rows, key_groups=rows, masks=masks)
     expected = torch.cat([attend_row(q[:3], k[:3], v[:3]), v[3:]])
     torch.testing.assert_close(out, expected)

@@ -7,10 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from omnimask.masking.plan import MaskPlan
-from omnimask.network.backbone import Backbone, Encoded, Places
-from omnimask.network.blocks import Rows
-from omnimask.network.encoder import Encoder, TransformerEncoder
-from omnimask.tokens.tokens import Group, View, layout_of
+from omnimask.network.blocks import Packing
+from omnimask.network.encoder import Backbone, Encoded, Encoder, Places, TransformerEncoder
+from omnimask.tokens.tokens import Group, Layout, Rows, View
 from tests.unit.masking_cases import part
 from tests.unit.toy import Toy
 
@@ -21,7 +20,7 @@ PARTS = {
     "other": replace(part(2, [2, 2]), values=torch.tensor([[[7.0], [8]], [[9], [10]]])),
 }
 GROUP = Group(stream="", raw={}, keys=torch.arange(2), names=("first", "second"))
-VIEW = View(group=GROUP, tokens=PARTS, layout=layout_of(PARTS))
+VIEW = View(group=GROUP, tokens=PARTS, layout=Layout.of(PARTS))
 LAYOUT = VIEW.layout
 # Two masks of each of two samples.
 PLAN = MaskPlan(
@@ -63,7 +62,7 @@ def test_a_place_is_a_position_plus_the_vector_of_its_modality():
     rows = places(LAYOUT, PLAN.packed_visible(5))
     for row, (_, token) in zip(rows, VISIBLE, strict=True):
         torch.testing.assert_close(row, place_of(places, token))
-    alone = layout_of({"toy": PARTS["toy"]})
+    alone = Layout.of({"toy": PARTS["toy"]})
     (row,) = places(alone, torch.tensor([2]))
     torch.testing.assert_close(row, place_of(places, 2))
 
@@ -91,7 +90,7 @@ def test_prefix_tokens_are_rotated_by_nothing():
     encoder, seen = TransformerEncoder(config), []
     encoder.blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1].angles))
     angles = torch.arange(1.0, 7.0).view(3, 2)
-    encoder(torch.randn(3, 8), Rows(groups=((1, 2),), angles=angles))
+    encoder(torch.randn(3, 8), Packing(groups=(Rows.of((1, 2)),), angles=angles))
     nothing = torch.zeros(2, 2)
     assert torch.equal(seen[0], torch.cat([nothing, angles[:1], nothing, angles[1:]]))
 
@@ -101,7 +100,9 @@ def test_layers_are_outputs_of_their_own_blocks_in_the_order_of_asking():
     encoder = TransformerEncoder(config)
     silent(encoder)
     x, places = torch.randn(2, 8), torch.ones(2, 8)
-    normalised, *layers = encoder(x, Rows(groups=((2,),), places=places), layers=(-1, -3, -2))
+    normalised, *layers = encoder(
+        x, Packing(groups=(Rows.of((2,)),), positions=places), layers=(-1, -3, -2)
+    )
     # Each silent block adds its place once more.
     for layer, times in zip(layers, (3, 1, 2), strict=True):
         torch.testing.assert_close(layer, x + times)

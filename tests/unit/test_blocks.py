@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from omnimask.network.blocks import Block, BlockStyle, CrossBlock, DropPath, Rows
+from omnimask.network.blocks import Block, BlockStyle, CrossBlock, DropPath, Packing
 from omnimask.network.encoder import Encoder, TransformerEncoder
+from omnimask.tokens.tokens import Rows
 from tests.unit.masking_cases import keys
 
 X = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
@@ -20,18 +21,18 @@ def silence(module: nn.Module) -> None:
 def test_a_block_adds_to_the_stream():
     block = Block(8, 2, BlockStyle())
     silence(block)
-    assert torch.equal(block(X, Rows(groups=((2, 3),))), X)
+    assert torch.equal(block(X, Packing(groups=(Rows.of((2, 3)),))), X)
     nn.init.ones_(block.mlp.fc2.bias)
-    assert torch.equal(block(X, Rows(groups=((2, 3),))), X + 1.0)
+    assert torch.equal(block(X, Packing(groups=(Rows.of((2, 3)),))), X + 1.0)
     nn.init.ones_(block.attn.proj.bias)
-    assert torch.equal(block(X, Rows(groups=((2, 3),))), X + 1.0 + 1.0)
+    assert torch.equal(block(X, Packing(groups=(Rows.of((2, 3)),))), X + 1.0 + 1.0)
 
 
 def test_a_cross_block_adds_to_the_stream():
     block = CrossBlock(8, 2, BlockStyle(), context_dim=6)
     silence(block)
     nn.init.ones_(block.attn.proj.bias)
-    out = block(X, torch.ones(4, 6), lengths=(2, 3), context_lengths=(1, 3))
+    out = block(X, torch.ones(4, 6), rows=Rows.of((2, 3)), context_rows=Rows.of((1, 3)))
     assert torch.equal(out, X + 1.0)
 
 
@@ -40,8 +41,8 @@ ROWS = 400
 
 def dropped(name: str, probability: float = 0.25) -> torch.Tensor:
     """By row, the factor of two tokens each."""
-    rows = Rows(groups=((2,) * ROWS,), rngs=(keys(ROWS),))
-    return DropPath(probability, name).train()(torch.ones(2 * ROWS, 1), rows).view(ROWS, 2)
+    packing = Packing(groups=(Rows.of((2,) * ROWS),), rngs=(keys(ROWS),))
+    return DropPath(probability, name).train()(torch.ones(2 * ROWS, 1), packing).view(ROWS, 2)
 
 
 def test_a_branch_is_dropped_for_whole_rows_and_kept_ones_are_scaled():
@@ -59,9 +60,9 @@ def test_every_branch_drops_rows_of_its_own():
 
 
 def test_nothing_is_dropped_in_evaluation_or_without_keys():
-    rows = Rows(groups=((5,),), rngs=(keys(1),))
-    assert torch.equal(DropPath(0.9, "a").eval()(X, rows), X)
-    assert torch.equal(DropPath(0.9, "a").train()(X, Rows(groups=((5,),))), X)
+    packing = Packing(groups=(Rows.of((5,)),), rngs=(keys(1),))
+    assert torch.equal(DropPath(0.9, "a").eval()(X, packing), X)
+    assert torch.equal(DropPath(0.9, "a").train()(X, Packing(groups=(Rows.of((5,)),))), X)
 
 
 @pytest.mark.parametrize("depth", [1, 3])

@@ -7,8 +7,7 @@ import torch
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.records import from_json, to_json
 from omnimask.objectives.clusters import OnlineClusters
-from omnimask.objectives.losses import TemperedCrossEntropy
-from omnimask.objectives.objective import Objective
+from omnimask.objectives.objective import Objective, TemperedCrossEntropy
 from omnimask.objectives.targets import TrainedTarget
 from tests.sync_watch import SyncWatch
 from tests.unit.masking_cases import part

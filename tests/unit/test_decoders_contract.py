@@ -21,7 +21,7 @@ from omnimask.decoders import (
 from omnimask.masking import Copies, JointBudget, RandomMask
 from omnimask.masking.plan import MaskPlan
 from omnimask.recipe.recipe import Recipe
-from omnimask.tokens.tokens import Group, Tokens, View, layout_of
+from omnimask.tokens.tokens import Group, Layout, Tokens, View
 from omnimask.training.step import MaskedModel, build_model
 from tests.sync_watch import SyncWatch
 from tests.unit.toy_recipe import first_batch, loss_of, toy_recipe
@@ -77,7 +77,7 @@ def decoded(
     model: MaskedModel, tokens: Mapping[str, Tokens], group: Group
 ) -> tuple[MaskPlan, dict[str, Tensor]]:
     """The rows of every decoder that decodes a modality of the group."""
-    recipe, view = model.recipe, View(group=group, tokens=tokens, layout=layout_of(tokens))
+    recipe, view = model.recipe, View(group=group, tokens=tokens, layout=Layout.of(tokens))
     (plan,) = model.masks(view, 0.0)
     rows: dict[str, Tensor] = {}
     for name, decoder in recipe.decoders.items():
@@ -115,13 +115,13 @@ def test_values_of_hidden_tokens_never_matter(recipe: Recipe):
     for group in first_batch(recipe):
         tokens = tokens_of(model, group)
         plan, before = decoded(model, tokens, group)
-        shown = torch.zeros_like(layout_of(tokens).valid, dtype=torch.long)
+        shown = torch.zeros_like(Layout.of(tokens).valid, dtype=torch.long)
         for copy in range(2):  # a token that either mask shows stays as it is
             ids, ok = plan.visible_ids[copy::2], plan.visible_ok[copy::2]
             shown.scatter_add_(1, ids, ok.long())
         noisy = {
             span.modality: with_noise(tokens[span.modality], shown[:, span.start : span.stop] == 0)
-            for span in layout_of(tokens).spans
+            for span in Layout.of(tokens).spans
         }
         _, after = decoded(model, noisy, group)
         for name, rows in after.items():

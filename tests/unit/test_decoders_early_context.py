@@ -5,8 +5,9 @@ import torch
 
 from omnimask.decoders import EarlyContextDecoder
 from omnimask.foundation.errors import RecipeError
-from omnimask.network.blocks import Rows
+from omnimask.network.blocks import Packing
 from omnimask.network.encoder import Encoder
+from omnimask.tokens.tokens import Rows
 from tests.unit.decoder_cases import ENCODER, build, make_case, run, view_with, visible_row
 
 DECODER = EarlyContextDecoder(layer=-2, depth=2)
@@ -21,7 +22,7 @@ def test_early_tokens_see_the_last_class_token_row_by_row():
         asked = case.encoded.predict[1].split(case.plan.num_predict)[row]
         x = torch.cat([last_class, visible_row(case, row, layer=1), asked])
         for block in module.blocks:
-            x = block(x, Rows(groups=((len(x),),)))
+            x = block(x, Packing(groups=(Rows.of((len(x),)),)))
         torch.testing.assert_close(rows[row, :count], module.norm(x)[-count:], atol=1e-5, rtol=1e-5)
 
 

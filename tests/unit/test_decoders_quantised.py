@@ -10,11 +10,11 @@ from omnimask.foundation.records import from_json, to_json
 from omnimask.masking import RandomMask, ShowAll
 from omnimask.masking.plan import Masker
 from omnimask.masking.predict import PredictVisible
-from omnimask.objectives.losses import cosine
+from omnimask.objectives.objective import cosine
 from omnimask.objectives.targets import TeacherFeatures
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.teacher import Teacher
-from omnimask.tokens.packing import unpack
+from omnimask.tokens.tokens import Rows
 from omnimask.training.step import MaskedModel, build_model
 from tests.steps import encode
 from tests.sync_watch import SyncWatch
@@ -128,7 +128,7 @@ def test_commitment_is_the_weighted_sum_over_visible_tokens():
         z = F.normalize(plain.decoders["main"].down(other.visible[0]), dim=-1)
         code = plain.decoders["main"].codebook.codes[plain.decoders["main"].codes(other)]
         torch.testing.assert_close(losses[1], F.mse_loss(z, code) * len(z))
-        assert unpack(z, other.plan.num_visible).shape[0] == len(other.plan.num_visible)
+        assert Rows.of(other.plan.num_visible).unpack(z).shape[0] == len(other.plan.num_visible)
 
 
 def test_the_device_is_never_waited_for():

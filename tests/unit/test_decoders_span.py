@@ -6,7 +6,8 @@ import torch.nn.functional as F
 
 from omnimask.decoders import SpanDecoder
 from omnimask.foundation.errors import RecipeError
-from omnimask.network.blocks import Rows
+from omnimask.network.blocks import Packing
+from omnimask.tokens.tokens import Rows
 from tests.unit.decoder_cases import (
     ENCODER,
     LINE,
@@ -46,7 +47,7 @@ def reference(module: torch.nn.Module, case: Case, row: int, name: str) -> dict[
     x = module.cross.proj(x.transpose(0, 1).flatten(1))
     x = x + module.mlp(module.norm_mlp(x))
     for block in module.blocks:
-        x = block(x, Rows(groups=((len(x),),)))
+        x = block(x, Packing(groups=(Rows.of((len(x),)),)))
     return {start + i: vector for i, vector in enumerate(x)}
 
 

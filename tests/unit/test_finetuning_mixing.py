@@ -3,7 +3,7 @@
 import torch
 
 from omnimask.foundation.rng import Rng
-from omnimask.tokens.tokens import dense_tokens
+from omnimask.tokens.tokens import Tokens
 from omnimask.transfer.finetuning.mixing import mix_tokens
 from omnimask.transfer.finetuning.recipe import Mix
 
@@ -13,7 +13,7 @@ GRID = {"t": 2, "h": 4, "w": 5}
 def tokens(num_samples: int = 6):
     """Every token of sample i holds the number i."""
     values = torch.arange(num_samples).float()[:, None, None].expand(-1, 40, 3)
-    return {"x": dense_tokens(values, torch.zeros(40, 3), grid=GRID)}
+    return {"x": Tokens.dense(values, torch.zeros(40, 3), grid=GRID)}
 
 
 def rng(num_samples: int = 6) -> Rng:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from omnimask.tokens.tokens import Tokens, dense_tokens
+from omnimask.tokens.tokens import Tokens
 from omnimask.transfer.finetuning.place_head import SegmentationHead
 from omnimask.transfer.finetuning.places import FreePlaces, GridPlaces, spread, spread_by_distance
 
@@ -13,7 +13,7 @@ def random(*shape: int) -> torch.Tensor:
 
 
 def grid_tokens(h: int, w: int) -> Tokens:
-    return dense_tokens(torch.zeros(2, h * w, 1), torch.zeros(h * w, 2), grid={"h": h, "w": w})
+    return Tokens.dense(torch.zeros(2, h * w, 1), torch.zeros(h * w, 2), grid={"h": h, "w": w})
 
 
 def test_a_grid_is_spread_from_edge_to_edge():
@@ -56,7 +56,7 @@ def test_a_linear_head_before_spreading_is_one_after():
 
 def test_a_head_of_points_sees_the_place_itself():
     head = SegmentationHead(hidden=8).build(5, 3, num_coords=3)
-    tokens = dense_tokens(torch.zeros(1, 1, 1), torch.zeros(1, 1, 3))
+    tokens = Tokens.dense(torch.zeros(1, 1, 1), torch.zeros(1, 1, 3))
     places = FreePlaces(coords=random(1, 7, 3), ok=torch.ones(1, 7, dtype=torch.bool))
     logits = head((random(1, 1, 5),), tokens, places)  # one token: features alike everywhere
     assert logits.shape == (1, 7, 3)

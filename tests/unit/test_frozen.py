@@ -10,8 +10,7 @@ from omnimask.commands.pretrain import train
 from omnimask.decoders import QuantisedDecoder, SelfAttentionDecoder
 from omnimask.foundation.errors import RecipeError
 from omnimask.masking import ShowAll
-from omnimask.objectives.losses import cross_entropy, mse
-from omnimask.objectives.objective import Objective
+from omnimask.objectives.objective import Objective, cross_entropy, mse
 from omnimask.objectives.targets import Target, TeacherCodes, TeacherFeatures
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data

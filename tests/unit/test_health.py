@@ -6,12 +6,12 @@ import torch
 
 from omnimask.foundation.rng import Rng
 from omnimask.masking import RandomMask
-from omnimask.tokens.tokens import layout_of
+from omnimask.tokens.tokens import Layout
 from omnimask.training.health import collapsed, measure_health
 from tests.unit.masking_cases import part
 
 GENERATOR = torch.Generator().manual_seed(0)
-LAYOUT = layout_of({"a": part(8, [8, 6, 8]), "b": part(5, [5, 5, 3])})
+LAYOUT = Layout.of({"a": part(8, [8, 6, 8]), "b": part(5, [5, 5, 3])})
 RNG = Rng(keys=torch.tensor([11, 12, 13]))
 
 

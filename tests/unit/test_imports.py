@@ -17,7 +17,10 @@ MAY_IMPORT = {
     "recipes": {"omnimask", "modalities", "recipes"},
 }
 OURS = (*MAY_IMPORT, "tests", "tools")
-USES_ACCELERATE = {"loop.py", "metrics.py", "run_folder.py", "progress.py", "in_training.py"}
+USES_ACCELERATE = {
+    *("loop.py", "optimisation.py", "metrics.py", "run_folder.py", "progress.py"),
+    "in_training.py",
+}
 # The packages of the core; each imports only those before it, and itself.
 ROOMS = (
     *("foundation", "tokens", "masking", "network", "objectives", "decoders"),

@@ -5,9 +5,9 @@ from dataclasses import replace
 import torch
 
 from omnimask.masking.plan import MaskPlan
-from omnimask.network.backbone import Encoded
+from omnimask.network.encoder import Encoded
 from omnimask.objectives.late_targets import LateTarget, LossOf, OtherCopy
-from omnimask.tokens.tokens import Group, View, layout_of
+from omnimask.tokens.tokens import Group, Layout, View
 from tests.unit.masking_cases import part
 
 # Two copies of one sample of six tokens: the first asks for 1, 3, 5, the second for 3, 4.
@@ -28,7 +28,7 @@ def encoded(plan: MaskPlan, **parts: dict[str, torch.Tensor]) -> Encoded:
     group = Group(stream="", raw={}, keys=torch.zeros(1, dtype=torch.int64), names=("one",))
     tokens = {"toy": part(6, [6])}
     return Encoded(
-        view=View(group=group, tokens=tokens, layout=layout_of(tokens)), plan=plan, **parts
+        view=View(group=group, tokens=tokens, layout=Layout.of(tokens)), plan=plan, **parts
     )
 
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from omnimask.foundation.errors import RecipeError
-from omnimask.objectives import losses
+from omnimask.objectives import objective as losses
 
 GENERATOR = torch.Generator().manual_seed(0)
 PREDICTED = torch.randn(2, 5, 7, generator=GENERATOR)

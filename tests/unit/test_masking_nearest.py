@@ -1,14 +1,14 @@
 import torch
 
 from omnimask.masking import NearestMask
-from omnimask.tokens.tokens import dense_tokens
+from omnimask.tokens.tokens import Tokens
 from tests.unit.masking_cases import keys, layout, predicted
 
 
 def test_hides_a_neighbourhood_of_a_random_centre():
     rows, n = 30, 40
     coords = torch.randn(rows, n, 3, generator=torch.Generator().manual_seed(0))
-    whole = layout(cloud=dense_tokens(torch.zeros(rows, n, 1), coords))
+    whole = layout(cloud=Tokens.dense(torch.zeros(rows, n, 1), coords))
     (plan,) = NearestMask(ratio=0.5)(whole, keys(rows))
     centres = set()
     for row, hidden in enumerate(predicted(plan)):
@@ -21,7 +21,7 @@ def test_hides_a_neighbourhood_of_a_random_centre():
 
 def test_invalid_tokens_are_neither_centre_nor_neighbour():
     coords = torch.arange(10.0)[:, None]
-    tokens = dense_tokens(torch.zeros(50, 10, 1), coords)
+    tokens = Tokens.dense(torch.zeros(50, 10, 1), coords)
     valid = (torch.arange(10) < 5).expand(50, 10)
     whole = layout(
         cloud=type(tokens)(

@@ -4,7 +4,7 @@ import torch
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.rng import Rng
 from omnimask.masking import Copies, MaskPlan, PerModality, RandomMask, TubeMask
-from omnimask.masking.plan import SpanChoice, plan_by_span
+from omnimask.masking.plan import SpanChoice
 from omnimask.tokens.tokens import Grid, Layout
 from tests.unit.masking_cases import keys, layout, part, visible
 
@@ -59,7 +59,7 @@ class Hinted:
         self, layout: Layout, rng: Rng, hints=None, progress: float = 0.0
     ) -> list[MaskPlan]:
         assert hints is not None
-        return [plan_by_span(layout, [SpanChoice(scores=hints["hint"], num_visible=(3,))])]
+        return [MaskPlan.by_span(layout, [SpanChoice(scores=hints["hint"], num_visible=(3,))])]
 
 
 def test_hints_are_cut_to_the_span():

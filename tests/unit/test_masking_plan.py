@@ -5,13 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnimask.masking.plan import (
+    MaskPlan,
     SpanChoice,
     lowest,
-    merge_plans,
     per_row,
     pick,
-    plan_by_span,
-    plan_jointly,
     ranks,
 )
 from tests.unit.masking_cases import layout, part, predicted, visible
@@ -21,7 +19,7 @@ SCORES = torch.tensor([[5.0, 1.0, 3.0, 0.0, 4.0, 2.0], [0.0, 1.0, 2.0, 3.0, -9.0
 
 def test_two_rows_of_six_by_hand():
     whole = layout(toy=part(6, [6, 4]))
-    plan = plan_by_span(whole, [SpanChoice(scores=SCORES, num_visible=(3, 1))])
+    plan = MaskPlan.by_span(whole, [SpanChoice(scores=SCORES, num_visible=(3, 1))])
     assert plan.visible_ids.tolist() == [[1, 3, 5], [0, 0, 0]]
     assert plan.visible_ok.tolist() == [[True] * 3, [True, False, False]]
     assert plan.predict_ids.tolist() == [[0, 2, 4], [1, 2, 3]]
@@ -31,7 +29,7 @@ def test_two_rows_of_six_by_hand():
 
 def test_tokens_that_are_only_scorable_are_predicted_and_never_shown():
     whole = layout(voxels=part(6, [3, 2], extra=2))
-    plan = plan_by_span(whole, [SpanChoice(scores=-SCORES, num_visible=(1, 2))])
+    plan = MaskPlan.by_span(whole, [SpanChoice(scores=-SCORES, num_visible=(1, 2))])
     assert visible(plan) == [[0], [0, 1]]
     assert predicted(plan) == [[1, 2, 3, 4], [2, 3]]
     assert plan.num_predict == (4, 2)
@@ -43,7 +41,7 @@ def test_an_input_only_span_is_shown_and_never_predicted():
         SpanChoice(scores=SCORES[:, :2], num_visible=(1, 1)),
         SpanChoice(scores=SCORES[:, 2:], num_visible=(1, 3)),
     ]
-    plan = plan_by_span(whole, choices)
+    plan = MaskPlan.by_span(whole, choices)
     assert visible(plan) == [[1, 3], [0, 2, 4, 5]]
     assert predicted(plan) == [[2, 4, 5], [3]]
     assert (plan.num_visible, plan.num_predict) == ((2, 4), (3, 1))
@@ -51,7 +49,7 @@ def test_an_input_only_span_is_shown_and_never_predicted():
 
 def test_a_joint_plan_takes_the_lowest_of_all_spans():
     whole = layout(a=part(2, [2, 2]), b=part(4, [4, 2]))
-    plan = plan_jointly(whole, SCORES, (2, 3))
+    plan = MaskPlan.jointly(whole, SCORES, (2, 3))
     assert visible(plan) == [[1, 3], [0, 1, 2]]
     assert predicted(plan) == [[0, 2, 4, 5], [3]]
 
@@ -64,16 +62,18 @@ def test_equal_scores_show_what_stands_first():
 
 def test_a_row_without_valid_tokens_is_empty():
     whole = layout(toy=part(6, [6, 0]))
-    plan = plan_by_span(whole, [SpanChoice(scores=SCORES, num_visible=(2, 0))])
+    plan = MaskPlan.by_span(whole, [SpanChoice(scores=SCORES, num_visible=(2, 0))])
     assert visible(plan)[1] == predicted(plan)[1] == []
 
 
 def test_merging_by_hand():
-    left = plan_by_span(layout(a=part(6, [6, 4])), [SpanChoice(scores=SCORES, num_visible=(1, 3))])
-    right = plan_by_span(
+    left = MaskPlan.by_span(
+        layout(a=part(6, [6, 4])), [SpanChoice(scores=SCORES, num_visible=(1, 3))]
+    )
+    right = MaskPlan.by_span(
         layout(b=part(6, [6, 4])), [SpanChoice(scores=-SCORES, num_visible=(2, 1))]
     )
-    merged = merge_plans([left, right], [0, 6])
+    merged = MaskPlan.merge([left, right], [0, 6])
     assert visible(merged) == [[3, 6, 10], [0, 1, 2, 9]]
     assert predicted(merged) == [[0, 1, 2, 4, 5, 7, 8, 9, 11], [3, 6, 7, 8]]
     assert merged.num_visible == (3, 4)
@@ -81,8 +81,10 @@ def test_merging_by_hand():
 
 
 def test_merging_one_part_of_a_longer_sequence_moves_its_ids():
-    alone = plan_by_span(layout(a=part(6, [6, 4])), [SpanChoice(scores=SCORES, num_visible=(1, 1))])
-    assert visible(merge_plans([alone], [10])) == [[13], [10]]
+    alone = MaskPlan.by_span(
+        layout(a=part(6, [6, 4])), [SpanChoice(scores=SCORES, num_visible=(1, 1))]
+    )
+    assert visible(MaskPlan.merge([alone], [10])) == [[13], [10]]
 
 
 def test_pick_keeps_order_and_pads_with_zero():
@@ -112,7 +114,7 @@ def test_shows_exactly_the_lowest_valid_tokens(rows: tuple[list[int], list[int],
     # Few values, so that ties are common.
     scores = torch.randint(0, 4, (len(num_valid), num_tokens), generator=generator).float()
     whole = layout(toy=part(num_tokens, num_valid))
-    plan = plan_by_span(whole, [SpanChoice(scores=scores, num_visible=tuple(num_visible))])
+    plan = MaskPlan.by_span(whole, [SpanChoice(scores=scores, num_visible=tuple(num_visible))])
     for row, (count, shown) in enumerate(zip(num_valid, num_visible, strict=True)):
         order = sorted(range(count), key=lambda i, row=row: (float(scores[row, i]), i))
         assert visible(plan)[row] == sorted(order[:shown])

@@ -8,8 +8,9 @@ import torch
 from accelerate import Accelerator
 
 from omnimask.data.streams import StepBatch
-from omnimask.objectives.objective import LossSum
-from omnimask.training.metrics import StepMeter, StepReport
+from omnimask.objectives.objective import LossSum, Outcome
+from omnimask.training.metrics import StepMeter
+from omnimask.training.optimisation import StepReport
 from omnimask.training.pretraining import Pretraining
 from tests.unit.toy_recipe import toy_recipe
 
@@ -31,11 +32,10 @@ def report(
     parts = [LossSum(total=torch.tensor(t), count=torch.tensor(c)) for t, c in sums]
     return StepReport(
         step=step,
-        sums=dict(zip(NAMES, parts, strict=True)),
+        outcome=Outcome(sums=dict(zip(NAMES, parts, strict=True)), num_tokens=10),
         grad_norm=torch.tensor(norm),
         skipped=torch.tensor(float(skipped)),
         learning_rate=0.1,
-        num_tokens=10,
     )
 
 
@@ -63,7 +63,7 @@ def test_a_skipped_step_does_not_count(value: float):
     assert line["loss/toy_content"] == 2.0
     assert line["loss/other_content"] == 4.0
     assert line["tokens/toy_content"] == 3
-    assert [entry["step"] for entry in line["skipped"]] == [1]
+    assert [entry["step"] for entry in line["skipped"]] == [2], "counted as in metrics.jsonl"
 
 
 def test_a_line_of_nothing_but_skipped_steps_has_no_loss():

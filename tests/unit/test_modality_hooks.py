@@ -19,8 +19,7 @@ from omnimask.commands.main import main
 from omnimask.commands.pretrain import train
 from omnimask.foundation import trust
 from omnimask.foundation.errors import RecipeError
-from omnimask.objectives.losses import mse
-from omnimask.objectives.objective import Objective
+from omnimask.objectives.objective import Objective, mse
 from omnimask.objectives.targets import Content
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Stream

@@ -13,25 +13,16 @@ import torch
 from torch import Tensor
 
 from omnimask.masking.plan import MaskPlan
-from omnimask.network.backbone import Encoded
-from omnimask.objectives.losses import mse
-from omnimask.objectives.objective import (
-    LossSum,
-    Objective,
-    add_sum,
-    at_predicted,
-    count_tokens,
-    token_losses,
-    total_loss,
-)
+from omnimask.network.encoder import Encoded
+from omnimask.objectives.objective import LossSum, Objective, Outcome, mse
 from omnimask.objectives.targets import Content
 from omnimask.tokens.modality import Modality
-from omnimask.tokens.tokens import Group, Tokens, View, layout_of
+from omnimask.tokens.tokens import Group, Layout, Tokens, View
 from tests.unit.masking_cases import part
 
 TOKENS = {"a": part(3, [3, 2]), "b": part(4, [4, 3])}
 GROUP = Group(stream="", raw={}, keys=torch.arange(2), names=("first", "second"))
-VIEW = View(group=GROUP, tokens=TOKENS, layout=layout_of(TOKENS))
+VIEW = View(group=GROUP, tokens=TOKENS, layout=Layout.of(TOKENS))
 # Rows 0 and 1 belong to sample 0, rows 2 and 3 to sample 1. Rows 2 and 3 are padded with 0, which
 # row 2 shows and row 3 hides.
 PLAN = MaskPlan(
@@ -104,22 +95,22 @@ PREDICTED = torch.zeros(4, 3, 1)
 def test_a_loss_is_of_the_tokens_asked_for_and_of_no_others(modality: str, where):
     expected = COUNTED[modality, where]
     asked = objective(modality, where)
-    counted = count_tokens(asked, ENCODED)
-    truth = at_predicted(truth_of(modality), modality, ENCODED)
-    losses = token_losses(asked, PREDICTED, truth, counted)
+    counted = asked.counted(ENCODED)
+    truth = ENCODED.at_predicted(truth_of(modality), modality)
+    losses = asked.losses(PREDICTED, truth, counted)
     assert (losses.sum().item(), counted.sum().item()) == (sum(expected), len(expected))
     assert truth[counted].flatten().tolist() == expected
 
 
 def test_a_second_modalitys_tokens_meet_their_own_truth_place_by_place():
-    counted = count_tokens(objective("b", "all"), ENCODED)
-    rows = torch.where(counted, at_predicted(truth_of("b"), "b", ENCODED)[..., 0], 0.0)
+    counted = objective("b", "all").counted(ENCODED)
+    rows = torch.where(counted, ENCODED.at_predicted(truth_of("b"), "b")[..., 0], 0.0)
     assert rows.tolist() == [[0, 2, 8], [0, 2, 4], [16, 0, 0], [0, 32, 0]]
 
 
 def test_losses_where_nothing_is_known_are_zero():
     truth, counted = torch.tensor([[[1.0], [NAN]]]), torch.tensor([[True, False]])
-    losses = token_losses(objective("a"), torch.zeros(1, 2, 1), truth, counted)
+    losses = objective("a").losses(torch.zeros(1, 2, 1), truth, counted)
     assert losses.tolist() == [[1.0, 0.0]]
 
 
@@ -128,9 +119,10 @@ def loss_sum(total: float, count: float) -> LossSum:
 
 
 def test_groups_add_their_sums_and_their_counts():
-    sums = {"other": loss_sum(1.0, 1.0)}
-    add_sum(sums, "both", loss_sum(3.0, 2.0))
-    add_sum(sums, "both", loss_sum(5.0, 4.0))
+    outcome, sums = Outcome(sums={"other": loss_sum(1.0, 1.0)}), {"both": loss_sum(5.0, 4.0)}
+    outcome.add("both", torch.tensor(3.0), 2)
+    outcome.add_batch(Outcome(sums=sums))
+    sums = outcome.sums
     assert (sums["both"].total.item(), sums["both"].count.item()) == (8.0, 6.0)
     assert (sums["other"].total.item(), sums["other"].count.item()) == (1.0, 1.0)
 
@@ -138,19 +130,18 @@ def test_groups_add_their_sums_and_their_counts():
 def test_the_total_is_each_weight_times_its_mean_over_the_whole_step():
     sums = {"a": loss_sum(6.0, 3.0), "b": loss_sum(8.0, 2.0), "own/codes": loss_sum(5.0, 5.0)}
     counts = {"a": torch.tensor(12.0), "b": torch.tensor(2.0), "own/codes": torch.tensor(10.0)}
-    total = total_loss(sums, counts, {"a": 4.0, "b": 0.25})
+    total = Outcome(sums=sums).loss({"a": 4.0, "b": 0.25}, counts)
     assert total.item() == 4.0 * 6 / 12 + 0.25 * 8 / 2 + 1.0 * 5 / 10
 
 
 def test_an_objective_with_nothing_to_predict_adds_zero():
     sums = {"a": loss_sum(6.0, 3.0), "b": loss_sum(0.0, 0.0)}
-    counts = {name: part.count for name, part in sums.items()}
-    assert total_loss(sums, counts, {"a": 1.0, "b": 1.0}).item() == 2.0
+    assert Outcome(sums=sums).loss({"a": 1.0, "b": 1.0}).item() == 2.0
 
 
 def test_half_precision_around_it_leaves_losses_in_fp32():
     truth, counted = torch.full((1, 1, 1), 0.001), torch.ones(1, 1, dtype=torch.bool)
     asked = Objective(name="a", modality="a", target=Content(), loss=mse)
     with torch.autocast("cpu", torch.bfloat16):
-        losses = token_losses(asked, torch.ones(1, 1, 1, dtype=torch.bfloat16), truth, counted)
+        losses = asked.losses(torch.ones(1, 1, 1, dtype=torch.bfloat16), truth, counted)
     assert losses.item() == pytest.approx(0.999**2, rel=1e-6)

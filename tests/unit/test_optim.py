@@ -6,7 +6,7 @@ from torch import nn
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.recipe.settings import Optim, TargetOptim
-from omnimask.training.optimizer import (
+from omnimask.training.optimisation import (
     build_optimizer,
     learning_rate,
     load_optimizer_tensors,

@@ -8,7 +8,7 @@ import pytest
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.optional import needs
-from omnimask.network.backbone import Backbone
+from omnimask.network.encoder import Backbone
 from omnimask.transfer.embedding.store import made_of
 from omnimask.transfer.finetuning.labels import _read_rows
 from omnimask.transfer.finetuning.lora import add_lora

@@ -11,11 +11,10 @@ from torch import Tensor
 
 from omnimask.data.pixels import (
     Box,
+    Channels,
     as_dtype,
     as_unit,
     center_box,
-    filled_by_number,
-    grid_coords,
     measure_channels,
     patchify,
     random_box,
@@ -24,6 +23,7 @@ from omnimask.data.pixels import (
 )
 from omnimask.foundation.errors import DataError
 from omnimask.tokens.modality import Sample, Visit
+from omnimask.tokens.tokens import grid_coords
 from tests.sync_watch import SyncWatch
 
 sides = st.integers(1, 400)
@@ -163,10 +163,11 @@ def test_unit_range_and_back() -> None:
 
 def test_numbers_are_filled_in_without_a_copy_from_the_host() -> None:
     with SyncWatch() as watch:
-        filled = filled_by_number((0.25, 0.5), torch.device("cpu"))
+        channels = Channels.of("image", (0.25, 0.5), (1.0, 2.0), torch.device("cpu"))
     assert not watch.waits
     assert not watch.host_copies
-    assert filled.tolist() == [0.25, 0.5]
+    assert channels.mean.tolist() == [[[0.25]], [[0.5]]]
+    assert channels.std.tolist() == [[[1.0]], [[2.0]]]
 
 
 def test_patches_are_in_order_and_channels_fastest() -> None:
@@ -186,5 +187,5 @@ def test_patches_are_in_order_and_channels_fastest() -> None:
 
 
 def test_grid_coords_run_along_the_last_axis_first() -> None:
-    coords = grid_coords((2, 3), torch.device("cpu"))
+    coords = grid_coords({"h": 2, "w": 3}, torch.device("cpu"))
     assert coords.tolist() == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]

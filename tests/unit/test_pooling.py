@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from omnimask.masking.plan import MaskPlan
-from omnimask.network.backbone import Encoded
+from omnimask.network.encoder import Encoded
 from omnimask.network.pooling import pool
-from omnimask.tokens.tokens import Group, View, layout_of
+from omnimask.tokens.tokens import Group, Layout, View
 from tests.unit.masking_cases import part
 
 PLAN = MaskPlan(
@@ -20,7 +20,7 @@ PLAN = MaskPlan(
 TOKENS = {"toy": part(3, [1, 3, 0])}
 GROUP = Group(stream="", raw={}, keys=torch.arange(3), names=("",) * 3)
 ENCODED = Encoded(
-    view=View(group=GROUP, tokens=TOKENS, layout=layout_of(TOKENS)),
+    view=View(group=GROUP, tokens=TOKENS, layout=Layout.of(TOKENS)),
     plan=PLAN,
     prefix=(torch.arange(6.0)[:, None], 10 + torch.arange(6.0)[:, None]),
     visible=(torch.tensor([[1.0], [2], [4], [9]]), torch.tensor([[2.0], [3], [5], [10]])),

@@ -8,8 +8,7 @@ from omnimask.decoders import NoDecoder
 from omnimask.foundation.errors import RecipeError
 from omnimask.masking import PerModality, RandomMask, TubeMask
 from omnimask.network.encoder import Encoder, vit
-from omnimask.objectives.losses import mse
-from omnimask.objectives.objective import Objective
+from omnimask.objectives.objective import Objective, mse
 from omnimask.objectives.targets import Content, TeacherFeatures
 from omnimask.recipe.settings import Data, Stream
 from omnimask.recipe.teacher import Teacher

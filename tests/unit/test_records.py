@@ -6,7 +6,7 @@ import pytest
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.records import from_json, paths, set_paths, to_json
 from omnimask.network.encoder import Encoder
-from omnimask.objectives.losses import mse
+from omnimask.objectives.objective import mse
 from omnimask.recipe.recipe import override
 from omnimask.recipe.settings import Optim, Run
 from recipes.omni import quickstart

@@ -19,7 +19,7 @@ from omnimask.network.relative import (
     of_prefix,
     pair_entries,
 )
-from omnimask.tokens.tokens import dense_tokens, layout_of
+from omnimask.tokens.tokens import Layout, Rows, Tokens
 from omnimask.training.step import MaskedModel, build_model
 from tests.unit.toy import Toy
 from tests.unit.toy_recipe import TOYS, first_batch, toy_recipe
@@ -31,15 +31,15 @@ def grid_entries() -> Tensor:
     places = RelativePlaces(modalities)
     assert places.num_entries == NUM_COMMON + 7 + 5
     tokens = {
-        modality.name: dense_tokens(
+        modality.name: Tokens.dense(
             torch.zeros(1, modality.num_tokens, 4),
             torch.arange(float(modality.num_tokens))[:, None],
             grid=modality.grid,
         )
         for modality in modalities
     }
-    cells = places.of(layout_of(tokens))[0]
-    return pair_entries(torch.cat([of_prefix(1, cells.device), cells]), (8,))[0]
+    cells = places.of(Layout.of(tokens))[0]
+    return pair_entries(torch.cat([of_prefix(1, cells.device), cells]), Rows.of((8,)))[0]
 
 
 def test_entries_by_hand():

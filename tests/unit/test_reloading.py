@@ -22,7 +22,7 @@ from tests.unit.toy_recipe import toy_recipe
 SOURCE = """
 from dataclasses import dataclass
 from omnimask.masking import RandomMask
-from omnimask.objectives.losses import mse
+from omnimask.objectives.objective import mse
 
 by_lambda = lambda predicted, truth: mse(predicted, truth)
 

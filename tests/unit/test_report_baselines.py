@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from omnimask.objectives.losses import bce, cross_entropy, l1, mse
+from omnimask.objectives.objective import bce, cross_entropy, l1, mse
 from omnimask.report.baselines import fit_constant, mean_loss
 
 

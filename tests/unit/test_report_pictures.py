@@ -8,8 +8,7 @@ from torch import Tensor
 
 from omnimask.data.streams import open_held_out
 from omnimask.masking import Copies, RandomMask
-from omnimask.objectives.losses import mse
-from omnimask.objectives.objective import Objective
+from omnimask.objectives.objective import Objective, mse
 from omnimask.objectives.targets import Content
 from omnimask.recipe.recipe import Recipe
 from omnimask.report.pictures import draw_group

@@ -19,7 +19,7 @@ from omnimask.network.encoder import Encoder
 from omnimask.recipe.recipe import Recipe, override
 from omnimask.recipe.start import Start
 from omnimask.recipe.teacher import Teacher
-from omnimask.tokens.tokens import Group, view_of
+from omnimask.tokens.tokens import Group, View
 from omnimask.training.pretraining import Pretraining
 from omnimask.training.step import MaskedModel, build_model
 from omnimask.transfer.pretrained_encoder import EncoderInfo, PretrainedEncoder
@@ -62,7 +62,7 @@ def group_of(name: str, model: MaskedModel) -> Group:
 
 
 def features(model: MaskedModel, group: Group) -> torch.Tensor:
-    view = view_of(group, {m.name: m for m in model.recipe.modalities})
+    view = View.of(group, {m.name: m for m in model.recipe.modalities})
     return model.eval().backbone([(view, full_plan(view.layout))])[0].visible[0]
 
 

@@ -14,8 +14,7 @@ from omnimask.masking import Copies, GuidedMask, PerModality, RandomMask
 from omnimask.masking.full import full_plan
 from omnimask.network.encoder import Encoder
 from omnimask.objectives.late_targets import LossOf, OtherCopy
-from omnimask.objectives.losses import mse, ranking
-from omnimask.objectives.objective import Objective
+from omnimask.objectives.objective import Objective, Outcome, mse, ranking
 from omnimask.objectives.targets import Pooled, TeacherFeatures
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.teacher import FrozenTeacher, Teacher
@@ -113,7 +112,7 @@ def test_every_modality_is_asked_for_the_features_of_its_own_tokens():
     model = build_model(replace(distilling(None), objectives=tuple(objectives)))
     views = model.views(first_batch(distilling(None)))
     for view in views:
-        truths = model.truths(view, {})
+        truths = model.truths(view, Outcome())
         for span in view.layout.spans:
             own = view.teacher[0][:, span.start : span.stop]
             assert torch.equal(truths[f"{span.modality}_features"], own)
@@ -197,7 +196,7 @@ def test_pooled_features_are_the_mean_of_a_samples_tokens():
     recipe = replace(recipe, objectives=(whole, pooled, recipe.objectives[1]))
     model = build_model(recipe)
     for view in model.views(first_batch(recipe)[:1]):
-        truths = model.truths(view, {})
+        truths = model.truths(view, Outcome())
         each, mean = truths["toy_features"], truths["pooled"]
         for row, count in enumerate(view.layout.spans[0].num_valid):
             expected = each[row, :count].mean(dim=0)

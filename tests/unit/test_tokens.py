@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import torch
 
-from omnimask.tokens.tokens import dense_tokens, layout_of
+from omnimask.tokens.tokens import Layout, Tokens
 from tests.unit.masking_cases import part
 
 
 def test_dense_tokens_are_all_valid_and_scorable():
     coords = torch.arange(6.0).reshape(3, 2)
-    tokens = dense_tokens(torch.zeros(4, 3, 5), coords, grid={"h": 3})
+    tokens = Tokens.dense(torch.zeros(4, 3, 5), coords, grid={"h": 3})
     assert tokens.valid.all()
     assert tokens.scorable.all()
     assert tokens.num_valid == tokens.num_scorable == (3, 3, 3, 3)
@@ -19,7 +19,7 @@ def test_dense_tokens_are_all_valid_and_scorable():
 
 def test_dense_tokens_take_coordinates_per_sample():
     coords = torch.rand(4, 3, 2)
-    assert torch.equal(dense_tokens(torch.zeros(4, 3, 5), coords).coords, coords)
+    assert torch.equal(Tokens.dense(torch.zeros(4, 3, 5), coords).coords, coords)
 
 
 def two() -> dict:
@@ -27,7 +27,7 @@ def two() -> dict:
 
 
 def test_a_layout_joins_modalities_in_order():
-    layout = layout_of(two())
+    layout = Layout.of(two())
     assert [(s.modality, s.start, s.stop, len(s)) for s in layout.spans] == [
         ("image", 0, 4, 4),
         ("cloud", 4, 7, 3),
@@ -39,7 +39,7 @@ def test_a_layout_joins_modalities_in_order():
 
 
 def test_only_is_the_layout_of_one_span_alone():
-    layout, alone = layout_of(two()), layout_of({"cloud": two()["cloud"]})
+    layout, alone = Layout.of(two()), Layout.of({"cloud": two()["cloud"]})
     cut = layout.only(layout.spans[1])
     assert (cut.spans[0].start, cut.spans[0].stop) == (0, 3)
     assert torch.equal(cut.valid, alone.valid)
@@ -50,7 +50,7 @@ def test_only_is_the_layout_of_one_span_alone():
 def test_repeat_puts_copies_of_a_sample_next_to_each_other():
     parts = two()
     parts["cloud"] = replace(parts["cloud"], coords=torch.rand(2, 3, 3))
-    layout = layout_of(parts)
+    layout = Layout.of(parts)
     repeated = layout.repeat(3)
     assert torch.equal(repeated.valid, layout.valid[[0, 0, 0, 1, 1, 1]])
     assert torch.equal(repeated.scorable, layout.scorable[[0, 0, 0, 1, 1, 1]])

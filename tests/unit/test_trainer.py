@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from omnimask.commands.pretrain import train
 from omnimask.foundation.errors import DataError, OmnimaskError, RecipeError
-from omnimask.objectives.losses import mse
-from omnimask.objectives.objective import Objective
+from omnimask.objectives.objective import Objective, mse
 from omnimask.objectives.targets import TeacherFeatures
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.teacher import Teacher

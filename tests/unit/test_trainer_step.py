@@ -14,13 +14,12 @@ import omnimask.training.loop as trainer
 from omnimask.commands.pretrain import train
 from omnimask.data.streams import Shard, Steps, open_streams
 from omnimask.objectives.clusters import OnlineClusters
-from omnimask.objectives.losses import TemperedCrossEntropy, mse
-from omnimask.objectives.objective import Objective
+from omnimask.objectives.objective import Objective, TemperedCrossEntropy, mse
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import TargetOptim
 from omnimask.recipe.teacher import Teacher
 from omnimask.training.fitting import fit
-from omnimask.training.loop import Training
+from omnimask.training.optimisation import Training, _clip
 from omnimask.training.step import MaskedModel, build_model
 from tests.sync_watch import SyncWatch
 from tests.unit.test_teacher_network import guided
@@ -191,7 +190,7 @@ def test_a_step_with_a_finite_loss_and_no_gradient_is_skipped(tmp_path: Path):
 def clip(model: nn.Module) -> Tensor:
     training = object.__new__(Training)  # of which clipping asks for the model alone
     training.model = model
-    return trainer._clip(training, 1.0)
+    return _clip(training, 1.0)
 
 
 def test_clipping_leaves_the_ratio_of_lengths_within_the_model_and_targets_apart():

@@ -8,8 +8,7 @@ from omnimask.data.streams import Shard, Steps, open_streams
 from omnimask.decoders import CrossAttentionDecoder, SelfAttentionDecoder
 from omnimask.masking import RandomMask
 from omnimask.network.encoder import Encoder
-from omnimask.objectives.losses import mse
-from omnimask.objectives.objective import LossSum, Objective, total_loss
+from omnimask.objectives.objective import LossSum, Objective, Outcome, mse
 from omnimask.objectives.targets import Content, TeacherFeatures
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Optim, Run, Stream
@@ -94,6 +93,5 @@ def fitted(recipe: Recipe) -> Recipe:
 
 
 def loss_of(model: MaskedModel, sums: dict[str, LossSum]) -> torch.Tensor:
-    counts = {name: part.count for name, part in sums.items()}
     weights = {objective.name: objective.weight for objective in model.recipe.objectives}
-    return total_loss(sums, counts, weights)
+    return Outcome(sums=sums).loss(weights)

@@ -14,10 +14,10 @@ from modalities.tabular.schema import Cell, Column
 from modalities.tabular.values import CODE, NUMBER
 from omnimask.data.streams import StreamReader
 from omnimask.foundation.errors import RecipeError
-from omnimask.masking.plan import MaskPlan, plan_from_flags, sum_rows
+from omnimask.masking.plan import MaskPlan, sum_rows
 from omnimask.objectives.targets import Restoring
 from omnimask.tokens.modality import Modality, Visit
-from omnimask.tokens.tokens import Group, Raw, View, layout_of, view_of
+from omnimask.tokens.tokens import Group, Layout, Raw, View
 from omnimask.training.step import MaskedModel
 
 
@@ -54,7 +54,7 @@ def impute_cells(model: MaskedModel, group: Group) -> Raw:
     """
     name, modality = _table_of({name: model.modalities[name] for name in group.raw})
     model.eval()
-    view = view_of(group.to(next(model.parameters()).device), model.modalities)
+    view = View.of(group.to(next(model.parameters()).device), model.modalities)
     raw = view.group.raw[name]
     missing = _missing(modality, raw)
     view = _asking(view, name, missing)
@@ -129,7 +129,7 @@ def _asking(view: View, name: str, missing: Bool[Tensor, "b n"]) -> View:
     scorable = tokens.valid | missing
     counts = tuple(scorable.sum(dim=1).tolist())
     predicted = {**view.tokens, name: replace(tokens, scorable=scorable, num_scorable=counts)}
-    return replace(view, tokens=predicted, layout=layout_of(predicted))
+    return replace(view, tokens=predicted, layout=Layout.of(predicted))
 
 
 def _plan(view: View, name: str, *, visible_too: bool) -> MaskPlan:
@@ -144,7 +144,7 @@ def _plan(view: View, name: str, *, visible_too: bool) -> MaskPlan:
     if not visible_too:
         own = own & ~layout.valid[:, span.start : span.stop]
     predict[:, span.start : span.stop] = own
-    return plan_from_flags(
+    return MaskPlan.from_flags(
         layout.valid,
         predict,
         num_visible=sum_rows([part.num_valid for part in layout.spans]),

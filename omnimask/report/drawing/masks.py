@@ -12,7 +12,6 @@ from omnimask.data.samples import spread
 from omnimask.data.streams import StreamReader
 from omnimask.foundation.errors import DataError
 from omnimask.masking.hints import asked_hints
-from omnimask.masking.plan import flags_of
 from omnimask.network.encoder import Encoder
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Stream
@@ -119,15 +118,15 @@ def draw_visits(
         per_visit = sum(plan.copies for plan in plans)
         if number > 1 and len(masks) + per_visit > 2 * draws:
             break
-        num_tokens = visit.layout.valid.shape[1]
+        num_tokens = visit.layout.num_tokens
         copies = [(plan, copy) for plan in plans for copy in range(plan.copies)]
         for place, (plan, copy) in enumerate(copies[: 2 * draws], start=1):
             rows = slice(copy, None, plan.copies)
             masks.append(
                 Mask(
                     label=f"mask {number}" if per_visit == 1 else f"draw {number}, mask {place}",
-                    visible=flags_of(plan.visible_ids[rows], plan.visible_ok[rows], num_tokens),
-                    predict=flags_of(plan.predict_ids[rows], plan.predict_ok[rows], num_tokens),
+                    visible=plan.is_visible(num_tokens)[rows],
+                    predict=plan.is_predicted(num_tokens)[rows],
                 )
             )
     return masks

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omnimask.data.folders import FolderFiles
+from omnimask.data.reading import named_errors
 from omnimask.foundation.errors import RecipeError
 from omnimask.tokens.modality import Files, Modality, Source
 from omnimask.training.checkpoint import last_checkpoint, list_checkpoints, load_recipe
@@ -26,7 +27,8 @@ class Reading:
     def open(self, path: str) -> Source:
         """One file; DataError where it is no such file (found now, or when it is read)."""
         found = FolderFiles(folder=str(Path(path).parent), names=(Path(path).name,), labels="none")
-        return self.reader.open(found, self.files, self.modality)
+        with named_errors(path):
+            return self.reader.open(found, self.files, self.modality)
 
 
 def readings_of(

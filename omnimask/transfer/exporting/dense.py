@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from omnimask.network.attention import Attention, rotate
-from omnimask.network.blocks import Block
+from omnimask.network.blocks import Attention, Block, rotate
 from omnimask.network.positions import rotary_angles
 from omnimask.network.relative import look_up, of_prefix, padded_entries
 from omnimask.transfer.pretrained_encoder import PretrainedEncoder

@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnimask.data.pixels import as_unit, grid_coords
+from omnimask.data.pixels import as_unit
 from omnimask.foundation.errors import RecipeError
 from omnimask.tokens.modality import Modality
-from omnimask.tokens.tokens import Raw
+from omnimask.tokens.tokens import Raw, grid_coords
 from omnimask.transfer.exporting.requirements import ANY
 from omnimask.transfer.pretrained_encoder import PretrainedEncoder
 
@@ -98,7 +98,7 @@ def place_vectors(encoder: PretrainedEncoder, modality: Modality) -> Float[Tenso
     grid = modality.grid
     assert grid is not None, "pictures and clips have a grid"
     places = encoder.backbone.places
-    coords = grid_coords(tuple(grid.values()), encoder.device)
+    coords = grid_coords(grid, encoder.device)
     with torch.no_grad():
         positions = places.positions[modality.name](coords)
         return positions + places.modalities[modality.name]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from omnimask.data.reading import read_sample
+from omnimask.data.reading import open_source, read_sample
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.recipe.recipe import Recipe
 from omnimask.tokens.modality import Files, Modality, Sample, Source, Visit
@@ -36,7 +36,7 @@ def run_samples(recipe: Recipe, modality: Modality, *, whole: bool) -> RealSampl
     for kind, places in (("held-out files", held_out), ("training files", trained)):
         for stream, files in places:
             if modality.name in files:
-                source = files[modality.name].open(recipe.data.root, modality)
+                source = open_source(files[modality.name], recipe.data.root, modality)
                 return _take([source], modality, whole, f"{kind} of stream {stream.name}")
     raise RecipeError(
         f"the run has no files of {modality.name!r} to check the export on; give --samples PATHS"

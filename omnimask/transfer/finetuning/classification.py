@@ -11,7 +11,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from omnimask.foundation.errors import DataError, RecipeError
-from omnimask.objectives.objective import LossSum
 from omnimask.transfer.finetuning.tasks import Label, Vector, check_smoothing, constant
 
 
@@ -86,12 +85,14 @@ class Classification:
             return _num_rows(targets)
         return (targets * constant(self.class_weights, targets.device)).sum()
 
-    def loss(self, outputs: Float[Tensor, "b p"], targets: Float[Tensor, "b p"], /) -> LossSum:
+    def loss(
+        self, outputs: Float[Tensor, "b p"], targets: Float[Tensor, "b p"], /
+    ) -> Float[Tensor, ""]:
         """Cross-entropy, its mean weighted by the classes' weights."""
         losses = -targets * outputs.float().log_softmax(dim=1)
         if self.class_weights:
             losses = losses * constant(self.class_weights, outputs.device)
-        return LossSum(total=losses.sum(), count=self.count(targets))
+        return losses.sum()
 
     def read(self, outputs: Float[Tensor, "b p"], /) -> Float[Tensor, "b p"]:
         return outputs.float().softmax(dim=1)
@@ -166,13 +167,15 @@ class MultiLabel:
     def count(self, targets: Float[Tensor, "b p"], /) -> Float[Tensor, ""]:
         return _num_rows(targets)
 
-    def loss(self, outputs: Float[Tensor, "b p"], targets: Float[Tensor, "b p"], /) -> LossSum:
+    def loss(
+        self, outputs: Float[Tensor, "b p"], targets: Float[Tensor, "b p"], /
+    ) -> Float[Tensor, ""]:
         """Binary cross-entropy, averaged over the classes."""
         weights = constant(self.class_weights, outputs.device) if self.class_weights else None
         losses = F.binary_cross_entropy_with_logits(
             outputs.float(), targets, pos_weight=weights, reduction="none"
         ).mean(dim=1)
-        return LossSum(total=losses.sum(), count=self.count(targets))
+        return losses.sum()
 
     def read(self, outputs: Float[Tensor, "b p"], /) -> Float[Tensor, "b p"]:
         return outputs.float().sigmoid()

@@ -92,7 +92,7 @@ def _choose(
             out = order % FOLDS == fold
             weight, bias = _fit(white[~out], truth[~out], task, strength)
             targets = task.targets(truth[out], None)
-            loss += float(task.loss(white[out] @ weight.T + bias, targets).total)
+            loss += float(task.loss(white[out] @ weight.T + bias, targets))
         losses.append(loss)
     return STRENGTHS[int(np.argmin(losses))]
 
@@ -111,9 +111,9 @@ def _fit(
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = task.loss(white @ weight.T + bias, targets)
+        total = task.loss(white @ weight.T + bias, targets)
         penalty = weight.square().sum() / (2 * strength)
-        mean = (loss.total + penalty) / loss.count.clamp_min(1.0)
+        mean = (total + penalty) / task.count(targets).clamp_min(1.0)
         mean.backward()
         return mean
 

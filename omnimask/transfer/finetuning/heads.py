@@ -6,11 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnimask.network.backbone import Encoded
 from omnimask.network.blocks import CrossBlock, initialise
-from omnimask.network.encoder import Encoder
+from omnimask.network.encoder import Encoded, Encoder
 from omnimask.network.pooling import pool
-from omnimask.tokens.packing import interleave
+from omnimask.tokens.tokens import Rows
 from omnimask.transfer.finetuning.batch_norm import BatchNorm
 from omnimask.transfer.probing.knn import mean_and_scale, white_axes
 
@@ -31,13 +30,12 @@ class AttentivePool(nn.Module):
         initialise(self.block)
 
     def forward(self, encoded: Encoded) -> Float[Tensor, "r d"]:
-        num_rows = len(encoded.plan.num_visible)
-        prefix = (encoded.num_prefix,) * num_rows
-        context, lengths = interleave(
-            [(encoded.prefix[0], prefix), (encoded.visible[0], encoded.plan.num_visible)]
-        )
-        query = self.query.expand(num_rows, -1)
-        return self.block(query, context, lengths=(1,) * num_rows, context_lengths=lengths)
+        num_visible = encoded.plan.num_visible
+        num_rows = len(num_visible)
+        context_rows = Rows.of((encoded.num_prefix,) * num_rows, num_visible)
+        context = context_rows.join(encoded.prefix[0], encoded.visible[0])
+        query, one_each = self.query.expand(num_rows, -1), Rows.of((1,) * num_rows)
+        return self.block(query, context, rows=one_each, context_rows=context_rows)
 
 
 class Whitening(nn.Module):

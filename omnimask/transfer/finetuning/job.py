@@ -1,27 +1,23 @@
 """Fine-tuning, as the training loop sees it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from omnimask.data.samples import Unreadable
 from omnimask.data.streams import StreamReader
 from omnimask.foundation.json_lines import append_line
-from omnimask.tokens.tokens import Group
 from omnimask.training.checkpoint import Checkpoint, save_checkpoint
 from omnimask.training.fitting import fit_modalities
-from omnimask.training.optimizer import build_optimizer
+from omnimask.training.optimisation import build_optimizer
 from omnimask.training.progress import say
-from omnimask.training.step import Hints
 from omnimask.transfer.adapting import adapt
 from omnimask.transfer.finetuning.evaluate import predict_all
 from omnimask.transfer.finetuning.head_start import start_head
 from omnimask.transfer.finetuning.labels import Readers, fit_task, open_readers
-from omnimask.transfer.finetuning.layers import has_thawed, rate_scale
+from omnimask.transfer.finetuning.layers import rate_scale
 from omnimask.transfer.finetuning.model import FinetunedModel, build_finetuned
 from omnimask.transfer.finetuning.recipe import FinetuneRecipe
 from omnimask.transfer.finetuning.scores import main_value
@@ -78,26 +74,6 @@ class FineTuning:
             return rate_scale(name, depth=recipe.encoder.depth, decay=recipe.layer_decay)
 
         return build_optimizer(self.model, recipe.optim, scale_of)
-
-    def hints(self, groups: Sequence[Group]) -> Sequence[Hints]:
-        return ()
-
-    def counts(
-        self, groups: Sequence[Group], progress: float, hints: Sequence[Hints]
-    ) -> dict[str, Tensor]:
-        return self.model.counts(groups)
-
-    def before_clip(self, progress: float) -> None:
-        """Layers that have not thawed yet lose their gradients, so that they stay as they are."""
-        frozen, depth = self.recipe.frozen, self.recipe.encoder.depth
-        if frozen.thaw == 0.0:
-            return
-        for name, parameter in self.model.named_parameters():
-            if not has_thawed(name, frozen, depth=depth, progress=progress):
-                parameter.grad = None
-
-    def after_step(self, progress: float) -> None:
-        self.model.update_average(round(progress * self.recipe.optim.steps))
 
     def numbers(self, progress: float) -> dict[str, float]:
         return {}

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from omnimask.foundation.optional import needs
-from omnimask.network.backbone import Backbone
+from omnimask.network.encoder import Backbone
 from omnimask.transfer.finetuning.recipe import Lora
 
 

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from omnimask.masking.full import full_plan
 from omnimask.masking.plan import MaskPlan
-from omnimask.network.backbone import Backbone, Encoded
-from omnimask.objectives.objective import LossSum
-from omnimask.tokens.tokens import Group, View, view_of
+from omnimask.network.encoder import Backbone, Encoded
+from omnimask.objectives.objective import Outcome
+from omnimask.tokens.tokens import Group, View
 from omnimask.training.checkpoint import fill_weights
 from omnimask.training.ema import update_ema
-from omnimask.training.step import Hints, Outcome
+from omnimask.training.step import Hints
 from omnimask.transfer.finetuning.heads import Head
-from omnimask.transfer.finetuning.layers import freeze
+from omnimask.transfer.finetuning.layers import freeze, has_thawed
 from omnimask.transfer.finetuning.lora import add_lora
 from omnimask.transfer.finetuning.mixing import mix_tokens
 from omnimask.transfer.finetuning.place_head import features_of
@@ -77,17 +77,19 @@ class FinetunedModel(nn.Module):
         views, targets = self._supervised(batch)
         masked = [(view, self._plan(view, progress)) for view in views]
         encoded = self.backbone(masked, layers=self.layers)
-        parts = [
-            self.recipe.task.loss(self._outputs(self.head, each), target)
-            for each, target in zip(encoded, targets, strict=True)
-        ]
-        return Outcome(
-            sums={LOSS: _summed(parts)},
-            num_tokens=sum(each.num_tokens for each in encoded),
-        )
+        task, outcome = self.recipe.task, Outcome(num_tokens=sum(e.num_tokens for e in encoded))
+        for each, target in zip(encoded, targets, strict=True):
+            total = task.loss(self._outputs(self.head, each), target)
+            outcome.add(LOSS, total, task.count(target))
+        return outcome
+
+    def hints(self, batch: Sequence[Group]) -> Sequence[Hints]:
+        return ()
 
     @torch.no_grad()
-    def counts(self, batch: Sequence[Group]) -> dict[str, Tensor]:
+    def counts(
+        self, batch: Sequence[Group], progress: float = 0.0, hints: Sequence[Hints] = ()
+    ) -> dict[str, Tensor]:
         """The count that `forward` will return, without encoding anything."""
         _, targets = self._supervised(batch)
         counts = [self.recipe.task.count(target) for target in targets]
@@ -124,6 +126,18 @@ class FinetunedModel(nn.Module):
         self.train(was_training)
         return self.recipe.task.read(outputs)
 
+    def before_clip(self, progress: float) -> None:
+        """Layers that have not thawed yet lose their gradients, so that they stay as they are."""
+        frozen, depth = self.recipe.frozen, self.recipe.encoder.depth
+        if frozen.thaw == 0.0:
+            return
+        for name, parameter in self.named_parameters():
+            if not has_thawed(name, frozen, depth=depth, progress=progress):
+                parameter.grad = None
+
+    def after_step(self, progress: float) -> None:
+        self.update_average(round(progress * self.recipe.optim.steps))
+
     def update_average(self, step: int) -> None:
         """The average follows faster in the beginning: by min(decay, (1 + step) / (10 + step))."""
         if self.average is None or self.recipe.ema_decay is None:
@@ -133,14 +147,14 @@ class FinetunedModel(nn.Module):
 
     def _whole(self, group: Group) -> tuple[View, MaskPlan]:
         """The group with every token shown."""
-        view = view_of(group, self.modalities)
+        view = View.of(group, self.modalities)
         return view, full_plan(view.layout)
 
     def _supervised(self, batch: Sequence[Group]) -> tuple[list[View], list[Tensor]]:
         views, targets = [], []
         mix = self.recipe.mix
         for group in batch:
-            view, lam = view_of(group, self.modalities), None
+            view, lam = View.of(group, self.modalities), None
             if self.training and (mix.mixup > 0.0 or mix.cutmix > 0.0):
                 tokens, lam = mix_tokens(view.tokens, mix, group.rng.child("mix"))
                 view = replace(view, tokens=tokens)
@@ -179,10 +193,3 @@ def build_finetuned(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         return FinetunedModel(recipe, start)
-
-
-def _summed(parts: Sequence[LossSum]) -> LossSum:
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total

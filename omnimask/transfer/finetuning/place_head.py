@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from omnimask.decoders.decoder import place_visible
 from omnimask.foundation.errors import RecipeError
-from omnimask.network.backbone import Encoded
+from omnimask.network.encoder import Encoded
 from omnimask.tokens.tokens import Tokens
 from omnimask.transfer.finetuning.places import FreePlaces, Places, spread
 

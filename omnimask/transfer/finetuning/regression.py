@@ -11,7 +11,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from omnimask.foundation.errors import DataError
-from omnimask.objectives.objective import LossSum
 from omnimask.transfer.finetuning.tasks import Label, Vector, constant
 
 
@@ -72,13 +71,14 @@ class Regression:
     def count(self, targets: Float[Tensor, "b p"], /) -> Float[Tensor, ""]:
         return (~targets.isnan()).sum(dtype=torch.float32)
 
-    def loss(self, outputs: Float[Tensor, "b p"], targets: Float[Tensor, "b p"], /) -> LossSum:
+    def loss(
+        self, outputs: Float[Tensor, "b p"], targets: Float[Tensor, "b p"], /
+    ) -> Float[Tensor, ""]:
         known = ~targets.isnan()
         aims = torch.where(known, targets, 0.0)
         by_kind = {"mse": F.mse_loss, "l1": F.l1_loss, "smooth_l1": F.smooth_l1_loss}
         losses = by_kind[self.kind](outputs.float(), aims, reduction="none")
-        total = torch.where(known, losses, 0.0).sum()
-        return LossSum(total=total, count=self.count(targets))
+        return torch.where(known, losses, 0.0).sum()
 
     def read(self, outputs: Float[Tensor, "b p"], /) -> Float[Tensor, "b p"]:
         mean, deviation = (constant(x, outputs.device) for x in (self.mean, self.deviation))

@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from omnimask.foundation.errors import RecipeError
-from omnimask.objectives.objective import LossSum
 from omnimask.transfer.finetuning.place_head import SegmentationHead
 from omnimask.transfer.finetuning.places import PlaceLabels
 from omnimask.transfer.finetuning.tasks import Label, Vector, check_smoothing, constant
@@ -90,10 +89,12 @@ class Segmentation:
         weights = constant(self.class_weights, targets.device)
         return torch.where(known, weights[targets.long().clamp_min(0)], 0.0).sum()
 
-    def loss(self, outputs: Float[Tensor, "b p k"], targets: Float[Tensor, "b p"], /) -> LossSum:
+    def loss(
+        self, outputs: Float[Tensor, "b p k"], targets: Float[Tensor, "b p"], /
+    ) -> Float[Tensor, ""]:
         """Cross-entropy at known places, its mean weighted by the classes' weights."""
         weights = constant(self.class_weights, outputs.device) if self.class_weights else None
-        total = F.cross_entropy(
+        return F.cross_entropy(
             outputs.float().flatten(0, 1),
             targets.long().flatten(),
             weight=weights,
@@ -101,7 +102,6 @@ class Segmentation:
             reduction="sum",
             label_smoothing=self.smoothing,
         )
-        return LossSum(total=total, count=self.count(targets))
 
     def read(self, outputs: Float[Tensor, "b p k"], /) -> Float[Tensor, "b p k"]:
         return outputs.float().softmax(dim=2)

@@ -8,7 +8,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from omnimask.foundation.errors import RecipeError
-from omnimask.objectives.objective import LossSum
 
 Label = tuple[str | float | None, ...]  # of one sample, a value per label column
 Vector = tuple[float, ...]  # the same as numbers, NaN where unknown
@@ -53,12 +52,14 @@ class Task(Protocol):
         ...
 
     def count(self, targets: Float[Tensor, "b p"], /) -> Float[Tensor, ""]:
-        """That of the loss, from the targets alone."""
+        """What the sum of losses is divided by."""
         ...
 
     def loss(
         self, outputs: Float[Tensor, "b p *k"], targets: Float[Tensor, "b p"], /
-    ) -> LossSum: ...
+    ) -> Float[Tensor, ""]:
+        """The sum over all samples or places."""
+        ...
 
     def read(self, outputs: Float[Tensor, "b p *k"], /) -> Float[Tensor, "b p *k"]:
         """Outputs as probabilities, or as numbers in the labels' units."""

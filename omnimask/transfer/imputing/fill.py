@@ -43,7 +43,7 @@ def fill(model: MaskedModel, view: View) -> dict[str, Filled]:
         objectives = [o for o in model.recipe.objectives if o.modality == span.modality]
         tokens = view.tokens[span.modality]
         values, restored = _restore(objectives, predictions, tokens, span=span, plan=plan)
-        visible = flags_of(first.visible_ids, first.visible_ok, view.layout.num_tokens)
+        visible = first.is_visible(view.layout.num_tokens)
         visible = visible[:, span.start : span.stop]
         filled[span.modality] = Filled(
             visible=visible,

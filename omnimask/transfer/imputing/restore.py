@@ -9,10 +9,10 @@ from torch import Tensor
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.rng import Rng, fold_key
-from omnimask.masking.plan import MaskPlan, plan_from_flags
+from omnimask.masking.plan import MaskPlan
 from omnimask.objectives.objective import Objective
 from omnimask.objectives.targets import Restoring
-from omnimask.tokens.tokens import Group, Raw, Tokens, view_of
+from omnimask.tokens.tokens import Group, Raw, Tokens, View
 from omnimask.training.step import MaskedModel
 
 _NEIGHBOURS = 4
@@ -44,7 +44,7 @@ def restore_hidden(model: MaskedModel, name: str, raw: Raw, hidden: Bool[Tensor,
     device = next(model.parameters()).device
     key = torch.tensor([fold_key(0, "complete", name)])
     group = Group(stream="complete", raw={name: raw}, keys=key, names=(name,)).to(device)
-    view = view_of(group, model.modalities)
+    view = View.of(group, model.modalities)
     tokens = view.tokens[name]
     visible = tokens.valid & ~hidden.to(device)[None]
     _check_some(visible[0], tokens.valid[0], name)
@@ -82,7 +82,7 @@ def _check_some(visible: Bool[Tensor, " n"], valid: Bool[Tensor, " n"], name: st
 
 
 def _plan(visible: Bool[Tensor, "1 n"], predict: Bool[Tensor, "1 n"]) -> MaskPlan:
-    return plan_from_flags(
+    return MaskPlan.from_flags(
         visible,
         predict,
         num_visible=(int(visible.sum()),),

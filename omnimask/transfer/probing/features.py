@@ -8,7 +8,7 @@ import torch
 
 from omnimask.data.samples import Unreadable, read_batches
 from omnimask.data.streams import StreamReader
-from omnimask.network.backbone import Encoded
+from omnimask.network.encoder import Encoded
 from omnimask.network.pooling import Pooling, pool
 from omnimask.tokens.modality import Label
 from omnimask.tokens.tokens import Group

@@ -11,8 +11,8 @@ from torch import nn
 from omnimask.data.samples import Unreadable
 from omnimask.data.streams import BadFile, StreamReader
 from omnimask.masking.full import full_plan
-from omnimask.network.backbone import Encoded
-from omnimask.tokens.tokens import Group, view_of
+from omnimask.network.encoder import Encoded
+from omnimask.tokens.tokens import Group, View
 from omnimask.training.job import Job
 from omnimask.training.pretraining import Pretraining
 from omnimask.training.step import MaskedModel
@@ -125,7 +125,7 @@ class TrainingProbes:
 
 
 def _encode(model: MaskedModel, group: Group) -> Encoded:
-    view = view_of(group, model.modalities)
+    view = View.of(group, model.modalities)
     return model.backbone([(view, full_plan(view.layout))])[0]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from omnimask.foundation.errors import DataError
 from omnimask.masking.full import full_plan
-from omnimask.network.backbone import Backbone
+from omnimask.network.encoder import Backbone
 from omnimask.network.pooling import pool
 from omnimask.tokens.modality import Label
 from omnimask.tokens.tokens import View
