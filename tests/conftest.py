@@ -18,9 +18,5 @@ def sample_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `--dist loadgroup`: files stay whole, so that what they share is made once, and the long
-    ones come first, so that no process waits for another in the end."""
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    """The long tests first, so that no process waits for another in the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)

@@ -53,8 +53,7 @@ def test_every_size_is_a_valid_recipe_and_survives_json(reference: str, tmp_path
 
 def with_marks(reference: str):
     """The mixed recipes have seven streams and take seven times as long."""
-    slow = [pytest.mark.slow] if reference in MIXED else []
-    return pytest.param(reference, marks=[pytest.mark.xdist_group(reference), *slow])
+    return pytest.param(reference, marks=[pytest.mark.slow] if reference in MIXED else [])
 
 
 @pytest.fixture(scope="module", params=map(with_marks, DEBUG))

@@ -19,11 +19,7 @@ from tests.recipes.catalogue import DEBUG, MIXED
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "reference",
-    [
-        pytest.param(name, marks=pytest.mark.xdist_group(name))
-        for name in DEBUG
-        if name not in MIXED
-    ],
+    [name for name in DEBUG if name not in MIXED],
 )
 def test_the_report_of_a_run_is_written(
     reference: str, whole_run: Callable[[str], Path], tmp_path: Path
