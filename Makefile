@@ -29,12 +29,11 @@ check: setup
 		$(foreach name,$(LEFT_TO_TEST),'--ignore-glob=tests/unit/test_$(name).py') \
 		tests/unit tests/modalities/test_contract.py tests/modalities/test_contract_parts.py
 
-# The fast tests first, so that a mistake shows early; then those that train, kill and resume. One
-# thread each: two processes of two threads on two cores wait for one another.
+# Everything in one start, the long tests first (tests/conftest.py). One thread each: two processes of
+# two threads on two cores wait for one another.
 test: export OMP_NUM_THREADS = 1
 test: setup
-	$(BIN)/python -m pytest -n 2 -m "not slow" --durations=10
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow --durations=10
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
 lint: setup
 	$(BIN)/ruff check .

@@ -82,7 +82,7 @@ OBJECTIVES_AND_REDUCTION = (
         new="counts[objective.name] = counted.numel()",
         breaks="the mean is over tokens that have no loss, too",
         tests=(
-            "test_model.py::test_counts_ahead_are_the_counts_of_the_step",
+            "test_model.py::test_a_step_counts_the_predicted_tokens_of_each_modality",
             "test_trainer_step.py",
         ),
     ),

@@ -15,11 +15,11 @@ from omnimask.commands.main import main
 pytestmark = pytest.mark.slow
 
 
-def run(*arguments: str) -> tuple[int, str]:
+def run(*arguments: str, recipe: str = "recipes.omni:debug") -> tuple[int, str]:
     """Exit status and error output of the command."""
     errors = io.StringIO()
     with contextlib.redirect_stderr(errors):
-        status = main(["pretrain", "recipes.omni:debug", *arguments])
+        status = main(["pretrain", recipe, *arguments])
     return status, errors.getvalue()
 
 
@@ -96,6 +96,7 @@ def test_a_column_of_one_value_trains(sample_data: Path, tmp_path: Path):
         f"--out={tmp_path / 'run'}",
         f"--set=data.root={sample_data}",
         f"--set=data.streams.table.files.table.path={folder}",
+        recipe="recipes.remasker:debug",
     )
     assert status == 0, errors
     assert "nan" not in (tmp_path / "run/metrics.jsonl").read_text().lower()
@@ -117,8 +118,8 @@ def test_a_wrong_setting_is_named(assignment: str, message: str, tmp_path: Path)
 
 def test_the_folder_of_another_recipe_is_refused(sample_data: Path, tmp_path: Path):
     out, root = f"--out={tmp_path / 'run'}", f"--set=data.root={sample_data}"
-    assert run(out, root)[0] == 0
-    status, errors = run(out, root, "--set=optim.lr=0.5")
+    assert run(out, root, recipe="recipes.mae:debug")[0] == 0
+    status, errors = run(out, root, "--set=optim.lr=0.5", recipe="recipes.mae:debug")
     assert status == 2
     assert "optim.lr: 0.001 -> 0.5" in errors
 
@@ -141,6 +142,7 @@ def test_a_bad_file_among_good_ones_is_listed_and_replaced(sample_data: Path, tm
         "--set=modalities.image.mean=(0.5,0.5,0.5)",
         "--set=modalities.image.std=(0.25,0.25,0.25)",
         "--set=optim.steps=40",
+        recipe="recipes.mae:debug",
     )
     assert status == 0, errors
     assert "bad-0.jpg" in (tmp_path / "run/bad_files.jsonl").read_text()

@@ -3,12 +3,12 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from omnimask.commands.pretrain import train
-from tests.recipes.catalogue import DEBUG, load
+from tests.recipes.catalogue import DEBUG
 from tests.unit.test_trainer import lines
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,14 +18,14 @@ ACCUMULATING = "recipes.remasker:debug accumulating"
 
 @pytest.fixture(scope="module")
 def runs_of_two(
-    request: pytest.FixtureRequest, sample_data: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, few_files: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The runs of all tests of this file that were asked for."""
     out = tmp_path_factory.mktemp("two")
     tests = [item for item in request.session.items if item.path == request.path]
     names = [item.callspec.params["name"] for item in tests if isinstance(item, pytest.Function)]
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    train_all = ("-m", "tests.recipes.train_all", str(sample_data), str(out))
+    train_all = ("-m", "tests.recipes.train_all", str(few_files), str(out))
     done = subprocess.run(
         [sys.executable, *launcher, *train_all, *names],
         cwd=ROOT,
@@ -40,9 +40,9 @@ def runs_of_two(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*DEBUG, pytest.param(ACCUMULATING, id="accumulating")])
-def test_two_processes_equal_one(name: str, runs_of_two: Path, sample_data: Path, tmp_path: Path):
-    train(load(name.partition(" ")[0], sample_data), tmp_path)
-    one, two = lines(tmp_path), lines(runs_of_two / name.replace(":", "."))
+def test_two_processes_equal_one(name: str, runs_of_two: Path, whole_run: Callable[[str], Path]):
+    one = lines(whole_run(name.partition(" ")[0]))
+    two = lines(runs_of_two / name.replace(":", "."))
     assert [line["step"] for line in one] == [line["step"] for line in two]
     for own, others in zip(one, two, strict=True):
         # AdamW's first steps divide tiny gradients by themselves, so that rounding grows.

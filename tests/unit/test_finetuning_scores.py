@@ -1,11 +1,15 @@
 """Scores beside scikit-learn's own, and intervals that hold them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from omnimask.transfer.finetuning.classification import Classification, MultiLabel
 from omnimask.transfer.finetuning.regression import Regression
 from omnimask.transfer.finetuning.scores import Predicted, main_value, score
+from omnimask.transfer.finetuning.tasks import Task
+from omnimask.transfer.intervals import bootstrap_interval
 
 RNG = np.random.default_rng(3)
 
@@ -28,6 +32,42 @@ def test_scores_of_classes():
     assert main_value(task, part) == scores["balanced_accuracy"].value
     for interval in scores.values():
         assert interval.low < interval.value < interval.high
+
+
+def f1(truth: np.ndarray, chosen: np.ndarray) -> float:
+    from sklearn.metrics import f1_score
+
+    undefined: Any = 0.0  # of a class that is nowhere
+    return float(f1_score(truth, chosen, average="macro", zero_division=undefined))
+
+
+CHOICE = RNG.integers(4, size=(9, 2))  # of five classes one is nowhere, in resamples others too
+FLAGS = RNG.integers(2, size=(2, 9, 3)) * [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("task", "values", "truth", "measured"),
+    [
+        (
+            Classification(classes=tuple("abcde")),
+            np.eye(5)[CHOICE[:, 0]],
+            CHOICE[:, 1:],
+            (CHOICE[:, 1], CHOICE[:, 0]),
+        ),
+        (MultiLabel(classes=tuple("abc")), FLAGS[0] * 0.9, FLAGS[1], (FLAGS[1], FLAGS[0])),
+    ],
+    ids=["classes", "several"],
+)
+def test_macro_f1_and_its_interval_are_scikit_learns(
+    task: Task, values: np.ndarray, truth: np.ndarray, measured: tuple[np.ndarray, np.ndarray]
+):
+    found = score(task, predicted(values, truth))["macro_f1"]
+    truths, chosen = measured
+    low, high = bootstrap_interval(
+        lambda rows: np.array([f1(truths[row], chosen[row]) for row in rows]), 9, resamples=200
+    )
+    expected = (f1(truths, chosen), float(low), float(high))
+    assert (found.value, found.low, found.high) == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_class_without_held_out_samples_raises_no_warning():

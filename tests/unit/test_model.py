@@ -161,6 +161,21 @@ def test_counts_ahead_are_the_counts_of_the_step():
         assert ahead[name] == part.count > 0
 
 
+def test_a_step_counts_the_predicted_tokens_of_each_modality():
+    recipe = toy_recipe()
+    model, batch = build_model(recipe), first_batch(recipe)
+    expected = dict.fromkeys(model.objectives, 0)
+    for view in model.views(batch):
+        ends = {span.modality: (span.start, span.stop) for span in view.layout.spans}
+        (plan,) = model.masks(view, 0.0)
+        ids = plan.predict_ids[plan.predict_ok].tolist()
+        for name, objective in model.objectives.items():
+            start, stop = ends.get(objective.modality, (0, 0))
+            expected[name] += sum(start <= i < stop for i in ids)
+    counted = {name: int(part.count) for name, part in model(batch).sums.items()}
+    assert {name: counted[name] for name in expected} == expected
+
+
 def test_the_step_never_waits_for_the_device():
     recipe = with_teacher()
     model, batch = build_model(recipe), first_batch(recipe)

@@ -57,10 +57,6 @@ class CellStyle:
             return self._date(float(value))
         return self._number(float(value))
 
-    def number_of(self, value: float) -> float:
-        """A number as it is after it was written and read again."""
-        return float(self._number(value))
-
     def _number(self, value: float) -> str:
         if self.decimals is None or self.scientific:
             if self.column.whole:

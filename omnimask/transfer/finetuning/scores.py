@@ -1,11 +1,14 @@
-"""Held-out predictions to scores with 95 % intervals, through scikit-learn."""
+"""Held-out predictions to scores with 95 % intervals.
+
+An interval measures hundreds of resamples, and scikit-learn takes milliseconds for a call on a few
+numbers: what bincounts say is said by them, and the tests compare it with scikit-learn.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 
 from omnimask.foundation.errors import DataError
 from omnimask.transfer.finetuning.classification import Classification, MultiLabel
@@ -18,7 +21,7 @@ from omnimask.transfer.finetuning.place_scores import (
     pixel_accuracy,
 )
 from omnimask.transfer.finetuning.tasks import Task
-from omnimask.transfer.intervals import bootstrap_interval, r2, wilson_interval
+from omnimask.transfer.intervals import bootstrap_interval, r2, r2_interval, wilson_interval
 
 _RESAMPLES = 200
 
@@ -73,27 +76,37 @@ def _of_classes(predicted: Predicted) -> dict[str, Interval]:
 
 def balanced_accuracy(truth: np.ndarray, chosen: np.ndarray) -> float:
     """The mean recall of the classes that are there."""
-    from sklearn.metrics import recall_score
-
-    present = np.unique(truth)
-    return float(recall_score(truth, chosen, labels=present, average="macro"))
+    right, there, _ = _counts(truth, chosen)
+    return float((right[there > 0] / there[there > 0]).mean())
 
 
 def macro_f1(truth: np.ndarray, chosen: np.ndarray) -> float:
     """The mean F1 of the classes that are there or were predicted."""
-    from sklearn.metrics import f1_score
+    right, there, predicted = _counts(truth, chosen)
+    found = there + predicted
+    return float((2 * right[found > 0] / found[found > 0]).mean())
 
-    undefined: Any = 0.0  # of a class that is nowhere; the annotation says text, a number is meant
-    return float(f1_score(truth, chosen, average="macro", zero_division=undefined))
+
+def _counts(truth: np.ndarray, chosen: np.ndarray) -> tuple[Int64[np.ndarray, " k"], ...]:
+    """Per class: samples that are right, samples that are there, and predictions."""
+    classes = max(truth.max(), chosen.max()) + 1
+    parts = (truth[truth == chosen], truth, chosen)
+    return tuple(np.bincount(part, minlength=classes) for part in parts)
 
 
 def _of_several(predicted: Predicted) -> dict[str, Interval]:
     truth, values = predicted.truth.astype(int), predicted.values
     return {
         "mean_average_precision": _interval(mean_average_precision, truth, values),
-        "macro_f1": _interval(lambda t, v: macro_f1(t, (v >= 0.5).astype(int)), truth, values),
+        "macro_f1": _interval(macro_f1_of_several, truth, (values >= 0.5).astype(int)),
         "exact_match": _share(np.all(truth == (values >= 0.5), axis=1)),
     }
+
+
+def macro_f1_of_several(truth: np.ndarray, chosen: np.ndarray) -> float:
+    """The mean F1 of all classes, 0 for one that is nowhere; of flags (sample, class)."""
+    found = truth.sum(axis=0) + chosen.sum(axis=0)
+    return float((2 * (truth * chosen).sum(axis=0) / np.maximum(found, 1)).mean())
 
 
 def mean_average_precision(truth: np.ndarray, values: np.ndarray) -> float:
@@ -116,7 +129,8 @@ def _of_numbers(task: Task, predicted: Predicted) -> dict[str, Interval]:
             raise DataError(f"no held-out sample has a number in the label column {name!r}")
         truth, values = predicted.truth[known, column], predicted.values[known, column]
         suffix = f"/{name}" if len(task.outputs) > 1 else ""
-        scores[f"r2{suffix}"] = _interval(_r2, truth, values)
+        low, high = r2_interval(truth, values, resamples=_RESAMPLES)
+        scores[f"r2{suffix}"] = Interval(value=_r2(truth, values), low=low, high=high)
         scores[f"mae{suffix}"] = _interval(_mae, truth, values)
     if len(task.outputs) > 1:
         for kind in ("r2", "mae"):
@@ -188,9 +202,7 @@ def _r2(truth: np.ndarray, values: np.ndarray) -> float:
 
 
 def _mae(truth: np.ndarray, values: np.ndarray) -> float:
-    from sklearn.metrics import mean_absolute_error
-
-    return float(mean_absolute_error(truth, values))
+    return float(np.abs(truth - values).mean())
 
 
 def _interval(measure: Measure, truth: np.ndarray, values: np.ndarray) -> Interval:

@@ -8,14 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from omnimask.data.streams import StreamReader
 from omnimask.foundation.errors import DataError
 from omnimask.masking.full import full_plan
 from omnimask.network.encoder import Backbone
 from omnimask.network.pooling import pool
 from omnimask.tokens.modality import Label
 from omnimask.tokens.tokens import View
-from omnimask.training.step import MaskedModel
 from omnimask.transfer.intervals import r2, r2_interval, wilson_interval
 
 
@@ -61,23 +59,6 @@ def mean_features(backbone: Backbone, view: View) -> Float[Tensor, "b d"]:
     A sample without a valid token has the zero vector. Prefix tokens are left out.
     """
     return pool(backbone([(view, full_plan(view.layout))])[0], "mean")
-
-
-def collect_features(
-    model: MaskedModel, reader: StreamReader, indices: Sequence[int], batch_size: int
-) -> Features:
-    """Features of the given samples at their centre view, by the frozen encoder in eval mode.
-
-    Leaves the model in eval mode. DataError for a file that cannot be read.
-    """
-    model.eval()
-    device = next(model.parameters()).device
-    parts = []
-    for start in range(0, len(indices), batch_size):
-        group = reader.held_out_group(indices[start : start + batch_size]).to(device)
-        view = View.of(group, model.modalities)
-        parts.append(mean_features(model.backbone, view).cpu().numpy())
-    return Features(values=np.concatenate(parts), labels=tuple(reader.label(i) for i in indices))
 
 
 def standardise(train: Features, test: Features) -> tuple[Features, Features]:
