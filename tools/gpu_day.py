@@ -160,7 +160,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("runs/gpu_day"))
     parser.add_argument("--earlier", type=Path, default=None, help="gpu_day.json to go on from")
-    parser.add_argument("--budget-s", type=float, default=560.0)
+    parser.add_argument("--budget-s", type=float, default=540.0)
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--small", action="store_true", help="tiny sizes, to try everything")
     parser.add_argument("--only", nargs="*", default=[], help="these parts alone")
