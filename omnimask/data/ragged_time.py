@@ -43,10 +43,8 @@ def ragged_tokens(
     valid = coords[:, 0] < real[:, None]
     per_step = math.prod(tuple(grid.values())[1:])
     num_valid = tuple(count * per_step for count in counts)
-    if min(num_valid) < values.shape[1]:
-        values = values.masked_fill(~valid[:, :, None], 0.0)
     return Tokens(
-        values=values,
+        values=values.masked_fill(~valid[:, :, None], 0.0),
         coords=coords.expand(values.shape[0], -1, -1),
         valid=valid,
         scorable=valid,
