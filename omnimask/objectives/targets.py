@@ -118,31 +118,28 @@ class Content:
     ) -> Float[Tensor, "b n t"]:
         if self.norm == "none":
             return tokens.values.float()
-        values = self._parts(tokens.values.float())
-        mean, deviation = self._statistics(values)
-        return ((values - mean) / deviation).reshape(tokens.values.shape)
+        parts, mean, deviation = self._statistics(tokens.values.float())
+        return ((parts - mean) / deviation).reshape(tokens.values.shape)
 
     def restore(
         self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
     ) -> Float[Tensor, "b n v"] | None:
         if self.norm == "none":
             return predicted
-        mean, deviation = self._statistics(self._parts(tokens.values.float()))
-        return (self._parts(predicted) * deviation + mean).reshape(predicted.shape)
+        parts, mean, deviation = self._statistics(tokens.values.float())
+        return (predicted.reshape(parts.shape) * deviation + mean).reshape(predicted.shape)
 
     @property
     def restores_with(self) -> str:
         return "" if self.norm == "none" else f"each hidden {self.norm}'s own mean and deviation"
 
-    def _parts(self, values: Float[Tensor, "b n v"]) -> Float[Tensor, "b n k c"]:
-        """The values cut into what is normalised apart: c channels, or one of all of a token."""
-        return values.unflatten(-1, (-1, self.num_channels if self.norm == "channel" else 1))
-
-    def _statistics(self, parts: Float[Tensor, "b n k c"]) -> tuple[Tensor, Tensor]:
+    def _statistics(self, values: Float[Tensor, "b n v"]) -> tuple[Tensor, Tensor, Tensor]:
+        """The values cut into what is normalised apart (b n k c), its mean and its deviation."""
+        parts = values.unflatten(-1, (-1, self.num_channels if self.norm == "channel" else 1))
         variance, mean = torch.var_mean(parts, dim=-2, keepdim=True)
         if self.norm == "token":
-            return mean, (variance + 1e-6).sqrt()
-        return mean, variance.sqrt() + 1e-6
+            return parts, mean, (variance + 1e-6).sqrt()
+        return parts, mean, variance.sqrt() + 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

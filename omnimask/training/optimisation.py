@@ -120,17 +120,17 @@ def _clip(training: Training, clip_norm: float | None) -> Tensor:
     for name, parameter in training.model.named_parameters():
         if parameter.grad is not None:
             parts[is_of_target(name)].append(parameter)
-    norm = _clip_part(parts[False], clip_norm)
-    if parts[True]:
-        of_targets = _clip_part(parts[True], clip_norm)
-        norm = torch.where(torch.isfinite(of_targets), norm, of_targets)
+    norms = [
+        torch.nn.utils.get_total_norm([p.grad for p in part if p.grad is not None])
+        if clip_norm is None
+        else torch.nn.utils.clip_grad_norm_(part, clip_norm)
+        for part in parts.values()
+        if part
+    ]
+    norm, *of_targets = norms
+    for other in of_targets:
+        norm = torch.where(torch.isfinite(other), norm, other)
     return norm
-
-
-def _clip_part(parameters: Sequence[Tensor], clip_norm: float | None) -> Tensor:
-    if clip_norm is not None:
-        return torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
-    return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
 
 
 def _apply(training: Training, norm: Tensor, outcome: Outcome) -> Tensor:
