@@ -10,14 +10,16 @@ from tools.sample_data.world.stage import Stage
 
 _ROOM_ECHO, _ROOM_LOST = 0.45, 0.03
 _NOISE_M = 0.02
-_NUM_AZIMUTHS = 240  # half as many again would make the files larger, not richer
+_NUM_BEAMS, _NUM_AZIMUTHS = (26, 30), 200
 
 
 def observe(stage: Stage) -> Float32[np.ndarray, "points 4"]:
     """x, y, z in metres from the sensor, z up; intensity in [0, 1]."""
     rng = stage.scene.generator("sweep")
     place = _sensor_place(stage.scene, rng)
-    directions = beam_directions(rng, _NUM_AZIMUTHS).astype(np.float32)
+    directions = beam_directions(rng, num_beams=_NUM_BEAMS, num_azimuths=_NUM_AZIMUTHS).astype(
+        np.float32
+    )
     rays = Rays(starts=np.broadcast_to(place, directions.shape), directions=directions)
     hits = meet_surroundings(stage, rays)
     range_m = np.full(len(rays), np.inf, dtype=np.float32)
@@ -45,7 +47,7 @@ def _sensor_place(scene: Scene, rng: np.random.Generator) -> Float32[np.ndarray,
     """On the camera's side of the subject, at a place of its own."""
     thing = scene.subject
     angle = scene.view.azimuth_rad + rng.uniform(-0.6, 0.6)
-    away_m = rng.uniform(2.6, 5.0) + 0.5 * thing.size_m
+    away_m = rng.uniform(2.2, 4.0) + 0.5 * thing.size_m
     x_m = thing.x_m + away_m * np.cos(angle)
     y_m = thing.y_m + away_m * np.sin(angle)
     return np.array([x_m, y_m, rng.uniform(1.6, 2.0)], dtype=np.float32)
