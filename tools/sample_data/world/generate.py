@@ -56,6 +56,7 @@ def generate(
     """
     _check(root, scenes, senses)
     counts = _counts(root, scenes, senses, seed)
+    _remove_halves(root)
     _write_manifest(root, counts, seed, complete=False)
     who = _who(counts)
     numbers = list(who)
@@ -109,6 +110,14 @@ def _counts(root: Path, scenes: int, senses: Sequence[str], seed: int) -> dict[s
         for sense in SENSES
         if sense in there or sense in wanted
     }
+
+
+def _remove_halves(root: Path) -> None:
+    """What a run that was killed had not yet put in place."""
+    manifest = root / MANIFEST
+    if manifest.is_file() and not json.loads(manifest.read_text())["complete"]:
+        for path in root.rglob(".*"):
+            path.unlink()
 
 
 def _who(counts: Mapping[str, int]) -> dict[int, tuple[str, ...]]:

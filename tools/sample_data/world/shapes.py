@@ -123,8 +123,8 @@ def _chair(slender: float, thick: float, taper: float) -> Mesh:
 
 
 def _steps(slender: float, thick: float, taper: float) -> Mesh:
-    """Three to six steps; `taper` narrows the block from step to step."""
-    count, rise, width = 3 + int(3.999 * taper), _mix(0.45, 1.0, slender), _mix(0.35, 0.8, thick)
+    """Four of them; `taper` narrows the block from step to step."""
+    count, rise, width = 4, _mix(0.45, 1.0, slender), _mix(0.35, 0.8, thick)
     blocks = []
     for step in range(count):
         narrow = 1 - 0.5 * taper * step / count

@@ -32,13 +32,17 @@ Samples = Float64[np.ndarray, " samples"]
 def observe(scene: Scene) -> Float32[np.ndarray, " samples"]:
     """In [-1, 1], as long as the clip; soft and loud recordings of soft and loud events alike."""
     rng = scene.generator("sound")
-    pitches_hz, losses, levels = modes_of(scene)
-    dry = _resonated(_excitation(scene, rng), pitches_hz, losses, levels * _struck_at(rng))
-    wet = _in_room(dry, rng)
+    wet = _in_room(dry(scene, rng), rng)
     loudness = 10 ** (rng.uniform(-16, -2) / 20)
     wet *= loudness / max(float(np.abs(wet).max()), 1e-9)
     wet += _hiss(rng) * 10 ** (rng.uniform(-60, -34) / 20)
     return wet.clip(-1, 1).astype(np.float32)
+
+
+def dry(scene: Scene, rng: np.random.Generator) -> Samples:
+    """The object alone, without room, level and noise."""
+    pitches_hz, losses, levels = modes_of(scene)
+    return _resonated(_excitation(scene, rng), pitches_hz, losses, levels)
 
 
 def modes_of(
@@ -65,10 +69,6 @@ def _lowest_hz(thing: Thing) -> float:
     shape = thing.shape
     stout = 0.75 + 0.6 * shape.thick - 0.25 * shape.slender
     return MATERIALS[thing.material].speed * 0.42 * stout / thing.size_m**1.25
-
-
-def _struck_at(rng: np.random.Generator) -> Float64[np.ndarray, " 1"]:
-    return rng.uniform(0.7, 1.3, size=1)
 
 
 def _excitation(scene: Scene, rng: np.random.Generator) -> Samples:
@@ -113,7 +113,7 @@ def _resonated(
     return sound
 
 
-def _in_room(dry: Samples, rng: np.random.Generator) -> Samples:
+def _in_room(sound: Samples, rng: np.random.Generator) -> Samples:
     """Direct, and through a decaying tail of a diffuse room."""
     from scipy.signal import oaconvolve
 
@@ -121,7 +121,7 @@ def _in_room(dry: Samples, rng: np.random.Generator) -> Samples:
     at = np.arange(int(decay_s * RATE_HZ)) / RATE_HZ
     tail = rng.normal(size=len(at)) * np.exp(-6.9 * at / decay_s)
     tail *= rng.uniform(0.02, 0.35) / np.sqrt(np.sum(tail**2))
-    return dry + oaconvolve(dry, tail)[: len(dry)]
+    return sound + oaconvolve(sound, tail)[: len(sound)]
 
 
 def _hiss(rng: np.random.Generator) -> Samples:
