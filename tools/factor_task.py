@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from omnimask.foundation.errors import DataError
 from omnimask.objectives.objective import LossSum
 from omnimask.transfer.finetuning.tasks import Label, Vector, constant
 
@@ -66,10 +67,7 @@ class Factors:
         )
 
     def encode(self, label: Label, /) -> Vector | None:
-        return tuple(
-            float(values.index(str(part)) if values else str(part))
-            for part, values in zip(label, self.values, strict=True)
-        )
+        return tuple(map(_number, label, self.names, self.values))
 
     def kinds(self, vector: Vector, /) -> tuple[int, ...]:
         return ()
@@ -103,3 +101,12 @@ class Factors:
     def split(self, outputs: Float[Tensor, "b p"], /) -> tuple[Tensor, ...]:
         """The outputs of each factor."""
         return outputs.split([max(len(values), 1) for values in self.values], dim=1)
+
+
+def _number(part: str | float | None, name: str, values: tuple[str, ...]) -> float:
+    text = str(part)
+    if values and text not in values:
+        raise DataError(
+            f"no training sample has {name} {text!r}, only {', '.join(values)}; take more of them"
+        )
+    return float(values.index(text) if values else text)

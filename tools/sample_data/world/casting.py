@@ -16,16 +16,24 @@ from tools.sample_data.world.stage import Body, Points, Pose, Stage
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rays:
-    """Half-lines; the directions are unit vectors."""
+    """Half-lines; the directions are unit vectors. Rays with one start, as a camera's, or with one
+    direction, as those to the sun, have one row of it.
+    """
 
     starts: Points
     directions: Points
 
     def __len__(self) -> int:
-        return len(self.starts)
+        return len(self.starts if len(self.directions) == 1 else self.directions)
 
     def take(self, rows: Int64[np.ndarray, " some"]) -> "Rays":
-        return Rays(starts=self.starts[rows], directions=self.directions[rows])
+        starts, directions = (
+            part if len(part) == 1 else part[rows] for part in (self.starts, self.directions)
+        )
+        return Rays(starts=starts, directions=directions)
+
+    def at(self, range_m: Float32[np.ndarray, " rays"]) -> Points:
+        return self.starts + range_m[:, None] * self.directions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,18 +49,28 @@ class Hits:
     solids: Int64[np.ndarray, " hits"]
 
 
-def _tensor(rays: Rays) -> Any:
+def _tensor(*parts: Rays) -> Any:
+    """All rays, one set after the other, as Open3D wants them."""
     import open3d as o3d
 
-    both = np.empty((len(rays), 6), dtype=np.float32)
-    both[:, :3], both[:, 3:] = rays.starts, rays.directions
+    both = np.empty((sum(map(len, parts)), 6), dtype=np.float32)
+    start = 0
+    for rays in parts:
+        end = start + len(rays)
+        both[start:end, :3], both[start:end, 3:] = rays.starts, rays.directions
+        start = end
     return o3d.core.Tensor.from_numpy(both)
 
 
 def _near(rays: Rays, pose: Pose, radius_m: float) -> Int64[np.ndarray, " rows"]:
     """The rays that come near enough to the pose's centre, ahead of their start."""
     to_centre = pose.centre - rays.starts
-    along = np.einsum("nc,nc->n", to_centre, rays.directions)
+    if len(to_centre) == 1:
+        along = rays.directions @ to_centre[0]
+    elif len(rays.directions) == 1:
+        along = to_centre @ rays.directions[0]
+    else:
+        along = np.einsum("nc,nc->n", to_centre, rays.directions)
     squared = np.einsum("nc,nc->n", to_centre, to_centre) - along**2
     return np.flatnonzero((squared < radius_m**2) & (along > -radius_m))
 
@@ -71,11 +89,7 @@ def meet_body(body: Body, poses: Sequence[Pose], rays: Sequence[Rays], *, solid:
         _in_frame(each.take(chosen), pose)
         for each, pose, chosen in zip(rays, poses, rows, strict=True)
     ]
-    whole = Rays(
-        starts=np.concatenate([each.starts for each in local]),
-        directions=np.concatenate([each.directions for each in local]),
-    )
-    answer = body.scene.cast_rays(_tensor(whole), nthreads=1)
+    answer = body.scene.cast_rays(_tensor(*local), nthreads=1)
     ranges, normals = answer["t_hit"].numpy(), answer["primitive_normals"].numpy()
     found, start = [], 0
     for each, pose, chosen in zip(local, poses, rows, strict=True):
@@ -89,8 +103,7 @@ def meet_body(body: Body, poses: Sequence[Pose], rays: Sequence[Rays], *, solid:
                 rows=chosen[kept],
                 range_m=range_m,
                 normals=facing @ pose.turn.T,
-                places=(each.starts[kept] + range_m[:, None] * directions)
-                / np.float32(body.thing.size_m),
+                places=each.take(kept).at(range_m) / np.float32(body.thing.size_m),
                 solids=np.full(len(kept), solid),
             )
         )
@@ -107,7 +120,7 @@ def meet_surroundings(stage: Stage, rays: Rays) -> Hits:
         rows=rows,
         range_m=range_m,
         normals=_facing(answer["primitive_normals"].numpy()[rows], rays.directions),
-        places=rays.starts + range_m[:, None] * rays.directions,
+        places=rays.at(range_m),
         solids=answer["geometry_ids"].numpy()[rows].astype(np.int64),
     )
 
@@ -127,11 +140,7 @@ def hidden_by_body(
         _in_frame(each.take(chosen), pose)
         for each, pose, chosen in zip(rays, poses, rows, strict=True)
     ]
-    whole = Rays(
-        starts=np.concatenate([each.starts for each in local]),
-        directions=np.concatenate([each.directions for each in local]),
-    )
-    stopped = body.scene.test_occlusions(_tensor(whole), nthreads=1).numpy()
+    stopped = body.scene.test_occlusions(_tensor(*local), nthreads=1).numpy()
     found, start = [], 0
     for each, chosen in zip(rays, rows, strict=True):
         hidden = np.zeros(len(each), dtype=bool)

@@ -21,7 +21,7 @@ def observe(stage: Stage) -> Points:
         > np.array([0.3 * body.material.lost for body in stage.bodies])[solids]
     )
     rays, range_m = rays.take(np.flatnonzero(kept)), range_m[kept]
-    points = rays.starts + range_m[:, None] * rays.directions
+    points = rays.at(range_m)
     points = points[_outside_gaps(points, rng)]
     chosen = np.sort(rng.permutation(len(points))[:MOST_POINTS])
     points = points[chosen] + rng.normal(0, rng.uniform(*_NOISE_M), size=(len(chosen), 3))

@@ -120,8 +120,7 @@ def light_of(scene: Scene) -> Light:
 
 def rays_of(camera: Camera, side: int) -> Rays:
     directions = camera.directions(side).astype(np.float32)
-    starts = np.broadcast_to(camera.place.astype(np.float32), directions.shape)
-    return Rays(starts=starts, directions=directions)
+    return Rays(starts=camera.place.astype(np.float32)[None], directions=directions)
 
 
 def frames(stage: Stage, rays: Rays, poses: Sequence[Pose]) -> list[Frame]:
@@ -197,8 +196,8 @@ def _subject_colours(
 
 
 def _to_light(surface: Surface, light: Light) -> Rays:
-    directions = np.broadcast_to(light.towards, surface.places.shape)
-    return Rays(starts=surface.places + _LIFT_M * surface.normals, directions=directions)
+    starts = surface.places + np.float32(_LIFT_M) * surface.normals
+    return Rays(starts=starts, directions=light.towards[None])
 
 
 def _of_surroundings(stage: Stage, rays: Rays, hits: Hits) -> Surface:
@@ -230,7 +229,7 @@ def _of_body(body: Body, rays: Rays, hits: Hits) -> Surface:
     brightened = grain(material.grain_kind, material.grain, hits.places)
     share = np.ones(len(views), dtype=np.float32)
     return Surface(
-        places=rays.starts[hits.rows] + hits.range_m[:, None] * views,
+        places=rays.take(hits.rows).at(hits.range_m),
         normals=hits.normals,
         views=views,
         albedo=body.paint.at(hits.places) * brightened,

@@ -7,6 +7,7 @@ the material.
 """
 
 import io
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -29,6 +30,7 @@ _STRETCHES = dict(zip(NAMES, np.linspace(0.75, 1.75, len(NAMES)), strict=True))
 Samples = Float64[np.ndarray, " samples"]
 
 
+@lru_cache(maxsize=1)  # a paired scene's clip and its sound file are one sound
 def observe(scene: Scene) -> Float32[np.ndarray, " samples"]:
     """In [-1, 1], as long as the clip; soft and loud recordings of soft and loud events alike."""
     rng = scene.generator("sound")

@@ -20,7 +20,7 @@ def observe(stage: Stage) -> Float32[np.ndarray, "points 4"]:
     directions = beam_directions(rng, num_beams=_NUM_BEAMS, num_azimuths=_NUM_AZIMUTHS).astype(
         np.float32
     )
-    rays = Rays(starts=np.broadcast_to(place, directions.shape), directions=directions)
+    rays = Rays(starts=place[None], directions=directions)
     hits = meet_surroundings(stage, rays)
     range_m = np.full(len(rays), np.inf, dtype=np.float32)
     range_m[hits.rows] = hits.range_m
