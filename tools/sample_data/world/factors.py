@@ -18,9 +18,9 @@ PATTERNS = ("plain", "checks", "stripes", "dots", "spiral", "marble")
 POSES = ("upright", "lying")
 WALLS = ("plain", "checks", "stripes", "bricks", "dots", "marble")
 FLOORS = ("plain", "checks", "stripes", "marble")
-SIZES_M = (1.3, 2.6)
+SIZES_M = (1.4, 2.6)
 MOST_OBJECTS = 3
-CLUTTER = (2, 6)
+CLUTTER = (1, 5)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +146,7 @@ def _thing(
         x_m=x_m,
         y_m=y_m,
         yaw_rad=float(rng.uniform(0, 2 * np.pi)),
-        pose=POSES[int(rng.uniform() < 0.35)],
+        pose=POSES[int(rng.uniform() < 0.3)],
         material=choice(rng, tuple(MATERIALS)),
         colour=COLOURS[colour],
         hue=(_HUES[colour] + float(rng.uniform(-_HUE_SPREAD, _HUE_SPREAD))) % 1,
@@ -196,7 +196,7 @@ def _view(rng: np.random.Generator) -> View:
     return View(
         azimuth_rad=float(rng.uniform(0, 2 * np.pi)),
         elevation_rad=float(np.deg2rad(rng.uniform(6, 32))),
-        distance_m=float(rng.uniform(3.9, 5.8)),
+        distance_m=float(rng.uniform(3.6, 5.2)),
         off_x_m=float(rng.uniform(-0.35, 0.35)),
         off_z_m=float(rng.uniform(-0.2, 0.3)),
         view_deg=float(rng.uniform(42, 50)),
@@ -220,12 +220,23 @@ def _room(rng: np.random.Generator) -> Room:
         height_m=float(rng.uniform(6.5, 9)),
         wall=choice(rng, WALLS),
         wall_step_m=float(rng.uniform(0.9, 2)),
-        wall_colours=(_any_colour(rng, saturation=0.7), _any_colour(rng, saturation=0.7)),
+        wall_colours=_two_shades(rng),
         floor=choice(rng, FLOORS),
         floor_step_m=float(rng.uniform(0.7, 1.6)),
-        floor_colours=(_any_colour(rng, saturation=0.5), _any_colour(rng, saturation=0.5)),
+        floor_colours=_two_shades(rng),
         clutter=int(rng.integers(CLUTTER[0], CLUTTER[1] + 1)),
     )
+
+
+def _two_shades(
+    rng: np.random.Generator,
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Of a dull colour, so that a pattern is plain to see and things before it plainer."""
+    hue, share, brightness, apart, other = rng.uniform(size=5).tolist()
+    first = 0.3 + 0.5 * brightness
+    contrast = 0.16 + 0.16 * apart
+    second = first - contrast if first > 0.55 else first + contrast
+    return (hue, 0.45 * share, first), (hue + 0.2 * (other - 0.5), 0.45 * share, second)
 
 
 def as_row(scene: Scene) -> dict[str, Any]:

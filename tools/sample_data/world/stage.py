@@ -178,7 +178,7 @@ def _clutter(scene: Scene) -> list[tuple[Mesh, Paint]]:
             if round_ < 0.5
             else box(width_m, width_m, height_m).turned(2 * np.pi * hue)
         )
-        colour = rgb(hue, saturation, 0.2 + 0.75 * brightness)
+        colour = rgb(hue, 0.5 * saturation, 0.25 + 0.6 * brightness)
         paint = Paint(first=colour, second=colour, pattern="plain", step=1.0)
         found.append((solid.moved(x_m, y_m), paint))
     return found
