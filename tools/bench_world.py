@@ -71,7 +71,7 @@ def modality_of(sense: str) -> Any:
         return sample_modality(sense).small
     return VoxelGrid(
         voxel_size_m=(1.0, 1.0, 0.75),
-        range_m=((-8.0, 8.0), (-8.0, 8.0), (-3.0, 3.0)),
+        range_m=((-6.0, 6.0), (-6.0, 6.0), (-3.0, 3.0)),
         max_voxels=160,
         points_per_voxel=32,
         with_intensity=True,

@@ -159,28 +159,33 @@ def test_the_clip_shows_the_motion(kind: str) -> None:
 
 
 def test_points_lie_on_the_visible_surface() -> None:
-    """Moved back into the object's frame, next to the mesh that a scene of its own is made of."""
+    """In the object's frame, by Open3D: near the mesh, and nothing between them and the camera."""
     import open3d as o3d
 
     scene = replace(draw_scene(0, 0), others=())
     stage = build(scene)
     body, camera = stage.bodies[0], camera_of(scene)
+    placed = cloud.placed(stage, scene.generator("cloud"))
     points = cloud.observe(stage)
-    x, y, _ = camera.forward()
-    ahead = np.array([x, y, 0]) / np.hypot(x, y)
-    axes = np.stack([ahead, [-ahead[1], ahead[0], 0], [0, 0, 1]])
-    placed = points @ axes + camera.place
-    local = ((placed - body.rest.centre) @ body.rest.turn).astype(np.float32)
-    distance_m = body.scene.compute_distance(o3d.core.Tensor.from_numpy(local)).numpy()
+    away_m = [np.linalg.norm(part, axis=1) for part in (points, placed - camera.place)]
+    np.testing.assert_allclose(*away_m, rtol=1e-5)
     assert 300 < len(points) <= cloud.MOST_POINTS
-    assert np.sqrt(np.mean(distance_m**2)) < 0.015
-    # Towards the camera: from just outside the surface nothing of the object is in between.
-    to_camera = camera.place - placed
+
+    def local(places: np.ndarray) -> np.ndarray:
+        return ((places - body.rest.centre) @ body.rest.turn).astype(np.float32)
+
+    distance_m = body.scene.compute_distance(o3d.core.Tensor.from_numpy(local(placed))).numpy()
+    on_object, on_ground = distance_m < 0.06, np.abs(placed[:, 2]) < 0.06
+    assert (on_object | on_ground).mean() > 0.94, "but for strays"
+    assert on_object.mean() > 0.7
+    assert np.sqrt(np.mean(distance_m[on_object] ** 2)) < 0.015
+    seen = placed[on_object]
+    to_camera = camera.place - seen
     to_camera /= np.linalg.norm(to_camera, axis=1, keepdims=True)
-    outside = ((placed + 0.08 * to_camera - body.rest.centre) @ body.rest.turn).astype(np.float32)
-    rays = np.concatenate([outside, (to_camera @ body.rest.turn).astype(np.float32)], axis=1)
-    stopped = body.scene.test_occlusions(o3d.core.Tensor.from_numpy(rays.astype(np.float32)))
-    assert stopped.numpy().mean() < 0.02
+    directions = (to_camera @ body.rest.turn).astype(np.float32)
+    rays = np.concatenate([local(seen + 0.08 * to_camera), directions], axis=1)
+    stopped = body.scene.test_occlusions(o3d.core.Tensor.from_numpy(rays)).numpy()
+    assert stopped.mean() < 0.03
 
 
 def test_depth_classes_and_image_agree() -> None:

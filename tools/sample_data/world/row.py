@@ -32,7 +32,7 @@ _FINISH_OF = {
     "stone": "rough",
     "wood": "dull",
 }
-_WRONG_FINISH = 0.3
+_WRONG_FINISH = 0.5
 _FIRST_DAY = date(2024, 1, 1)
 _GAPS = (0.03, 0.12)
 """The least and the greatest share of cells that are missing from a column."""
@@ -97,7 +97,7 @@ def _look(stage: Stage, rng: np.random.Generator) -> dict[str, Any]:
     names = ("red", "green", "blue")
     return {
         **{name: _noisy(x, rng, 0.05) for name, x in zip(names, reading.tolist(), strict=True)},
-        "gloss": _noisy(gloss, rng, 0.35),
+        "gloss": _noisy(gloss, rng, 0.6),
         "finish": finish,
     }
 
@@ -108,7 +108,7 @@ def _ringing(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
     octave = 2.0 ** int(rng.choice([-1, 0, 1], p=[0.08, 0.84, 0.08]))
     return {
         "pitch_hz": _noisy(pitches_hz[0] * octave, rng, 0.05),
-        "ring_s": _noisy(6.9 / losses[0], rng, 0.25),
+        "ring_s": _noisy(6.9 / losses[0], rng, 0.4),
     }
 
 
@@ -121,11 +121,11 @@ def _moving(stage: Stage, rng: np.random.Generator) -> dict[str, Any]:
     knocks = sum(0 <= at_s < NUM_FRAMES / 10 for at_s, _ in found.impacts)
     turned = np.ptp(np.unwrap(found.yaw)) + 0.5 * np.ptp(found.pitch)
     return {
-        "path_m": _noisy(float(np.linalg.norm(steps, axis=1).sum()), rng, 0.05),
-        "span_m": _noisy(float(np.ptp(places[:, :2], axis=0).max()), rng, 0.05),
-        "lift_m": _noisy(float(np.ptp(places[:, 2])), rng, 0.05),
-        "turned_deg": round(float(np.rad2deg(turned) + rng.normal(0, 8)), 1),
-        "knocks": int(rng.poisson(0.15) + rng.binomial(knocks, 0.93)),
+        "path_m": _noisy(float(np.linalg.norm(steps, axis=1).sum()), rng, 0.15),
+        "span_m": _noisy(float(np.ptp(places[:, :2], axis=0).max()), rng, 0.15),
+        "lift_m": _noisy(float(np.ptp(places[:, 2])), rng, 0.15),
+        "turned_deg": round(float(np.rad2deg(turned) + rng.normal(0, 30)), 1),
+        "knocks": int(rng.poisson(0.6) + rng.binomial(knocks, 0.8)),
     }
 
 

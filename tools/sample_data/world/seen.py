@@ -24,9 +24,6 @@ SEEN = {
         "camera_elevation_rad",
     ),
     "voxels": ("family", "pose", "size_m", "num_objects", "clutter"),
-    "table": (
-        *("family", "slender", "thick", "size_m", "material", "colour", "motion", "tempo"),
-        "num_objects",
-    ),
+    "table": (*("family", "slender", "thick", "size_m", "material", "colour", "motion", "tempo"),),
 }
 assert tuple(SEEN) == SENSES
