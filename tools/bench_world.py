@@ -135,7 +135,7 @@ def write_labels(sense: str, root: Path, settings: Settings, out: Path) -> None:
 
     from tools.sample_data.world.layout import senses_of
 
-    factors = pd.read_parquet(root / FACTORS)
+    factors: Any = pd.read_parquet(root / FACTORS)
     seen = factors[[sense in senses_of(number) for number in factors["scene"]]]
     for split, most in (("train", settings.max_train), ("held_out", settings.max_test)):
         part = seen[seen["split"] == split].head(most)
@@ -257,6 +257,8 @@ def _supervised(sense: str, root: Path, settings: Settings, folder: Path) -> dic
     from omnimask.training.loop import carry_out
     from omnimask.transfer.finetuning.evaluate import predict_all
     from omnimask.transfer.finetuning.job import FineTuning
+    from omnimask.transfer.finetuning.scores import Predicted
+    from tools.factor_task import Factors
 
     recipe = recipe_of(sense, root, settings, folder)
     num_train = len(pd.read_parquet(folder / "train.parquet"))
@@ -270,6 +272,8 @@ def _supervised(sense: str, root: Path, settings: Settings, folder: Path) -> dic
     predicted = predict_all(job.model, [job.readers[0].held_out], Unreadable())
     shutil.rmtree(folder / "run")
     task = job.recipe.task
+    assert isinstance(task, Factors)
+    assert isinstance(predicted, Predicted)
     scores = {}
     ends = np.cumsum([max(len(values), 1) for values in task.values])[:-1]
     columns = np.split(predicted.values, ends, axis=1)

@@ -30,15 +30,10 @@ def draw(scene: Scene) -> Any:
     figure = plt.figure(figsize=(13, 9.6), layout="constrained")
     grid = figure.add_gridspec(4, 12, height_ratios=[1.35, 0.72, 0.85, 1.5])
     colour, depth, classes = image.observe(stage)
-    for number, (title, pixels, style) in enumerate(
-        (
-            ("image", colour, {}),
-            ("its depth", depth, {"cmap": "viridis_r"}),
-            ("its classes", classes, {"cmap": "tab20", "vmin": 0, "vmax": len(image.CLASSES)}),
-        )
-    ):
+    maps = {"image": colour, "its depth": depth, "its classes": classes / len(image.CLASSES)}
+    for number, (title, pixels) in enumerate(maps.items()):
         axes = figure.add_subplot(grid[0, 3 * number : 3 * number + 3])
-        axes.imshow(pixels, **style)
+        axes.imshow(pixels, cmap="tab20" if "classes" in title else "viridis_r")
         axes.set_title(title)
         axes.axis("off")
     _text(figure.add_subplot(grid[0, 9:]), "factors", _facts(scene))
