@@ -317,7 +317,8 @@ def table(out: Path) -> str:
             continue
         first = next(part for part in made.values() if part)
         lines += [
-            f"### {sense} ({first['num_train']} training, {first['num_test']} held-out scenes)",
+            f"### {sense} ({first['num_train']} training, {first['num_test']} held-out scenes, "
+            f"{first['passes']} passes)",
             "",
             "| factor | measure | chance | pooled raw values | random encoder | supervised |",
             "|---|---|---|---|---|---|",

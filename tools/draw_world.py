@@ -20,7 +20,7 @@ from tools.sample_data.world.stage import Stage, build
 
 _FACTS = ("family", "pose", "material", "colour", "pattern")
 _DRAWN_FRAMES = 8
-_NEAR_M = 9.0  # of a sweep, so that objects are seen
+_NEAR_M = 15.0  # of a sweep, so that objects are seen
 
 
 def draw(scene: Scene) -> Any:
@@ -107,7 +107,7 @@ def _sweep(axes: Any, stage: Stage) -> None:
     found = sweep.observe(stage)
     near = found[np.hypot(found[:, 0], found[:, 1]) < _NEAR_M]
     axes.scatter(*near[:, :3].T, s=0.6, c=near[:, 2], cmap="viridis")
-    _settle(axes, near[:, :3], "lidar sweep (up to 9 m)", azimuth_deg=-60)
+    _settle(axes, near[:, :3], "lidar sweep", azimuth_deg=-60)
 
 
 def _settle(axes: Any, points: np.ndarray, title: str, *, azimuth_deg: float) -> None:

@@ -85,12 +85,20 @@ _HEIGHT_M = 1.1
 
 def _bounce(tempo: float, delay_s: float, t: Times) -> Moves:
     """Falls and bounces, each time lower and sooner."""
-    fall_s, keeps = _fall_s(tempo), 0.72
-    start = delay_s
+    return _fallen(_fall_s(tempo), delay_s, t, keeps=0.72)
+
+
+def _drop(tempo: float, delay_s: float, t: Times) -> Moves:
+    """Hangs, falls with a thud, and settles with a rattle."""
+    return _fallen(_fall_s(tempo), 0.2 + 2 * delay_s, t, keeps=0.25)
+
+
+def _fallen(fall_s: float, start: float, t: Times, *, keeps: float) -> Moves:
+    """Each time up again with the share `keeps` of the speed."""
     up = np.where(t < start + fall_s, _falling(t - start, fall_s), 0.0)
     at, half, speed = start + fall_s, fall_s * keeps, 1.0
     impacts = []
-    for _ in range(8):
+    while speed > 0.04:
         impacts.append((at, speed))
         inside = (t >= at) & (t < at + 2 * half)
         height = _HEIGHT_M * (half / fall_s) ** 2
@@ -101,12 +109,6 @@ def _bounce(tempo: float, delay_s: float, t: Times) -> Moves:
 
 def _falling(since: Times, fall_s: float) -> Times:
     return _HEIGHT_M * (1 - (since.clip(0, fall_s) / fall_s) ** 2)
-
-
-def _drop(tempo: float, delay_s: float, t: Times) -> Moves:
-    """Hangs, falls once and stays."""
-    fall_s, start = _fall_s(tempo), 0.25 + 2 * delay_s
-    return _moves(t, [(start + fall_s, 1.3)], up=_falling(t - start, fall_s))
 
 
 def _spin(tempo: float, delay_s: float, t: Times) -> Moves:

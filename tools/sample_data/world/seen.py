@@ -18,7 +18,7 @@ SEEN = {
         *("motion", "tempo", "family", "pose", "size_m", "material", "colour", "pattern"),
         *("num_objects", "wall", "floor", "camera_elevation_rad"),
     ),
-    "audio": ("motion", "tempo", "delay_s", "material", "size_m", "family"),
+    "audio": ("motion", "tempo", "material", "size_m", "family"),
     "points": (
         *("family", "slender", "thick", "taper", "pose", "num_objects"),
         "camera_elevation_rad",

@@ -23,6 +23,7 @@ NUM_SAMPLES = round(DURATION_S * RATE_HZ)
 _NUM_MODES = 12
 _HIGHEST_HZ = 7200
 _LOWEST_HZ = 60
+_FASTEST = 4.0  # m/s, at which rubbing is as bright as it gets
 # How modes are spread, by what a family is most like: mode k lies at (1 + k)^spread, and every
 # instance moves them a little.
 _STRETCHES = dict(zip(NAMES, np.linspace(0.75, 1.75, len(NAMES)), strict=True))
@@ -69,8 +70,8 @@ def modes_of(
 def _lowest_hz(thing: Thing) -> float:
     """Small, stout and hard is high: stiffness goes with thickness, inertia with size."""
     shape = thing.shape
-    stout = 0.75 + 0.6 * shape.thick - 0.25 * shape.slender
-    return MATERIALS[thing.material].speed * 0.42 * stout / thing.size_m**1.25
+    stout = 0.9 + 0.3 * shape.thick - 0.15 * shape.slender
+    return MATERIALS[thing.material].speed * 0.5 * stout / thing.size_m**1.6
 
 
 def _excitation(scene: Scene, rng: np.random.Generator) -> Samples:
@@ -86,9 +87,20 @@ def _excitation(scene: Scene, rng: np.random.Generator) -> Samples:
         count = min(width, NUM_SAMPLES - start)
         if start >= 0 and count > 0:
             pulses[start : start + count] += strength * rng.uniform(0.75, 1.25) * pulse[:count]
-    grit = rng.normal(size=NUM_SAMPLES) * (1 + 0.6 * rng.normal(size=NUM_SAMPLES).clip(0, 3) ** 2)
-    rubbed = 0.012 * found.rubbing * grit
+    rubbed = 0.012 * found.rubbing * _grit(found.rubbing, rng)
     return (pulses + rubbed) * _nearness(scene, found.along)
+
+
+def _grit(speed: Samples, rng: np.random.Generator) -> Samples:
+    """What a surface with grains on it is rubbed with: the faster, the brighter."""
+    from scipy.signal import lfilter
+
+    fine = rng.normal(size=NUM_SAMPLES)
+    fine *= 1 + 0.6 * rng.normal(size=NUM_SAMPLES).clip(0, 3) ** 2
+    pole = 0.96
+    coarse = np.asarray(lfilter([np.sqrt(1 - pole**2)], [1, -pole], fine))
+    bright = (speed / _FASTEST).clip(0, 1)
+    return bright * fine + (1 - bright) * coarse
 
 
 def _nearness(scene: Scene, along_m: Samples) -> Samples:
