@@ -149,7 +149,7 @@ _RECORDS = (
         small=TableCells(),
         published=TableCells(),
         folder="tables",
-        files=lambda path: TableFiles(path=path, label_column="target", name_column="name"),
+        files=lambda path: TableFiles(path=path, label_column="target"),
         masker=RandomMask(ratio=0.5),  # ReMasker, 2309.13793
         content=(("cells", Cells(), cell_loss),),
         batch_size=24,

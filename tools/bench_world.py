@@ -94,7 +94,7 @@ def files_of(sense: str, split: str) -> Any:
         "audio": lambda: AudioFiles(path=path),
         "points": lambda: PointFiles(path=path, rotate="none", scale=(0.9, 1.1), jitter=0.005),
         "voxels": lambda: SweepFiles(path=path, columns=("x", "y", "z", "intensity"), scale=None),
-        "table": lambda: TableFiles(path=path, label_column="target", name_column="name"),
+        "table": lambda: TableFiles(path=path, label_column="target"),
     }[sense]()
 
 

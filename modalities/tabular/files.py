@@ -37,7 +37,7 @@ class TableFiles:
     columns: tuple[tuple[str, str], ...] = ()
     delimiter: str | None = None
     missing: tuple[str, ...] = MISSING
-    name_column: str | None = None
+    name_column: str | None = "sample_name"
 
     def __post_init__(self) -> None:
         for name, kind in self.columns:

@@ -19,7 +19,7 @@ from tools.sample_data.world.sound import modes_of
 from tools.sample_data.world.stage import Stage
 
 LABEL = "target"
-NAME = "name"
+NAME = "sample_name"
 _OPERATORS = ("ann", "bob", "cem", "dee", "eva")
 _STATIONS = ("n1", "n2", "s1", "s2", "s3", "w1")
 _FINISHES = ("dull", "rough", "satin", "shiny")
