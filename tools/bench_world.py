@@ -316,19 +316,21 @@ def table(out: Path) -> str:
         if not any(made.values()):
             continue
         first = next(part for part in made.values() if part)
+        trained = made["supervised"]
+        steps = f"; supervised: {trained['steps']} steps" if trained else ""
+        sizes = f"{first['num_train']} training, {first['num_test']} held-out scenes"
         lines += [
-            f"### {sense} ({first['num_train']} training, {first['num_test']} held-out scenes, "
-            f"{first['passes']} passes)",
+            f"### {sense} ({sizes}{steps})",
             "",
             "| factor | measure | chance | pooled raw values | random encoder | supervised |",
             "|---|---|---|---|---|---|",
         ]
         for factor in SEEN[sense]:
             probes = (made["probes"] or {"scores": {}})["scores"].get(factor, {})
-            trained = (made["supervised"] or {"scores": {}})["scores"].get(factor, {})
+            learnt = (trained or {"scores": {}})["scores"].get(factor, {})
             measure = "accuracy" if factor in CLASS_FACTORS else "R²"
             random = probes.get("random", [])
-            cells = (probes.get("raw"), random[0] if random else None, trained.get("supervised"))
+            cells = (probes.get("raw"), random[0] if random else None, learnt.get("supervised"))
             chance = f"{probes['chance']:.2f}" if probes else "–"
             lines.append(f"| {factor} | {measure} | {chance} | {' | '.join(map(_cell, cells))} |")
         lines.append("")

@@ -71,10 +71,10 @@ def test_the_table_says_what_is_not_measured_yet(tmp_path: Path) -> None:
     scores = {"motion": {"raw": score, "random": [score], "chance": 0.1}}
     folder = tmp_path / "audio" / "probes"
     folder.mkdir(parents=True)
-    result = {"scores": scores, "num_train": 8, "num_test": 2, "passes": 3}
+    result = {"scores": scores, "num_train": 8, "num_test": 2}
     (folder / "result.json").write_text(json.dumps(result))
     lines = table(tmp_path).splitlines()
-    assert lines[0] == "### audio (8 training, 2 held-out scenes, 3 passes)"
+    assert lines[0] == "### audio (8 training, 2 held-out scenes)"
     cell = "0.50 (0.40 to 0.60)"
     assert f"| motion | accuracy | 0.10 | {cell} | {cell} | – |" in lines
     assert len(lines) == 4 + len(SEEN["audio"])
