@@ -69,7 +69,7 @@ def run_cell(sense: str, kind: str, root: Path, out: Path, settings: Settings) -
     seconds = round(time.perf_counter() - started, 1)
     write_json(
         folder / "result.json",
-        {"sense": sense, **result, "seconds": seconds, **asdict(settings), **measured("av", "pandas")},
+        {"sense": sense, **result, "seconds": seconds, **asdict(settings), **measured()},
     )
     return f"{folder}: done in {seconds} s"
 
