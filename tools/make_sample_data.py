@@ -2,11 +2,18 @@
 
     python tools/make_sample_data.py data/sample
     python tools/make_sample_data.py data/sample --only images,audio --force --seed 1
+    python tools/make_sample_data.py data/world --scenes 20000
 
 Nothing is downloaded. Digits, photographs and tables come from inside the scikit-learn and
 scikit-image packages; sounds, shapes, clips, LiDAR sweeps and scenes are computed. The folder
 appears at its place in one rename when everything in it is written; parts that it lacks are written
 beside it and moved in, so that others may read it meanwhile.
+
+With `--scenes N` it makes a world instead (docs/world.md): N generated scenes for each of the
+senses, every factor of which is known. A quarter of all scenes are seen by all six senses under one
+name, the others by one sense each: of a sense's N files two thirds are paired, one third is not,
+and six senses take 8 N / 3 scenes. One scene in five is held out. Run again, it goes on where it
+was stopped, and a larger N adds to what is there.
 """
 
 import argparse
@@ -31,6 +38,7 @@ if not __package__:
 
 from tools.sample_data import PARTS, part_module
 from tools.sample_data.files import FileJob, file_generator
+from tools.sample_data.world.layout import SENSES
 
 VERSION = 1
 """Goes up when the content changes; a folder of another version is made anew."""
@@ -201,30 +209,57 @@ def _put_in_place(fresh: Path, root: Path, *, kept: Iterable[str]) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    from omnimask.foundation.errors import OmnimaskError
-
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("root", type=Path, help="the folder to make, such as data/sample")
-    parser.add_argument("--force", action="store_true", help="make it anew where it is complete")
-    parser.add_argument("--only", default=",".join(PARTS), help="parts by comma: %(default)s")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=2, help="processes (default %(default)s)")
-    options = parser.parse_args(arguments)
-    start_s = time.perf_counter()
-    try:
-        made = make_sample_data(
-            options.root.resolve(),
+def _make(options: argparse.Namespace) -> bool:
+    root = options.root.resolve()
+    if options.scenes is None:
+        return make_sample_data(
+            root,
             parts=options.only.split(","),
             seed=options.seed,
             force=options.force,
             workers=options.workers,
         )
+    from tools.sample_data.world.generate import generate
+
+    generate(
+        root,
+        scenes=options.scenes,
+        senses=options.senses,
+        seed=options.seed,
+        processes=options.workers,
+    )
+    return True
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    from omnimask.foundation.errors import OmnimaskError
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("root", type=Path, help="the folder to make, such as data/sample")
+    parser.add_argument("--force", action="store_true", help="make it anew where it is complete")
+    parser.add_argument("--only", default=",".join(PARTS), help="parts by comma: %(default)s")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--workers",
+        "--processes",
+        type=int,
+        default=2,
+        help="(default %(default)s)",
+    )
+    parser.add_argument("--scenes", type=int, help="make a world with so many scenes per sense")
+    parser.add_argument("--senses", nargs="+", default=SENSES, help="of the world: %(default)s")
+    options = parser.parse_args(arguments)
+    start_s = time.perf_counter()
+    try:
+        made = _make(options)
     except OmnimaskError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"interrupted; {options.root} is as it was", file=sys.stderr)
+        kept = "is as it was" if options.scenes is None else "can be gone on with"
+        print(f"interrupted; {options.root} {kept}", file=sys.stderr)
         return 130
     if made:
         print(f"{options.root} is ready after {time.perf_counter() - start_s:.1f} s")

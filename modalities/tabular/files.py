@@ -28,6 +28,8 @@ class TableFiles:
     (column, kind) or ("table:column", kind) pairs; a kind is "numeric", "boolean", "category",
     "date", "date %d.%m.%Y" (the pattern of strptime) or "skip". `delimiter`: of CSV files; None is
     a comma, in a .tsv file a tab. `missing`: the texts that stand for a missing cell.
+    `name_column`: the column that names its row and is never a feature, so that rows meet files of
+    other modalities by name; rows of a table without it are called by their number.
     """
 
     path: str = "."
@@ -36,6 +38,7 @@ class TableFiles:
     columns: tuple[tuple[str, str], ...] = ()
     delimiter: str | None = None
     missing: tuple[str, ...] = MISSING
+    name_column: str | None = "sample_name"
 
     def __post_init__(self) -> None:
         for name, kind in self.columns:
@@ -79,6 +82,7 @@ class TableFiles:
                 fitted=fitted.get(table),
                 label=self._label(table),
                 label_kind=self.label_kind,
+                name=self.name_column,
             )
         return TableSource(files, label_with_table=len(fitted or by_table) > 1)
 

@@ -134,6 +134,22 @@ def test_labels_of_several_tables(tmp_path: Path) -> None:
     assert number.label(1) == 1.0
 
 
+# Names
+
+
+def test_a_column_may_name_its_rows(tmp_path: Path) -> None:
+    write(tmp_path, "a,called\n1,ball/one\n2,ball/two\n", "named.csv")
+    write(tmp_path, "a\n3\n", "others.csv")
+    source = TableFiles(name_column="called").open(str(tmp_path), TableCells())
+    names = [source.name(i) for i in range(3)]
+    assert names == ["ball/one", "ball/two", "others.csv#row 0"]
+    assert source.read(1, Visit(key=0))["cells"] == {"a": 2.0}
+    for rows in ("1,one\n2,one\n", "1,one\n2,\n"):
+        write(tmp_path, "a,called\n" + rows, "named.csv")
+        with pytest.raises(DataError, match=r"names rows.*each row one of its own"):
+            TableFiles(name_column="called").open(str(tmp_path), TableCells())
+
+
 # Messages
 
 

@@ -17,6 +17,7 @@ from tools.sample_data.scenes import CLEAR_M, SCENES, built
 _SUFFIXES = (".bin", ".npy", ".bin", ".pcd", ".bin", ".bin", ".bin", ".bin")
 MAX_RANGE_M = 40.0
 _NUM_AZIMUTHS = 360
+_NUM_BEAMS = (17, 23)
 
 
 ABOUT = """
@@ -35,7 +36,7 @@ def write(job: FileJob, root: Path, rng: np.random.Generator) -> None:
     mesh, reflectivity = built(SCENES[job.label](rng), rng.uniform(0, 2 * np.pi))
     height_m = rng.uniform(1.6, 2.0)
     x, y = rng.uniform(-0.7, 0.7, size=2) * CLEAR_M
-    directions = _directions(rng)
+    directions = beam_directions(rng)
     range_m, normals, triangle = _cast(mesh.moved(x, y, -height_m), directions)
     hit = np.flatnonzero(range_m < MAX_RANGE_M)
     range_m, directions = range_m[hit], directions[hit]
@@ -49,12 +50,19 @@ def write(job: FileJob, root: Path, rng: np.random.Generator) -> None:
     _write_sweep(root / job.path, sweep[kept].astype(np.float32))
 
 
-def _directions(rng: np.random.Generator) -> Float64[np.ndarray, "rays 3"]:
-    """Unit vectors of one turn of 17 to 23 beams; the mounting is a little off level."""
-    num_beams = int(rng.integers(17, 24))
-    elevation = np.deg2rad(np.linspace(-24.8, rng.uniform(2, 12), num_beams))[:, None]
+def beam_directions(
+    rng: np.random.Generator,
+    *,
+    num_beams: tuple[int, int] = _NUM_BEAMS,
+    num_azimuths: int = _NUM_AZIMUTHS,
+) -> Float64[np.ndarray, "rays 3"]:
+    """Unit vectors of one turn, beam by beam; the mounting is a little off level. `num_beams` is
+    the least and the greatest number.
+    """
+    drawn_beams = int(rng.integers(num_beams[0], num_beams[1] + 1))
+    elevation = np.deg2rad(np.linspace(-24.8, rng.uniform(2, 12), drawn_beams))[:, None]
     start = rng.uniform(0, 2 * np.pi)
-    azimuth = start + np.arange(_NUM_AZIMUTHS) * 2 * np.pi / _NUM_AZIMUTHS
+    azimuth = start + np.arange(num_azimuths) * 2 * np.pi / num_azimuths
     tilt = np.deg2rad(rng.normal(0, 0.7, size=2))
     elevation = elevation + tilt[0] * np.cos(azimuth) + tilt[1] * np.sin(azimuth)
     x, y = np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth)

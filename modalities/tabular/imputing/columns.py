@@ -13,7 +13,7 @@ from omnimask.recipe.recipe import Recipe
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """How a run's own tables were read; `label_columns` and skipped ones are no features."""
+    """How a run's own tables were read; skipped columns, labels and names are no features."""
 
     missing: tuple[str, ...] = MISSING
     delimiter: str | None = None
@@ -42,7 +42,7 @@ def _reading(files: TableFiles) -> Reading:
     return Reading(
         missing=files.missing,
         delimiter=files.delimiter,
-        no_features=frozenset([*labels, *skipped]),
+        no_features=frozenset([*labels, *skipped, *filter(None, [files.name_column])]),
         date_formats=tuple((name, text) for name, text in formats if text),
     )
 

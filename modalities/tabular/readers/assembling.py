@@ -27,37 +27,57 @@ def assemble(
     fitted: Sequence[Column] | None,
     label: str | None,
     label_kind: LabelKind,
+    name: str | None = None,
 ) -> list[FileRows]:
     """The rows of each file. `kinds`: declared kinds and date patterns; others are inferred.
 
     `DataError` names the file whose columns are not those of the first file or of `fitted`.
     """
-    names = _feature_names(files[0], label)
+    names = _feature_names(files[0], label, name)
     expected = [column.name for column in fitted] if fitted is not None else names
     for file in files:
-        _check_columns(file, _feature_names(file, label), expected, fitted is not None)
+        _check_columns(file, _feature_names(file, label, name), expected, fitted is not None)
     kind_of: dict[str, tuple[Kind, str]] = {}
-    for name in expected:
-        inferred = None if name in kinds else infer_kind([_get(file, name) for file in files])
-        kind_of[name] = (inferred, "") if inferred else kinds[name]
+    for column in expected:
+        inferred = None if column in kinds else infer_kind([_get(file, column) for file in files])
+        kind_of[column] = (inferred, "") if inferred else kinds[column]
     labels = _labels(files, label, label_kind)
-    return [_rows(base, table, *pair, kind_of) for pair in zip(files, labels, strict=True)]
+    row_names = [_row_names(file, name) for file in files]
+    return [
+        _rows(base, table, *parts, kind_of) for parts in zip(files, labels, row_names, strict=True)
+    ]
 
 
 def _get(file: File, name: str) -> LoadedColumn:
     return next(column for column in file if column.name == name)
 
 
-def _feature_names(file: File, label: str | None) -> list[str]:
+def _row_names(file: File, name: str | None) -> tuple[str, ...] | None:
+    """None where the file has no such column."""
+    column = next((column for column in file if column.name == name), None)
+    if column is None:
+        return None
+    cells, words = convert(column, "category")
+    if np.isnan(cells).any() or len(words) < len(cells):
+        raise DataError(
+            f"{column.path}: the column {name!r} names rows, but leaves {np.isnan(cells).sum()} "
+            f"without a name and has {len(words)} names for {len(cells)} rows; give each row one "
+            "of its own, or leave TableFiles.name_column out"
+        )
+    return tuple(words[int(cell)] for cell in cells.tolist())
+
+
+def _feature_names(file: File, label: str | None, name: str | None) -> list[str]:
     names = [column.name for column in file]
     if label is not None and label not in names:
         raise DataError(
             f"{file[0].path} has no label column {label!r}; {nearest_names(label, names)}; where "
             "only some tables have one, write TableFiles(label_column=((table, column), ...))"
         )
-    features = [name for name in names if name != label]
+    features = [column for column in names if column not in (label, name)]
     if not features:
-        raise DataError(f"{file[0].path} has no column beside the label column {label!r}")
+        beside = " and ".join(repr(column) for column in (label, name) if column in names)
+        raise DataError(f"{file[0].path} has no column beside {beside}, which is no feature")
     return features
 
 
@@ -80,6 +100,7 @@ def _rows(
     table: str,
     file: File,
     labels: tuple[str | float | None, ...],
+    row_names: tuple[str, ...] | None,
     kind_of: Mapping[str, tuple[Kind, str]],
 ) -> FileRows:
     converted = [
@@ -99,6 +120,7 @@ def _rows(
         words=tuple(words for _, words in converted),
         rows=rows,
         labels=labels,
+        row_names=row_names,
     )
 
 

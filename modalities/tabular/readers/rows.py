@@ -26,6 +26,7 @@ class FileRows:
     words: tuple[tuple[str, ...], ...]
     rows: Int64[np.ndarray, " kept"]
     labels: tuple[str | float | None, ...]  # one per row of the file
+    row_names: tuple[str, ...] | None = None  # likewise, where a column names them
 
 
 class TableSource:
@@ -44,7 +45,7 @@ class TableSource:
 
     def name(self, index: int, /) -> str:
         file, row = self._find(index)
-        return f"{file.name}#row {row}"
+        return f"{file.name}#row {row}" if file.row_names is None else file.row_names[row]
 
     def label(self, index: int, /) -> str | float | None:
         """A class of one of several tables is "table: class", for classes of two tables differ."""
