@@ -195,15 +195,15 @@ COUNTS_OF_A_STEP = (
 TARGETS = (
     Mutation(
         name="content-biased-variance",
-        old="variance, mean = torch.var_mean(values, dim=-1, keepdim=True)",
-        new="variance, mean = torch.var_mean(values, dim=-1, keepdim=True, correction=0)",
+        old="variance, mean = torch.var_mean(parts, dim=-2, keepdim=True)",
+        new="variance, mean = torch.var_mean(parts, dim=-2, keepdim=True, correction=0)",
         breaks="patches are normalised by the biased variance",
         tests=("test_targets.py",),
     ),
     Mutation(
         name="content-over-channels",
-        old="variance, mean = torch.var_mean(channels, dim=-2, keepdim=True)",
-        new="variance, mean = torch.var_mean(channels, dim=(-2, -1), keepdim=True)",
+        old='self.num_channels if self.norm == "channel" else 1',
+        new="1",
         breaks="channels are normalised together",
         tests=("test_targets.py",),
     ),
@@ -270,15 +270,15 @@ TARGETS = (
 PACKING = (
     Mutation(
         name="slots-of-longest",
-        old="r * width + j for r, n in enumerate(lengths)",
-        new="r * max(lengths) + j for r, n in enumerate(lengths)",
+        old="width * np.arange(len(lengths))",
+        new="max(lengths) * np.arange(len(lengths))",
         breaks="rows padded beyond the longest are mixed",
         tests=("test_packing.py",),
     ),
     Mutation(
         name="rows-reversed",
-        old="[row for row, length in enumerate(lengths) for _ in range(length)]",
-        new="[row for row, length in enumerate(lengths[::-1]) for _ in range(length)]",
+        old="np.repeat(np.arange(len(lengths)), lengths)",
+        new="np.repeat(np.arange(len(lengths)), lengths[::-1])",
         breaks="tokens are given to rows by the lengths of others",
         tests=("test_packing.py",),
     ),
@@ -291,15 +291,15 @@ PACKING = (
     ),
     Mutation(
         name="parts-not-interleaved",
-        old="for row in range(len(parts[0]))\n        for part, lengths in enumerate(parts)",
-        new="for part, lengths in enumerate(parts)\n        for row in range(len(parts[0]))",
+        old="lengths.T.cumsum().reshape(lengths.T.shape).T",
+        new="lengths.cumsum().reshape(lengths.shape)",
         breaks="ragged parts stand one after another",
         tests=("test_packing.py",),
     ),
     Mutation(
         name="separate-not-inverse",
-        old="inverse[source] = place",
-        new="inverse[place] = source",
+        old="order[inverse] = np.arange(len(inverse))",
+        new="order[:] = inverse",
         breaks="ragged parts come apart wrongly",
         tests=("test_packing.py",),
     ),
@@ -868,8 +868,8 @@ SCHEDULES_AND_OPTIMISER = (
     ),
     Mutation(
         name="never-clipped",
-        old='limit = float("inf") if clip_norm is None else clip_norm',
-        new='limit = float("inf")',
+        old="        if clip_norm is None\n",
+        new="        if True\n",
         breaks="gradients are not clipped",
         tests=(
             "test_trainer_step.py::test_clipping_leaves_the_ratio_of_lengths_within_the_model_and_targets_apart",
@@ -884,7 +884,7 @@ SCHEDULES_AND_OPTIMISER = (
     ),
     Mutation(
         name="clip-forgets-targets",
-        old="norm = torch.where(torch.isfinite(of_targets), norm, of_targets)",
+        old="norm = torch.where(torch.isfinite(other), norm, other)",
         new="pass",
         breaks="a step with NaN gradients of prototypes is taken",
         tests=(
