@@ -16,18 +16,20 @@ pretrain: setup
 	$(BIN)/omnimask pretrain recipes.omni:quickstart --out runs/quickstart
 
 # The core's own unit tests, the contract of one modality, and lint: under 90 s on two quiet cores. What
-# is made of the core (transfer, reports, pictures), trains or starts processes is left to `make test`.
-LEFT_TO_TEST := adapting *export* *graph_front import[!s]* key_maps embedding encoder_file searching \
-	finetuning* frozen probing* *_probe report* draw* start* imputing* doctor trainer* teacher_network catalogue main modality_hooks \
-	reloading saved_names optional cost
+# is made of the core (transfer, reports, commands), trains or starts processes is left to `make test`.
+CORE := foundation tokens masking network objectives decoders recipe data training
+LEFT_TO_TEST := foundation/test_reloading foundation/test_saved_names foundation/test_optional \
+	recipe/test_catalogue recipe/test_start training/test_loop training/test_optimisation \
+	training/test_frozen_teacher training/test_teacher_network training/test_cost
 
 check: export OMP_NUM_THREADS = 1
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2 -q -m "not slow" -k "not test_contract or image and not labels" \
-		$(foreach name,$(LEFT_TO_TEST),'--ignore-glob=tests/unit/test_$(name).py') \
-		tests/unit tests/modalities/test_contract.py tests/modalities/test_contract_parts.py
+		$(foreach name,$(LEFT_TO_TEST),--ignore=tests/unit/$(name).py) \
+		tests/unit/test_imports.py $(foreach name,$(CORE),tests/unit/$(name)) \
+		tests/modalities/test_contract.py tests/modalities/test_contract_parts.py
 
 # Everything in one start, the long tests first (tests/conftest.py). One thread each: two processes of
 # two threads on two cores wait for one another.

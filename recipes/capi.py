@@ -14,8 +14,8 @@ half a cosine to the official end value, there by the first 80 % of one; the EMA
 linearly, and there is none of the official warm-up of it. Norm weights do not decay and the patch
 embedding has the common rate (official: a tenth of the decay, a fifth of the rate). Prototypes do
 not decay (there AdamW's default 0.01). Under accumulation every micro-batch is clustered by
-itself. tests/unit/test_sinkhorn.py and test_clusters.py compare the clustering with plain
-references.
+itself. tests/unit/objectives/test_sinkhorn.py and test_clusters.py compare the clustering with
+plain references.
 
 On modalities without a grid a token's number means nothing: there the whole batch is balanced, and
 masks are random.

@@ -10,7 +10,7 @@ output, where the official one (`--use_input`) has the patch embeddings; its wei
 there Xavier-uniform. The official encoder then has no final norm, ours keeps it for that source.
 Everything else, the norms before each block's context and the rate scaled by the share of hidden
 patches that are predicted, follows the official code. No parity test of the whole step: the parts
-are tested in tests/unit/test_decoders_contract.py.
+are tested in tests/unit/decoders/test_every_decoder.py.
 """
 
 import sys

@@ -17,8 +17,8 @@ share grows by steps, there by epochs. The rates of the official script for 800 
 a batch of 256; here, as in its PRETRAIN.md, the batch is 2048 and the rate eight times as high.
 
 On other modalities the idea stays as it is: tubelets of a video are hidden one by one, and of the
-three losses of voxels that of the points is ranked. tests/unit/test_losses.py compares the ranking
-with a plain mean over pairs.
+three losses of voxels that of the points is ranked. tests/unit/objectives/test_losses.py compares
+the ranking with a plain mean over pairs.
 """
 
 import sys

@@ -17,8 +17,8 @@ by the tokens served worst (objectives/codebook.py). The official target is CLIP
 projection to 512 numbers; here it is the teacher's normalised output, as wide as it is. Positions
 are fixed sines, there learned from zero, and the per-modality vector has no counterpart. Weights
 start as Xavier-uniform, there normal with deviation 0.02 and divided by sqrt(2 l) in block l;
-warm-up starts near 0, there at 1e-6. The decoder has no [CLS]. tests/unit/test_codebook.py compares
-the codebook's step with a plain one.
+warm-up starts near 0, there at 1e-6. The decoder has no [CLS].
+tests/unit/objectives/test_codebook.py compares the codebook's step with a plain one.
 
 With 64 tokens and 24 images to a step there are 1536 tokens: the small sizes have 256 codes of 16
 numbers. They start without k-means: after 50 steps of the cpu size on images as many codes were in

@@ -79,12 +79,14 @@ def find_file(mutation: Mutation, texts: dict[Path, str]) -> Path:
     return next(iter(found))
 
 
-def find_tests(mutation: Mutation, files: dict[str, list[Path]]) -> list[str]:
-    """The mutation's tests as pytest takes them: they are named by file, wherever it lies."""
+def find_tests(mutation: Mutation, files: Sequence[Path]) -> list[str]:
+    """The mutation's tests as pytest takes them: they are named by file, and by as many of its
+    folders as tell it from others.
+    """
     found = []
     for test in mutation.tests:
         name, _, function = test.partition("::")
-        paths = files.get(name, [])
+        paths = [path for path in files if f"/{path}".endswith(f"/{name}")]
         if len(paths) != 1 or f"def {function.partition('[')[0]}" not in paths[0].read_text():
             raise MutationError(
                 f"{mutation.name}: expected the test {test} once below tests, found {name} in "
@@ -100,9 +102,7 @@ def check(mutations: Sequence[Mutation], root: Path) -> dict[str, tuple[Path, li
     if twice:
         raise MutationError(f"several mutations are called {', '.join(twice)}; rename")
     texts = {path.relative_to(root): path.read_text() for path in sources(root)}
-    files: dict[str, list[Path]] = {}
-    for path in sorted((root / "tests").rglob("*.py")):
-        files.setdefault(path.name, []).append(path)
+    files = sorted((root / "tests").rglob("*.py"))
     found = {}
     for mutation in mutations:
         tests = [str(Path(t).relative_to(root)) for t in find_tests(mutation, files)]

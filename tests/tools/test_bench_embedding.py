@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from omnimask.transfer.encoder_folder import save_encoder
-from tests.unit.test_embedding import image, tiny
+from tests.unit.transfer.embedding.test_embedding import image, tiny
 from tools import bench_embedding as bench
 
 

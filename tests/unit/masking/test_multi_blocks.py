@@ -7,8 +7,8 @@ import torch
 from omnimask.foundation.errors import RecipeError
 from omnimask.masking import MultiBlockMask, RandomMask
 from omnimask.masking.multi_blocks import mean_coverage
+from tests.unit.masking.test_blocks import borders
 from tests.unit.masking_cases import keys, layout, part, shown
-from tests.unit.test_masking_blocks import borders
 
 SHORT, LONG = MultiBlockMask(), MultiBlockMask(num_blocks=2, share=0.7)
 VIDEO = {"t": 2, "h": 14, "w": 14}

@@ -15,7 +15,7 @@ from omnimask.transfer.embedding.vectors import Key
 from omnimask.transfer.encoder_folder import save_encoder
 from omnimask.transfer.searching.features import VectorTable
 from omnimask.transfer.searching.neighbours import SearchOptions, Seeker, nearest
-from tests.unit.test_embedding import image, tiny
+from tests.unit.transfer.embedding.test_embedding import image, tiny
 
 
 def vectors(num: int = 12, *, width: int = 4) -> VectorTable:

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.masking import InverseBlockMask, RandomMask
+from tests.unit.masking.test_blocks import borders, hidden
 from tests.unit.masking_cases import keys, layout, part, shown
-from tests.unit.test_masking_blocks import borders, hidden
 
 CAPI = InverseBlockMask(ratio=0.65, block=None, aspect=(0.5, 2.0), roll=True)
 

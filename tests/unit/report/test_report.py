@@ -17,9 +17,9 @@ from omnimask.report.curves import loss_curves, run_curves, thin_out
 from omnimask.report.history import drop_repeated, trained_seconds
 from omnimask.report.html import Html, element, joined, table
 from omnimask.report.write import write_report
-from tests.unit.test_teacher_network import consistent, guided
 from tests.unit.toy import Toy, ToyFiles, ToySource
 from tests.unit.toy_recipe import streams, toy_recipe, with_teacher
+from tests.unit.training.test_teacher_network import consistent, guided
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

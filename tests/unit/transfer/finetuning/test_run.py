@@ -40,9 +40,9 @@ from omnimask.transfer.finetuning.results import read_results
 from omnimask.transfer.loading import load_encoder, load_model
 from omnimask.transfer.pretrained_encoder import EncoderInfo, PretrainedEncoder
 from tests.unit.finetuning_cases import toy_finetune, write_targets
-from tests.unit.test_trainer import KilledError, assert_same_weights, lines, losses, weights
 from tests.unit.toy import Toy, ToyFiles
 from tests.unit.toy_recipe import toy_recipe
+from tests.unit.training.test_loop import KilledError, assert_same_weights, lines, losses, weights
 
 
 def everything() -> FinetuneRecipe:

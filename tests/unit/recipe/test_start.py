@@ -8,8 +8,8 @@ import pytest
 from omnimask.commands.main import main
 from omnimask.foundation.errors import RecipeError
 from omnimask.recipe.start import Start, read_starts
-from tests.unit.test_starting import encoder_folder
 from tests.unit.toy_recipe import TOYS
+from tests.unit.transfer.test_warm_start import encoder_folder
 
 
 def test_a_folder_gives_all_and_names_only_their_tokenizers() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 HEAVY = {"torch", "numpy", "scipy", "matplotlib", "sklearn", "accelerate", "timm", "rich"}
 COMMANDS = [
     *("pretrain", "report", "finetune", "export", "import", "impute", "embed", "search", "map"),

@@ -19,7 +19,7 @@ from omnimask.transfer.loading import load_encoder, load_model
 from tests.recipes.catalogue import load
 from tests.recipes.finetune_all import case
 
-FORMAT_1 = Path(__file__).resolve().parents[1] / "fixtures" / "format-1"
+FORMAT_1 = Path(__file__).resolve().parents[2] / "fixtures" / "format-1"
 RECIPES = json.loads((FORMAT_1 / "recipes.json").read_text())
 
 

@@ -36,7 +36,7 @@ from omnimask.transfer.modality_hooks import (
 )
 from tests.unit.toy_recipe import toy_recipe
 
-SOURCE = Path(__file__).parent / "own_modality" / "waves.py"
+SOURCE = Path(__file__).parents[1] / "own_modality" / "waves.py"
 NAME = "waves_of_a_user"
 
 
