@@ -74,16 +74,17 @@ class TableFiles:
                     f"{nearest_names(table, fitted)}"
                 )
             declared = self._kinds(table, parts[0], fitted.get(table))
-            files += assemble(
-                base,
-                table,
-                parts,
-                kinds=declared,
-                fitted=fitted.get(table),
-                label=self._label(table),
-                label_kind=self.label_kind,
-                name=self.name_column,
-            )
+            with named_errors(", ".join(str(part[0].path) for part in parts)):
+                files += assemble(
+                    base,
+                    table,
+                    parts,
+                    kinds=declared,
+                    fitted=fitted.get(table),
+                    label=self._label(table),
+                    label_kind=self.label_kind,
+                    name=self.name_column,
+                )
         return TableSource(files, label_with_table=len(fitted or by_table) > 1)
 
     def _load(self, table: str, path: Path) -> list[LoadedColumn]:
