@@ -7,8 +7,8 @@ from typing import Any
 def drop_repeated(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Only what counts after restarts: a line at a step withdraws all before it from that step on.
 
-    A run that was stopped at step 250 and goes on from the checkpoint of step 200 writes the steps
-    after 200 again.
+    Runs of format 1 that were stopped at step 250 and went on from the checkpoint of step 200 have
+    the steps after 200 twice; today the first of them go into `repeated/`.
     """
     kept: list[dict[str, Any]] = []
     for line in lines:

@@ -56,8 +56,8 @@ def carry_out(job: Job, out: Path, probing: Probing | None = None) -> Path:
     resumed = _resumed(out, accelerator)
     training = _set_up(job, accelerator, resumed)
     meter = StepMeter(job, accelerator, probing)
-    # Only now, so that a recipe whose data or teacher is refused leaves no folder behind.
     start = training.steps.shard.start_step
+    # Only now, so that a recipe whose data or teacher is refused leaves no folder behind.
     if accelerator.is_main_process:
         claim_run_folder(out, recipe, write=True)
         set_repeated_aside(out, start)

@@ -31,7 +31,7 @@ from tests.recipes.catalogue import (
     step_loss,
 )
 from tests.sync_watch import SyncWatch
-from tests.unit.training.test_loop import assert_same_weights, losses, train_until
+from tests.unit.runs import assert_same_weights, losses, train_until
 
 METHODS = (
     *("mae", "simmim", "beit2", "vqkd", "data2vec2", "vjepa", "crossmae", "capi", "hpm"),

@@ -12,7 +12,7 @@ import torch
 from omnimask.training.loop import carry_out
 from omnimask.transfer.finetuning.job import FineTuning
 from tests.recipes.finetune_all import CASES, case
-from tests.unit.training.test_loop import losses, weights
+from tests.unit.runs import losses, weights
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow

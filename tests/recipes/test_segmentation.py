@@ -25,7 +25,7 @@ from omnimask.transfer.finetuning.results import read_results
 from omnimask.transfer.loading import load_encoder
 from omnimask.transfer.pretrained_encoder import EncoderInfo, PretrainedEncoder
 from recipes import segmentation
-from tests.unit.training.test_loop import assert_same_weights, losses, weights
+from tests.unit.runs import assert_same_weights, losses, weights
 from tests.unit.transfer.finetuning.test_run import train_until
 
 NAMES = ("image", "points")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.recipes.catalogue import DEBUG
-from tests.unit.training.test_loop import lines
+from tests.unit.runs import lines
 
 ROOT = Path(__file__).resolve().parents[2]
 # Tables have gaps, so that every micro-batch of every process counts another number of cells.

@@ -6,7 +6,6 @@ half of a clip tells of the other, and the motion can be told from the sound alo
 """
 
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from jaxtyping import Float32, Float64, UInt8
 from PIL import Image
 
 from tools.sample_data.files import FileJob, labelled_jobs
+from tools.sample_data.mp4 import write_mp4
 from tools.sample_data.photos import PHOTOS, photo_region
 
 MOTIONS = (
@@ -73,7 +73,16 @@ def write(job: FileJob, root: Path, rng: np.random.Generator) -> None:
     shape = _SHAPES[rng.integers(len(_SHAPES))]
     frames = _render(job, motion, shape, height, width, rng)
     sound = _sound(motion, shape, rate_hz, rng)
-    write_mp4(root / job.path, frames, sound, rate_hz=rate_hz)
+    with (root / job.path).open("wb") as file:
+        write_mp4(
+            file,
+            frames,
+            sound,
+            frames_hz=rate_hz,
+            samples_hz=SAMPLE_RATE_HZ,
+            crf=21,
+            bits_per_s=48_000,
+        )
 
 
 def _motion(label: str, num_frames: int, rng: np.random.Generator) -> Path2D:
@@ -200,31 +209,3 @@ def _sound(
     both = np.stack([np.sqrt(1 - balance), np.sqrt(balance)]) * tone * loudness
     hiss = rng.normal(0, rng.uniform(0.003, 0.015), size=both.shape)
     return (both + hiss).clip(-1, 1).astype(np.float32)
-
-
-def write_mp4(
-    path: Path,
-    frames: UInt8[np.ndarray, "frames height width 3"],
-    sound: Float32[np.ndarray, "2 samples"],
-    *,
-    rate_hz: int,
-) -> None:
-    """H.264 and AAC in an MP4 file. One thread per encoder, as more would change the bytes."""
-    import av
-
-    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
-        picture = container.add_stream("libx264", rate=rate_hz)
-        picture.height, picture.width = frames.shape[1:3]
-        picture.pix_fmt = "yuv420p"
-        picture.options = {"crf": "21", "preset": "veryfast", "threads": "1"}
-        picture.time_base = Fraction(1, rate_hz)
-        track = container.add_stream("aac", rate=SAMPLE_RATE_HZ, layout="stereo")
-        track.bit_rate = 48000
-        track.options = {"aac_coder": "fast"}  # the default search takes longer than the picture
-        for pixels in frames:
-            container.mux(picture.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(picture.encode())
-        tone = av.AudioFrame.from_ndarray(sound, format="fltp", layout="stereo")
-        tone.sample_rate = SAMPLE_RATE_HZ
-        container.mux(track.encode(tone))
-        container.mux(track.encode())

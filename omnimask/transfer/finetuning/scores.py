@@ -1,7 +1,7 @@
 """Held-out predictions to scores with 95 % intervals.
 
-An interval measures hundreds of resamples, and scikit-learn takes milliseconds for a call on a few
-numbers: what bincounts say is said by them, and the tests compare it with scikit-learn.
+An interval measures hundreds of resamples, and on a few numbers scikit-learn's recall and F1 take a
+hundred times as long as counting: these two are counted, and the tests compare them with it.
 """
 
 from collections.abc import Callable

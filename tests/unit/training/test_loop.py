@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from omnimask.commands.pretrain import train
@@ -17,51 +15,11 @@ from omnimask.objectives.objective import Objective, mse
 from omnimask.objectives.targets import TeacherFeatures
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.teacher import Teacher
-from omnimask.training.checkpoint import last_checkpoint, list_checkpoints
+from omnimask.training.checkpoint import list_checkpoints
 from tests.unit.bad_recipe import with_bad
+from tests.unit.runs import assert_same_weights, lines, losses, train_until, weights
 from tests.unit.toy import Toy, ToyFiles
 from tests.unit.toy_recipe import streams, toy_recipe, with_teacher
-
-
-def lines(run: Path, name: str = "metrics.jsonl") -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (run / name).read_text().splitlines()]
-
-
-def losses(run: Path) -> dict[int, float]:
-    """The last line of a step counts."""
-    return {line["step"]: line["loss"] for line in lines(run)}
-
-
-def weights(run: Path) -> dict[str, Tensor]:
-    return load_file(last_checkpoint(run) / "model.safetensors")
-
-
-def assert_same_weights(first: Path, second: Path) -> None:
-    expected, got = weights(first), weights(second)
-    assert expected.keys() == got.keys()
-    for name, tensor in expected.items():
-        assert torch.equal(tensor, got[name]), name
-
-
-class KilledError(Exception):
-    pass
-
-
-def train_until(recipe: Recipe, run: Path, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trains and dies without a word when `step` begins."""
-    import omnimask.training.loop as trainer
-
-    whole_step = trainer.step_once
-
-    def dying(training: Any, batch: Any, *, watch: bool) -> Any:
-        if batch.step == step:
-            raise KilledError
-        return whole_step(training, batch, watch=watch)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(trainer, "step_once", dying)
-        with pytest.raises(KilledError):
-            train(recipe, run)
 
 
 @pytest.mark.parametrize("make", [toy_recipe, with_teacher])

@@ -22,8 +22,8 @@ from omnimask.training.fitting import fit
 from omnimask.training.optimisation import Training, _clip
 from omnimask.training.step import MaskedModel, build_model
 from tests.sync_watch import SyncWatch
+from tests.unit.runs import losses, weights
 from tests.unit.toy_recipe import TOYS, toy_recipe, with_teacher
-from tests.unit.training.test_loop import losses, weights
 from tests.unit.training.test_teacher_network import guided
 
 

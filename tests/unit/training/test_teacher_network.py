@@ -20,8 +20,8 @@ from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.teacher import FrozenTeacher, Teacher
 from omnimask.training.checkpoint import last_checkpoint, load_checkpoint
 from omnimask.training.step import build_model
+from tests.unit.runs import assert_same_weights, train_until
 from tests.unit.toy_recipe import TOYS, first_batch, loss_of, toy_recipe
-from tests.unit.training.test_loop import assert_same_weights, train_until
 
 
 def distilling(run: Path | None) -> Recipe:

@@ -40,9 +40,9 @@ from omnimask.transfer.finetuning.results import read_results
 from omnimask.transfer.loading import load_encoder, load_model
 from omnimask.transfer.pretrained_encoder import EncoderInfo, PretrainedEncoder
 from tests.unit.finetuning_cases import toy_finetune, write_targets
+from tests.unit.runs import assert_same_weights, dies_at, lines, losses, weights
 from tests.unit.toy import Toy, ToyFiles
 from tests.unit.toy_recipe import toy_recipe
-from tests.unit.training.test_loop import KilledError, assert_same_weights, lines, losses, weights
 
 
 def everything() -> FinetuneRecipe:
@@ -58,20 +58,8 @@ def everything() -> FinetuneRecipe:
 
 
 def train_until(recipe: FinetuneRecipe, run: Path, step: int, patch: pytest.MonkeyPatch) -> None:
-    """Trains and dies without a word when `step` begins."""
-    import omnimask.training.loop as trainer
-
-    whole_step = trainer.step_once
-
-    def dying(training: Any, batch: Any, *, watch: bool) -> Any:
-        if batch.step == step:
-            raise KilledError
-        return whole_step(training, batch, watch=watch)
-
-    with patch.context() as during:
-        during.setattr(trainer, "step_once", dying)
-        with pytest.raises(KilledError):
-            carry_out(FineTuning(recipe=recipe), run)
+    with dies_at(step, patch):
+        carry_out(FineTuning(recipe=recipe), run)
 
 
 @pytest.fixture(scope="module")
