@@ -46,7 +46,7 @@ class StreamReader:
         recipe: RunRecipe,
         labels: Mapping[str, tuple[float, ...]] | None = None,
     ) -> None:
-        self.stream, self.seed = stream, recipe.seed
+        self.stream, self.seed, self.root = stream, recipe.seed, recipe.data.root
         self.modalities = {name: recipe.modality(name) for name in files}
         self.sources: dict[str, Source] = {
             name: open_source(part, recipe.data.root, self.modalities[name])

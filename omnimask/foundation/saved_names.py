@@ -57,7 +57,7 @@ PLACES = {
         ),
         "objectives.targets": "Content Pooled TeacherCodes TeacherFeatures",
         "recipe.recipe": "Recipe",
-        "recipe.settings": "Data Optim Run Stream TargetOptim",
+        "recipe.settings": "Data LabelTable Optim Run Stream TargetOptim",
         "recipe.start": "Start",
         "recipe.teacher": "FrozenTeacher Teacher",
         "transfer.exporting.graph_file": "GraphFile GraphInput",

@@ -9,18 +9,44 @@ from omnimask.tokens.modality import Files
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LabelTable:
+    """Labels that probes and reports ask frozen features for; pretraining never sees them.
+
+    `table`: a CSV or Parquet file below `data.root` with a row per sample, whose `name_column`
+    holds the sample's name (the file's path below its folder, with or without the suffix).
+    `classes` are columns of names, of which probes give the accuracy, `numbers` those of numbers
+    (R²). An empty cell is no label.
+    """
+
+    table: str
+    classes: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    name_column: str = "name"
+
+    def __post_init__(self) -> None:
+        columns = (*self.classes, *self.numbers)
+        if not columns or len(set(columns)) < len(columns):
+            raise RecipeError(
+                f"labels of {self.table}: classes and numbers must name one column or more, each "
+                f"once, got {columns}; write classes=('species',), numbers=('age',)"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Stream:
     """One kind of group: which files give its modalities, and how many samples a step takes.
 
     Several entries in `files` are aligned by file name without suffix: one sample has all of them
     in one sequence (a video's frames and its sound track). `batch_size` is per process and step.
-    `held_out` files are never trained on; reports and probes use them.
+    `held_out` files are never trained on; reports and probes use them. `labels` are what a report
+    asks of the samples beside the files' own label (their folder).
     """
 
     name: str
     files: Mapping[str, Files]
     batch_size: int = 8
     held_out: Mapping[str, Files] | None = None
+    labels: LabelTable | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from omnimask.data.label_tables import label_columns
 from omnimask.data.samples import Batch, Unreadable, choose_samples, read_batches, spread
 from omnimask.data.streams import StreamReader
 from omnimask.foundation.rng import permutation
@@ -20,6 +21,7 @@ from omnimask.report.map import HeldOutVectors
 from omnimask.tokens.modality import Label
 from omnimask.tokens.tokens import View
 from omnimask.training.step import MaskedModel, build_model
+from omnimask.transfer.probing.columns import Columns
 from omnimask.transfer.probing.knn import Features, mean_features
 
 MAX_FIT_SAMPLES = 512
@@ -51,6 +53,7 @@ class StreamFeatures:
 
     `trained` is the frozen encoder, `untrained` encoders with random weights, `raw` the token
     values themselves: `num_raw` of them per sample, of which at most MAX_RAW_VALUES were taken.
+    `columns` are all their labels, with the files' own as "label".
     """
 
     stream: str
@@ -58,6 +61,7 @@ class StreamFeatures:
     untrained: tuple[tuple[Features, Features], ...]
     raw: tuple[Features, Features]
     num_raw: int
+    columns: tuple[Columns, Columns]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,10 +89,10 @@ def evaluate_stream(
     """Reads the chosen training and held-out samples at their centre views, each once."""
     device = next(model.parameters()).device
     held_out_ids = choose_samples(held_out, training=False, device=device)
-    labelled = any(held_out.label(index) is not None for index in held_out_ids)
-    spaces = _Spaces(model, untrained) if labelled else None
+    asked = label_columns(held_out, held_out_ids)
+    spaces = _Spaces(model, untrained) if asked else None
     train_ids = choose_samples(train, training=True, device=device)
-    if not labelled:
+    if not asked:
         train_ids = train_ids[:: max(1, len(train_ids) // MAX_FIT_SAMPLES)]
 
     truths = _Truths(model, train, every=max(1, len(train_ids) // MAX_FIT_SAMPLES))
@@ -106,6 +110,7 @@ def evaluate_stream(
         held_out_features.add(_spaces_of(model, spaces, view), batch)
     features = None
     if spaces is not None and train_features.labels and held_out_features.labels:
+        known = label_columns(train, train_ids)
         pairs = list(zip(train_features.spaces(), held_out_features.spaces(), strict=True))
         features = StreamFeatures(
             stream=train.stream.name,
@@ -113,9 +118,19 @@ def evaluate_stream(
             untrained=tuple(pairs[1:-1]),
             raw=pairs[-1],
             num_raw=spaces.num_raw,
+            columns=(
+                _of_those(known, [train.name(i) for i in train_ids], train_features.names),
+                _of_those(asked, [held_out.name(i) for i in held_out_ids], held_out_features.names),
+            ),
         )
     vectors = _vectors(held_out_features, held_out)
     return Evaluated(losses=losses.result(), features=features, vectors=vectors)
+
+
+def _of_those(columns: Columns, names: Sequence[str], kept: Sequence[str]) -> Columns:
+    """The labels of the samples that could be read, in their order."""
+    places = {name: place for place, name in enumerate(names)}
+    return {column: [labels[places[name]] for name in kept] for column, labels in columns.items()}
 
 
 def _vectors(found: "_Collected", reader: StreamReader) -> HeldOutVectors | None:

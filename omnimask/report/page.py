@@ -23,7 +23,7 @@ from omnimask.report.html import (
 from omnimask.report.map import HeldOutMap
 from omnimask.report.pictures import Gallery, Picture
 from omnimask.report.results import Results
-from omnimask.report.tables import loss_table, score_table
+from omnimask.report.tables import knowledge_table, loss_table, score_table
 
 # Scripts inside a template run when its content is put into the page; removing it frees the GPU.
 _OPEN_SCENES = """
@@ -115,8 +115,10 @@ def _results(results: Results) -> list[Html]:
         warnings.append(f"Left out of this report, because they could not be read: {files}")
     return [
         paragraphs(warnings, css_class="warning"),
-        element("h3", "Nearest neighbours of frozen features"),
-        score_table(results.scores, results.left_out),
+        element("h3", "What the frozen encoder knows"),
+        knowledge_table(results.columns),
+        paragraphs(results.left_out),
+        folded("Nearest neighbours of frozen features", score_table(results.scores)),
         element("h3", "Loss"),
         loss_table(results.losses),
     ]

@@ -8,6 +8,7 @@ from typing import Any
 from omnimask.recipe.recipe import Recipe
 from omnimask.report.evaluate import HeldOutLoss
 from omnimask.report.scores import StreamScore
+from omnimask.transfer.probing.columns import ColumnScores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +27,7 @@ class Results:
     encoder_parameters: int
     lines: tuple[Mapping[str, Any], ...]
     losses: tuple[HeldOutLoss, ...]
+    columns: tuple[ColumnScores, ...]
     scores: tuple[StreamScore, ...]
     left_out: tuple[str, ...]
     bad_files: tuple[Mapping[str, Any], ...]
@@ -59,6 +61,7 @@ class Results:
             "trained_parameters": self.trained_parameters,
             "encoder_parameters": self.encoder_parameters,
             "held_out_losses": [asdict(loss) for loss in self.losses],
+            "linear": [asdict(scores) for scores in self.columns],
             "knn": [
                 {
                     **asdict(score),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from omnimask.report.evaluate import StreamFeatures
+from omnimask.transfer.probing.columns import ColumnScores, probe_columns
 from omnimask.transfer.probing.knn import (
     Features,
     Score,
@@ -43,6 +44,17 @@ class StreamScore:
     @property
     def untrained_deviation(self) -> float:
         return float(np.std(self.untrained, ddof=1)) if len(self.untrained) > 1 else 0.0
+
+
+def score_columns(features: StreamFeatures) -> ColumnScores | None:
+    """What a linear probe reads of every label, from the trained encoder beside the others."""
+    spaces = {"trained": (features.trained,), "untrained": features.untrained}
+    spaces["raw"] = (features.raw,)
+    train, test = (
+        {name: [pair[side].values for pair in pairs] for name, pairs in spaces.items()}
+        for side in (0, 1)
+    )
+    return probe_columns(features.stream, train, test, *features.columns)
 
 
 def score_stream(features: StreamFeatures) -> list[StreamScore]:

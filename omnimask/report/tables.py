@@ -1,10 +1,90 @@
-"""The two result tables: held-out losses, and nearest neighbours of frozen features."""
+"""The result tables: what frozen features know of every label, their neighbours, and losses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from omnimask.report.evaluate import MAX_RAW_VALUES, HeldOutLoss
-from omnimask.report.html import Html, element, joined, paragraphs, styled, table, with_interval
+from omnimask.report.html import (
+    Html,
+    element,
+    folded,
+    joined,
+    paragraphs,
+    styled,
+    table,
+    with_interval,
+)
 from omnimask.report.scores import NUM_NEIGHBOURS, StreamScore
+from omnimask.transfer.probing.columns import ColumnScores, Estimate
+
+_SPACES = {"trained": "trained encoder", "untrained": "untrained encoder", "raw": "raw values"}
+
+
+def knowledge_table(streams: Sequence[ColumnScores]) -> Html:
+    """By stream, what a linear probe reads of its labels on the mean; each label folded below."""
+    if not streams:
+        return Html("")
+    head = [
+        "stream",
+        "labels",
+        "train / held out",
+        *_SPACES.values(),
+        "above untrained",
+        "above raw",
+    ]
+    explanation = (
+        "Read by a linear probe from frozen features, with nothing hidden: ridge regression on the "
+        "mean of the encoder's output over a sample's tokens, whitened on the training samples. A "
+        "label's skill is (accuracy - chance) / (1 - chance) where it is a class, with the share "
+        "of the commonest class as chance, and R² where it is a number: 0 is a guess, 1 is "
+        "certain. Untrained: the same encoder with random weights, the mean of three. Raw values: "
+        f"the sample's token values, at most {MAX_RAW_VALUES:,} of them, in place of features. "
+        "Intervals are of 95 %, from resampling held-out samples."
+    )
+    details = [folded(f"{part.stream}, label by label", _label_table(part)) for part in streams]
+    rows = [_knowledge_row(part) for part in streams]
+    return joined(table(head, rows, num_text=1), paragraphs([explanation]), *details)
+
+
+def _knowledge_row(part: ColumnScores) -> list[Html | str]:
+    return [
+        part.stream,
+        str(len(part.scores)),
+        f"{part.num_train:,} / {part.num_test:,}",
+        *_estimates(part.skill),
+        *(_difference(part.ahead[space]) for space in ("untrained", "raw")),
+    ]
+
+
+def _difference(found: Estimate) -> Html:
+    value, low, high = (f"{x:+.3f}" for x in (found.value, found.low, found.high))
+    shown = with_interval(value, low, high)
+    return styled("span", "strong", shown) if found.above_zero else shown
+
+
+def _label_table(part: ColumnScores) -> Html:
+    rows = [
+        [
+            score.column,
+            score.measure,
+            f"{score.chance:.2f}",
+            *_estimates(score.values),
+        ]
+        for score in part.scores
+    ]
+    notes = [f"{column}: left out, {why}." for column, why in part.left_out.items()]
+    head = ["label", "measure", "chance", *_SPACES.values()]
+    return joined(table(head, rows, num_text=2), paragraphs(notes))
+
+
+def _estimates(found: Mapping[str, Estimate]) -> list[Html]:
+    """A cell for each space."""
+    cells = []
+    for space in _SPACES:
+        part = found[space]
+        value, low, high = (f"{x:.2f}" for x in (part.value, part.low, part.high))
+        own_bar = bar(part.value, kind="" if space == "trained" else "other")
+        cells.append(joined(with_interval(value, low, high), own_bar))
+    return cells
 
 
 def loss_table(losses: Sequence[HeldOutLoss]) -> Html:
@@ -49,7 +129,7 @@ def _ratio(loss: HeldOutLoss) -> Html | str:
     )
 
 
-def score_table(scores: Sequence[StreamScore], left_out: Sequence[str]) -> Html:
+def score_table(scores: Sequence[StreamScore]) -> Html:
     """Frozen kNN of every labelled stream beside an untrained encoder, raw values and chance."""
     rows = [_score_row(score) for score in scores]
     head = [
@@ -68,7 +148,7 @@ def score_table(scores: Sequence[StreamScore], left_out: Sequence[str]) -> Html:
         f"{MAX_RAW_VALUES:,} of them chosen at random. Chance: the commonest class, or the mean."
     )
     shown = table(head, rows, num_text=2) if rows else Html("")
-    return joined(shown, paragraphs([explanation] if rows else []), paragraphs(left_out))
+    return joined(shown, paragraphs([explanation] if rows else []))
 
 
 def _score_row(score: StreamScore) -> list[str]:

@@ -18,11 +18,12 @@ from omnimask.report.overview import overview_picture
 from omnimask.report.page import report_page
 from omnimask.report.pictures import Gallery, draw_group
 from omnimask.report.results import Results
-from omnimask.report.scores import StreamScore, score_stream
+from omnimask.report.scores import StreamScore, score_columns, score_stream
 from omnimask.tokens.tokens import Group
 from omnimask.training.bad_files import BAD_FILES
 from omnimask.training.checkpoint import last_checkpoint, load_checkpoint, write_json
 from omnimask.training.step import MaskedModel, build_model
+from omnimask.transfer.probing.columns import ColumnScores
 
 
 def write_report(run: Path) -> Path:
@@ -57,6 +58,7 @@ def write_report(run: Path) -> Path:
         encoder_parameters=sum(p.numel() for p in model.backbone.parameters()),
         lines=tuple(lines),
         losses=tuple(loss for part in evaluated.values() for loss in part.losses),
+        columns=tuple(_score_columns(evaluated)),
         scores=tuple(scores),
         left_out=tuple(left_out),
         bad_files=tuple(read_lines(run / BAD_FILES)),
@@ -115,6 +117,11 @@ def _evaluate(
     }
 
 
+def _score_columns(evaluated: dict[str, Evaluated]) -> list[ColumnScores]:
+    found = [score_columns(p.features) for p in evaluated.values() if p.features is not None]
+    return [scores for scores in found if scores is not None]
+
+
 def _score(recipe: Recipe, evaluated: dict[str, Evaluated]) -> tuple[list[StreamScore], list[str]]:
     """kNN scores, and why the other streams have none."""
     scores, left_out = [], []
@@ -123,7 +130,7 @@ def _score(recipe: Recipe, evaluated: dict[str, Evaluated]) -> tuple[list[Stream
         if part is None:
             left_out.append(f"{stream.name}: the recipe names no held-out files.")
         elif part.features is None:
-            left_out.append(f"{stream.name}: no labels, so no nearest neighbours.")
+            left_out.append(f"{stream.name}: no labels, so nothing to ask its features.")
         else:
             found = score_stream(part.features)
             scores.extend(found)

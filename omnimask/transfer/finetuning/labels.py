@@ -2,16 +2,15 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 import torch
 
+from omnimask.data.label_tables import cell, check_columns, read_table, row_of
 from omnimask.data.streams import StreamReader
-from omnimask.foundation.errors import DataError, RecipeError, nearest_names
-from omnimask.foundation.optional import needs
+from omnimask.foundation.errors import DataError
 from omnimask.foundation.rng import permutation
 from omnimask.recipe.settings import Stream
 from omnimask.transfer.finetuning.recipe import FinetuneRecipe, Labels
@@ -133,7 +132,7 @@ def _labels_of(recipe: FinetuneRecipe, stream: Stream, part: str) -> dict[str, L
     found = {}
     for index in range(len(reader)):
         name = reader.name(index)
-        row = rows.get(name, rows.get(str(PurePosixPath(name).with_suffix(""))))
+        row = row_of(rows, name)
         if row is not None:
             found[name] = row
     if not found:
@@ -150,50 +149,14 @@ def read_label_table(path: Path, labels: Labels, *, text: bool) -> dict[str, Lab
 
     DataError for a file that cannot be read, RecipeError for a column that it does not have.
     """
-    rows = _read_rows(path)
-    known = list(rows)
-    for field, columns in {
-        "labels.name_column": (labels.name_column,),
-        "labels.columns": labels.columns,
-    }.items():
-        for column in columns:
-            if column not in known:
-                raise RecipeError(
-                    f"{field}: {path} has no column {column!r}; {nearest_names(column, known)}"
-                )
-    names = [str(name) for name in rows[labels.name_column]]
-    parts = [[_cell(x, text=text, path=path) for x in rows[column]] for column in labels.columns]
+    table = read_table(path)
+    check_columns(
+        path,
+        list(table),
+        {"labels.name_column": (labels.name_column,), "labels.columns": labels.columns},
+    )
+    names = [str(name) for name in table[labels.name_column]]
+    parts = [
+        [cell(x, text=text, path=path) for x in table[name].tolist()] for name in labels.columns
+    ]
     return dict(zip(names, zip(*parts, strict=True), strict=True))
-
-
-def _read_rows(path: Path) -> dict[str, Sequence[Any]]:
-    needs("pandas", "pyarrow", extra="tabular")
-    import pandas as pd
-
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; labels.table is a path below data.root")
-    if path.suffix.lower() not in (".csv", ".parquet"):
-        raise DataError(f"{path}: labels come from a .csv or a .parquet file")
-    try:
-        if path.suffix.lower() == ".csv":
-            # As text: "007" is a name, and a class 1 must not become "1.0" beside an empty cell.
-            table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        else:
-            table = pd.read_parquet(path)
-    except (ValueError, OSError) as error:
-        raise DataError(f"{path}: cannot be read as a table: {error}") from error
-    return {str(column): table[column].tolist() for column in table.columns}
-
-
-def _cell(value: Any, *, text: bool, path: Path) -> str | float | None:
-    if value is None or value == "" or value != value:
-        return None
-    if text:
-        return str(value)
-    try:
-        return float(value)
-    except ValueError as error:
-        raise DataError(
-            f"{path}: expected a number as label, got {value!r}; for names of classes use "
-            "task=Classification()"
-        ) from error

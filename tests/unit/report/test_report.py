@@ -6,13 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from omnimask.commands.pretrain import train
 from omnimask.data.samples import spread
+from omnimask.data.streams import open_held_out, open_streams
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.foundation.json_lines import read_lines
 from omnimask.recipe.recipe import Recipe
+from omnimask.recipe.settings import LabelTable
 from omnimask.report.curves import loss_curves, run_curves, thin_out
 from omnimask.report.history import drop_repeated, trained_seconds
 from omnimask.report.html import Html, element, joined, table
@@ -118,6 +121,38 @@ def test_the_probe_compares_trained_untrained_and_raw(made):
     assert score["trained"]["num_train"] == 24
 
 
+def test_a_table_adds_labels_that_a_linear_probe_is_asked_for(tmp_path: Path):
+    recipe = replace(toy_recipe(), data=replace(toy_recipe().data, root=str(tmp_path)))
+    asked = LabelTable(table="labels.csv", classes=("half",), numbers=("number",))
+    recipe = with_streams(recipe, 0, labels=asked)
+    readers = [*open_streams(recipe), *open_held_out(recipe)]
+    rows = [
+        {"name": reader.name(i), "half": "ab"[i % 2], "number": i}
+        for reader in readers
+        if reader.stream.name == "toy"
+        for i in range(len(reader))
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "labels.csv", index=False)
+    page, results = report_of(recipe, tmp_path / "run")
+    toy, other, both = results["linear"]
+    assert (toy["stream"], other["stream"], both["stream"]) == ("toy", "other", "both")
+    columns = {row["column"]: row for row in toy["scores"]}
+    assert {name: row["measure"] for name, row in columns.items()} == {
+        "label": "accuracy",
+        "half": "accuracy",
+        "number": "R²",
+    }
+    assert [row["column"] for row in other["scores"]] == ["label"]
+    assert (toy["num_train"], toy["num_test"]) == (24, 12)
+    assert set(toy["skill"]) == {"trained", "untrained", "raw"}
+    assert set(toy["ahead"]) == {"untrained", "raw"}
+    value = toy["ahead"]["untrained"]["value"]
+    assert f"{value:+.3f}" in page
+    assert "toy, label by label" in page
+    for name in columns:
+        assert f">{name}</td>" in page
+
+
 def test_the_page_shows_the_numbers_and_pictures(made):
     page, results, _ = made
     for stream in ("toy", "other", "both"):
@@ -190,7 +225,7 @@ def test_streams_without_labels_or_held_out_files_are_left_out_with_a_note(tmp_p
     page, results = report_of(recipe, tmp_path / "run")
     assert [row["stream"] for row in results["knn"]] == ["both"]
     assert results["left_out"] == [
-        "toy: no labels, so no nearest neighbours.",
+        "toy: no labels, so nothing to ask its features.",
         "other: the recipe names no held-out files.",
     ]
     assert {row["stream"] for row in results["held_out_losses"]} == {"toy", "both"}
