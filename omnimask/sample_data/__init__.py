@@ -1,4 +1,4 @@
-"""What tools/make_sample_data.py writes: one file per part of the sample data.
+"""What `omnimask sample-data` writes: one file per part of the sample data.
 
 A part has `jobs(scale)`, `write(job, ...)` and `ABOUT`, its text for the README.
 """
@@ -18,4 +18,4 @@ PARTS = tuple(
 
 def part_module(part: str) -> Any:
     assert part in PARTS, part
-    return importlib.import_module(f"tools.sample_data.{part}")
+    return importlib.import_module(f"omnimask.sample_data.{part}")

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from tools.sample_data.files import FileJob, labelled_jobs
-from tools.sample_data.sounds import SOUNDS, Sound
+from omnimask.sample_data.files import FileJob, labelled_jobs
+from omnimask.sample_data.sounds import SOUNDS, Sound
 
 _SUFFIXES = (".wav", ".flac", ".flac", ".wav", ".flac", ".ogg", ".flac", ".flac")
 _RATES_HZ = (16000, 22050, 44100)

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8, UInt16
 from PIL import Image
 
-from tools.sample_data.files import FileJob, labelled_jobs
-from tools.sample_data.photos import PHOTOS, photo_region, read_photo
+from omnimask.sample_data.files import FileJob, labelled_jobs
+from omnimask.sample_data.photos import PHOTOS, photo_region, read_photo
 
 NUM_DIGITS_TRAIN = 100
 NUM_DIGITS_HELD_OUT = 30

@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 from PIL import Image
 
-from tools.sample_data.files import FileJob, labelled_jobs
-from tools.sample_data.meshes import Mesh, box
-from tools.sample_data.rays import Camera, Light, Paint, Rendered, Solid, render
-from tools.sample_data.shapes import SHAPES
+from omnimask.sample_data.files import FileJob, labelled_jobs
+from omnimask.sample_data.meshes import Mesh, box
+from omnimask.sample_data.rays import Camera, Light, Paint, Rendered, Solid, render
+from omnimask.sample_data.shapes import SHAPES
 
 KINDS = ("ball", "bottle", "box", "chair", "cone", "cylinder", "mug", "torus")
 CLASSES = ("background", "ground", *KINDS)

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from tools.sample_data.files import FileJob, labelled_jobs
-from tools.sample_data.meshes import joined, sampled, triangle_areas
-from tools.sample_data.shapes import Parts, chair_parts, mug_parts, table_parts
+from omnimask.sample_data.files import FileJob, labelled_jobs
+from omnimask.sample_data.meshes import joined, sampled, triangle_areas
+from omnimask.sample_data.shapes import Parts, chair_parts, mug_parts, table_parts
 
 NAMES = (
     *("chair/arm", "chair/back", "chair/leg", "chair/seat"),

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from tools.sample_data.files import FileJob, labelled_jobs
-from tools.sample_data.meshes import Mesh, joined, sampled, triangle_normals
-from tools.sample_data.shapes import SHAPES
+from omnimask.sample_data.files import FileJob, labelled_jobs
+from omnimask.sample_data.meshes import Mesh, joined, sampled, triangle_normals
+from omnimask.sample_data.shapes import SHAPES
 
 _SUFFIXES = (
     ".ply",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 
-from tools.sample_data.meshes import Mesh
+from omnimask.sample_data.meshes import Mesh
 
 _RAYS_PER_SIDE = 3  # of a pixel; odd, so that one ray goes through its centre
 _LIFT_M = 1e-3  # so that a surface does not shadow itself

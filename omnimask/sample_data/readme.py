@@ -4,15 +4,15 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools.sample_data import part_module
-from tools.sample_data.photos import PHOTOS
+from omnimask.sample_data import part_module
+from omnimask.sample_data.photos import PHOTOS
 
 
 def readme_text(parts: Mapping[str, Mapping[str, str]]) -> str:
     """`parts` maps each part to its files' paths below the data folder."""
     sections = [
         "# omnimask sample data\n\n"
-        "Made by `python tools/make_sample_data.py`, without a download. It is for trying things "
+        "Made by `omnimask sample-data`, without a download. It is for trying things "
         "out and for tests;\nnumbers measured on it say nothing about a method's worth.\n\n"
         "`<part>/train/<label>/<file>` and `<part>/held_out/<label>/<file>`; tables lie in "
         "`tables/train` and `tables/held_out`,\nmaps one folder deeper. "

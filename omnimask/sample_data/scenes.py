@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float64
 
-from tools.sample_data.meshes import Mesh, box, cylinder, joined, revolved, sphere
+from omnimask.sample_data.meshes import Mesh, box, cylinder, joined, revolved, sphere
 
 Solid: TypeAlias = tuple[Mesh, float]
 """A mesh and the share of light it throws back."""

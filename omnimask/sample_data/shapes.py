@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tools.sample_data.meshes import Mesh, box, cylinder, joined, revolved, sphere, tube
+from omnimask.sample_data.meshes import Mesh, box, cylinder, joined, revolved, sphere, tube
 
 Parts = list[tuple[str, Mesh]]  # each with the name of the part that it belongs to
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tools.sample_data.files import SPLITS, FileJob
+from omnimask.sample_data.files import SPLITS, FileJob
 
 if TYPE_CHECKING:
     import pandas as pd

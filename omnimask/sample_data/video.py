@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 from PIL import Image
 
-from tools.sample_data.files import FileJob, labelled_jobs
-from tools.sample_data.mp4 import write_mp4
-from tools.sample_data.photos import PHOTOS, photo_region
+from omnimask.sample_data.files import FileJob, labelled_jobs
+from omnimask.sample_data.mp4 import write_mp4
+from omnimask.sample_data.photos import PHOTOS, photo_region
 
 MOTIONS = (
     "left",

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from tools.sample_data.files import FileJob, labelled_jobs
-from tools.sample_data.meshes import Mesh
-from tools.sample_data.scenes import CLEAR_M, SCENES, built
+from omnimask.sample_data.files import FileJob, labelled_jobs
+from omnimask.sample_data.meshes import Mesh
+from omnimask.sample_data.scenes import CLEAR_M, SCENES, built
 
 _SUFFIXES = (".bin", ".npy", ".bin", ".pcd", ".bin", ".bin", ".bin", ".bin")
 MAX_RANGE_M = 40.0

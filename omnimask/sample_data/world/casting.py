@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from tools.sample_data.world.stage import Body, Points, Pose, Stage
+from omnimask.sample_data.world.stage import Body, Points, Pose, Stage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

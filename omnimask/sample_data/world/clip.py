@@ -5,11 +5,11 @@ import io
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from tools.sample_data.mp4 import write_mp4
-from tools.sample_data.world.motion import FRAME_RATE_HZ, frame_times_s, moves
-from tools.sample_data.world.render import camera_of, frames, rays_of
-from tools.sample_data.world.sound import RATE_HZ
-from tools.sample_data.world.stage import Pose, Stage
+from omnimask.sample_data.mp4 import write_mp4
+from omnimask.sample_data.world.motion import FRAME_RATE_HZ, frame_times_s, moves
+from omnimask.sample_data.world.render import camera_of, frames, rays_of
+from omnimask.sample_data.world.sound import RATE_HZ
+from omnimask.sample_data.world.stage import Pose, Stage
 
 SIDE = 64
 

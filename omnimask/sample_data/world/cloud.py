@@ -7,9 +7,9 @@ nowhere, and the sensor was not quite level: else heights and extents alone woul
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from tools.sample_data.world.casting import Rays, meet_body, meet_surroundings
-from tools.sample_data.world.render import camera_of, rays_of
-from tools.sample_data.world.stage import FLOOR, Points, Stage
+from omnimask.sample_data.world.casting import Rays, meet_body, meet_surroundings
+from omnimask.sample_data.world.render import camera_of, rays_of
+from omnimask.sample_data.world.stage import FLOOR, Points, Stage
 
 MOST_POINTS = 1024
 _SIDE = 128  # rays of the grid that is cast over the picture

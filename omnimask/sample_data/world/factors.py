@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from tools.sample_data.world.layout import place_of, senses_of, split_of
-from tools.sample_data.world.materials import MATERIALS
-from tools.sample_data.world.motion import MOST_DELAY_S, MOTIONS, Motion
-from tools.sample_data.world.randomness import choice, generator, log_uniform
-from tools.sample_data.world.shapes import Instance, draw_instance
+from omnimask.sample_data.world.layout import place_of, senses_of, split_of
+from omnimask.sample_data.world.materials import MATERIALS
+from omnimask.sample_data.world.motion import MOST_DELAY_S, MOTIONS, Motion
+from omnimask.sample_data.world.randomness import choice, generator, log_uniform
+from omnimask.sample_data.world.shapes import Instance, draw_instance
 
 COLOURS = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink")
 _HUES = (0.0, 0.075, 0.15, 0.33, 0.5, 0.61, 0.76, 0.9)

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from omnimask.foundation.errors import DataError, RecipeError, nearest_names
-from tools.sample_data.world.factors import Scene, as_row, draw_scene
-from tools.sample_data.world.layout import FOLDERS, SENSES, SUFFIXES, Place, place_of, scenes_for
+from omnimask.sample_data.world.factors import Scene, as_row, draw_scene
+from omnimask.sample_data.world.layout import FOLDERS, SENSES, SUFFIXES, Place, place_of, scenes_for
 
 VERSION = 1
 """Goes up when the content changes."""
@@ -172,8 +172,8 @@ def observe_missing(scene: Scene, senses: Sequence[str], root: Path) -> dict[str
     due = [sense for sense in senses if sense in SUFFIXES and not (root / place.of(sense)).exists()]
     if not due and "table" not in senses:
         return None
-    from tools.sample_data.world import row
-    from tools.sample_data.world.stage import build
+    from omnimask.sample_data.world import row
+    from omnimask.sample_data.world.stage import build
 
     stage = build(scene)
     for sense in due:
@@ -184,7 +184,7 @@ def observe_missing(scene: Scene, senses: Sequence[str], root: Path) -> dict[str
 
 def _image(stage: Any, place: Place) -> list[tuple[str, bytes]]:
     """The picture last: where it is, so are its maps."""
-    from tools.sample_data.world import image
+    from omnimask.sample_data.world import image
 
     colour, depth, classes = image.observe(stage)
     maps = zip(MAPS, (depth, classes), strict=True)
@@ -195,25 +195,25 @@ def _image(stage: Any, place: Place) -> list[tuple[str, bytes]]:
 
 
 def _video(stage: Any, place: Place) -> list[tuple[str, bytes]]:
-    from tools.sample_data.world import clip, sound
+    from omnimask.sample_data.world import clip, sound
 
     return [(place.of("video"), clip.mp4(clip.observe(stage), sound.observe(stage.scene)))]
 
 
 def _audio(stage: Any, place: Place) -> list[tuple[str, bytes]]:
-    from tools.sample_data.world import sound
+    from omnimask.sample_data.world import sound
 
     return [(place.of("audio"), sound.flac(sound.observe(stage.scene)))]
 
 
 def _points(stage: Any, place: Place) -> list[tuple[str, bytes]]:
-    from tools.sample_data.world import cloud
+    from omnimask.sample_data.world import cloud
 
     return [(place.of("points"), cloud.ply(cloud.observe(stage)))]
 
 
 def _voxels(stage: Any, place: Place) -> list[tuple[str, bytes]]:
-    from tools.sample_data.world import sweep
+    from omnimask.sample_data.world import sweep
 
     return [(place.of("voxels"), sweep.kitti(sweep.observe(stage)))]
 

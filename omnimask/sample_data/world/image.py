@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import UInt8, UInt16
 from PIL import Image
 
-from tools.sample_data.world.render import GROUND, SURROUNDINGS, camera_of, frames, rays_of
-from tools.sample_data.world.shapes import NAMES
-from tools.sample_data.world.stage import Stage
+from omnimask.sample_data.world.render import GROUND, SURROUNDINGS, camera_of, frames, rays_of
+from omnimask.sample_data.world.shapes import NAMES
+from omnimask.sample_data.world.stage import Stage
 
 SIDE = 64
 _RAYS_PER_SIDE = 2  # of a pixel

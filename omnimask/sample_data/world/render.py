@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from tools.sample_data.rays import Camera
-from tools.sample_data.world.casting import (
+from omnimask.sample_data.rays import Camera
+from omnimask.sample_data.world.casting import (
     Hits,
     Rays,
     hidden_by_body,
@@ -19,9 +19,9 @@ from tools.sample_data.world.casting import (
     meet_body,
     meet_surroundings,
 )
-from tools.sample_data.world.factors import Scene
-from tools.sample_data.world.paint import grain, on_plane, rgb
-from tools.sample_data.world.stage import FLOOR, WALLS, Body, Points, Pose, Stage
+from omnimask.sample_data.world.factors import Scene
+from omnimask.sample_data.world.paint import grain, on_plane, rgb
+from omnimask.sample_data.world.stage import FLOOR, WALLS, Body, Points, Pose, Stage
 
 _LIFT_M = 4e-3  # so that a surface does not shadow itself
 _EXPOSURE = 1.2

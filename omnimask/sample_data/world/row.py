@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from tools.sample_data.meshes import triangle_areas
-from tools.sample_data.world.clip import poses_of
-from tools.sample_data.world.factors import Scene
-from tools.sample_data.world.motion import NUM_FRAMES, frame_times_s, moves
-from tools.sample_data.world.randomness import choice
-from tools.sample_data.world.shapes import mesh_of, volume
-from tools.sample_data.world.sound import modes_of
-from tools.sample_data.world.stage import Stage
+from omnimask.sample_data.meshes import triangle_areas
+from omnimask.sample_data.world.clip import poses_of
+from omnimask.sample_data.world.factors import Scene
+from omnimask.sample_data.world.motion import NUM_FRAMES, frame_times_s, moves
+from omnimask.sample_data.world.randomness import choice
+from omnimask.sample_data.world.shapes import mesh_of, volume
+from omnimask.sample_data.world.sound import modes_of
+from omnimask.sample_data.world.stage import Stage
 
 LABEL = "target"
 NAME = "sample_name"

@@ -1,6 +1,6 @@
 """Which factors leave a trace in which sense: the questions that a probe may ask of it."""
 
-from tools.sample_data.world.layout import SENSES
+from omnimask.sample_data.world.layout import SENSES
 
 CLASS_FACTORS = (
     *("family", "pose", "material", "colour", "pattern", "num_objects", "motion"),

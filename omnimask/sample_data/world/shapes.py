@@ -12,8 +12,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from tools.sample_data.meshes import Mesh, box, joined, revolved, sphere, tube
-from tools.sample_data.world.randomness import generator
+from omnimask.sample_data.meshes import Mesh, box, joined, revolved, sphere, tube
+from omnimask.sample_data.world.randomness import generator
 
 _SEGMENTS = 28
 _TRAIN_PER_FAMILY, _HELD_OUT_PER_FAMILY = 512, 128

@@ -12,11 +12,11 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from tools.sample_data.world.factors import Scene, Thing
-from tools.sample_data.world.materials import MATERIALS
-from tools.sample_data.world.motion import DURATION_S, moves
-from tools.sample_data.world.randomness import generator
-from tools.sample_data.world.shapes import NAMES
+from omnimask.sample_data.world.factors import Scene, Thing
+from omnimask.sample_data.world.materials import MATERIALS
+from omnimask.sample_data.world.motion import DURATION_S, moves
+from omnimask.sample_data.world.randomness import generator
+from omnimask.sample_data.world.shapes import NAMES
 
 RATE_HZ = 16000
 NUM_SAMPLES = round(DURATION_S * RATE_HZ)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from tools.sample_data.meshes import Mesh, box, cylinder, joined
-from tools.sample_data.world.factors import Room, Scene, Thing
-from tools.sample_data.world.materials import MATERIALS, Material
-from tools.sample_data.world.motion import Moves
-from tools.sample_data.world.paint import Paint, rgb
-from tools.sample_data.world.shapes import Instance, mesh_of
+from omnimask.sample_data.meshes import Mesh, box, cylinder, joined
+from omnimask.sample_data.world.factors import Room, Scene, Thing
+from omnimask.sample_data.world.materials import MATERIALS, Material
+from omnimask.sample_data.world.motion import Moves
+from omnimask.sample_data.world.paint import Paint, rgb
+from omnimask.sample_data.world.shapes import Instance, mesh_of
 
 Points = Float32[np.ndarray, "points 3"]
 

@@ -3,10 +3,10 @@
 import numpy as np
 from jaxtyping import Float32
 
-from tools.sample_data.voxels import beam_directions
-from tools.sample_data.world.casting import Rays, meet_body, meet_surroundings
-from tools.sample_data.world.factors import Scene
-from tools.sample_data.world.stage import Stage
+from omnimask.sample_data.voxels import beam_directions
+from omnimask.sample_data.world.casting import Rays, meet_body, meet_surroundings
+from omnimask.sample_data.world.factors import Scene
+from omnimask.sample_data.world.stage import Stage
 
 _ROOM_ECHO, _ROOM_LOST = 0.45, 0.03
 _NOISE_M = 0.02

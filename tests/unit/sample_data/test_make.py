@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from omnimask.commands.main import main
 from omnimask.foundation.errors import DataError, RecipeError
-from tests.tools.independent_readers import decoded, decoded_clip, decoded_sweep
-from tools import make_sample_data as tool
-from tools.make_sample_data import make_sample_data
-from tools.sample_data import PARTS, audio, images, maps, part_module, tables, video
-from tools.sample_data.files import FileJob, file_generator
-from tools.sample_data.photos import PHOTOS, photo_region, read_photo
+from omnimask.sample_data import PARTS, audio, images, maps, part_module, tables, video
+from omnimask.sample_data.files import FileJob, file_generator
+from omnimask.sample_data.make import make_sample_data
+from omnimask.sample_data.photos import PHOTOS, photo_region, read_photo
+from tests.unit.sample_data.independent_readers import decoded, decoded_clip, decoded_sweep
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 SCALE = 0.05
 MODULES = {part: part_module(part) for part in PARTS}
 
@@ -200,7 +200,7 @@ def test_wrong_requests_are_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
         make_sample_data(tmp_path / "new", parts=["image"])
     with pytest.raises(RecipeError, match="scale must be in"):
         make_sample_data(tmp_path / "new", scale=0)
-    assert tool.main([str(tmp_path / "new"), "--only", "sound"]) == 1
+    assert main(["sample-data", str(tmp_path / "new"), "--only", "sound"]) == 2
     assert "unknown part 'sound'" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tools.sample_data import PARTS
+from omnimask.sample_data import PARTS
 
 
 def decoded(path: Path) -> list[np.ndarray]:

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, spearmanr
 
-from tools.sample_data.world import clip, cloud, image, row, sound, sweep
-from tools.sample_data.world.factors import Scene, as_row, draw_scene
-from tools.sample_data.world.materials import MATERIALS
-from tools.sample_data.world.motion import MOTIONS, Motion, frame_times_s, moves
-from tools.sample_data.world.render import camera_of
-from tools.sample_data.world.shapes import FAMILIES, NUM_TRAIN, draw_instance, instance, mesh_of
-from tools.sample_data.world.stage import build
+from omnimask.sample_data.world import clip, cloud, image, row, sound, sweep
+from omnimask.sample_data.world.factors import Scene, as_row, draw_scene
+from omnimask.sample_data.world.materials import MATERIALS
+from omnimask.sample_data.world.motion import MOTIONS, Motion, frame_times_s, moves
+from omnimask.sample_data.world.render import camera_of
+from omnimask.sample_data.world.shapes import FAMILIES, NUM_TRAIN, draw_instance, instance, mesh_of
+from omnimask.sample_data.world.stage import build
 
 NUM_DRAWN = 500
 CLASSES = (

@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from omnimask.commands.main import main
 from omnimask.data.streams import StreamReader
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.recipe.settings import Data, Stream
+from omnimask.sample_data.world import generate as generating
+from omnimask.sample_data.world.factors import as_row, draw_scene
+from omnimask.sample_data.world.generate import FACTORS, generate, observe_missing
+from omnimask.sample_data.world.layout import FOLDERS, SENSES, place_of, scenes_for, senses_of
 from omnimask.tokens.modality import Visit
 from recipes.omni import quickstart
 from recipes.sample_modalities import SAMPLE_MODALITIES
-from tools import make_sample_data as tool
-from tools.sample_data.world import generate as generating
-from tools.sample_data.world.factors import as_row, draw_scene
-from tools.sample_data.world.generate import FACTORS, generate, observe_missing
-from tools.sample_data.world.layout import FOLDERS, SENSES, place_of, scenes_for, senses_of
 
 NUM = 6  # per sense: two rounds of scenes, the second of them held out
 SEED = 3
@@ -113,7 +113,7 @@ def test_a_killed_run_goes_on_and_a_longer_one_adds(world: Path, tmp_path: Path)
 def test_two_processes_give_the_same_bytes(world: Path, tmp_path: Path) -> None:
     script = [str(tmp_path / "world"), "--scenes", str(NUM), "--seed", str(SEED)]
     before = os.environ.get("OMP_NUM_THREADS")
-    assert tool.main([*script, "--processes", "2"]) == 0
+    assert main(["sample-data", *script, "--processes", "2"]) == 0
     assert os.environ.get("OMP_NUM_THREADS") == before
     assert digests(tmp_path / "world") == digests(world)
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tools.sample_data import maps
-from tools.sample_data.files import FileJob, file_generator
-from tools.sample_data.meshes import box, sphere
-from tools.sample_data.rays import Camera, Light, Paint, Rendered, Solid, render
+from omnimask.sample_data import maps
+from omnimask.sample_data.files import FileJob, file_generator
+from omnimask.sample_data.meshes import box, sphere
+from omnimask.sample_data.rays import Camera, Light, Paint, Rendered, Solid, render
 
 SCENES = maps.jobs(0.1)
 RED, BLUE = np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0])
