@@ -12,7 +12,7 @@ setup: .venv/.ready
 	touch $@
 
 pretrain: setup
-	$(BIN)/python tools/make_sample_data.py data/sample
+	$(BIN)/omnimask sample-data data/sample
 	$(BIN)/omnimask pretrain recipes.omni:quickstart --out runs/quickstart
 
 # The core's own unit tests, the contract of one modality, and lint: under 90 s on two quiet cores. What

@@ -1,8 +1,8 @@
 """The modalities of the sample data: one record for each, from which every list of them follows.
 
 The small sizes of all methods, `recipes.omni`, `recipes.finetune`, the benchmarks and the tests
-take what they need from here. A new one is one more record, and one file in `tools/sample_data/`,
-called like its `folder`, that makes its samples.
+take what they need from here. A new one is one more record, and one file in
+`omnimask/sample_data/`, called like its `folder`, that makes its samples.
 """
 
 from collections.abc import Callable

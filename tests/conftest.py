@@ -5,7 +5,6 @@ import pytest
 
 from tests.once import once
 from tests.shape_checks import checked
-from tools.make_sample_data import make_sample_data
 
 jaxtyping.jaxtyped = checked  # before omnimask is imported
 
@@ -13,6 +12,8 @@ jaxtyping.jaxtyped = checked  # before omnimask is imported
 @pytest.fixture(scope="session")
 def sample_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small set of real files of every modality, made by the tool."""
+    from omnimask.sample_data.make import make_sample_data
+
     return once(tmp_path_factory, "sample", lambda root: make_sample_data(root, scale=0.1))
 
 

@@ -1,11 +1,11 @@
 """Which factors of the world can be learnt from which sense, and which are given away.
 
-    python tools/make_sample_data.py data/world --scenes 20000
+    omnimask sample-data data/world --scenes 20000
     python tools/bench_world.py data/world --out runs/world --processes 2
     python tools/bench_world.py --out runs/world --table docs/world.md
 
-For every sense and each factor that it shows (tools/sample_data/world/seen.py): accuracy or R² on
-held-out scenes, whose objects no training scene has, of linear probes of pooled raw values
+For every sense and each factor that it shows (omnimask/sample_data/world/seen.py): accuracy or R²
+on held-out scenes, whose objects no training scene has, of linear probes of pooled raw values
 (tools/raw_features.py) and of a random encoder's mean feature, and of the same encoder trained on
 the labels of all factors at once, by a fine-tuning run from scratch. Every sense and kind leaves a
 `result.json`, so that the work can be stopped and started again; the last command writes the table
@@ -31,10 +31,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
+from omnimask.sample_data.world.layout import SENSES
+from omnimask.sample_data.world.seen import CLASS_FACTORS, SEEN
 from omnimask.training.checkpoint import write_json
 from tools.results_table import measured, write_between
-from tools.sample_data.world.layout import SENSES
-from tools.sample_data.world.seen import CLASS_FACTORS, SEEN
 from tools.world_recipe import Settings, recipe_of, write_labels
 
 KINDS = ("probes", "supervised")

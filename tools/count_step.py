@@ -6,7 +6,7 @@ One step of a recipe is taken and watched: masks, forward, losses, backward, cli
 Counted are the files of omnimask/ and modalities/ in which code runs; the functions that run; and
 the names: records that are made, and classes and functions that one file calls from another. What
 only its own file calls is read there. The data are the recipe's own, so that
-`python tools/make_sample_data.py data/sample` comes first.
+`omnimask sample-data data/sample` comes first.
 """
 
 import argparse

@@ -13,10 +13,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from tools.sample_data.world import clip, cloud, image, row, sound, sweep
-from tools.sample_data.world.factors import Scene, draw_scene
-from tools.sample_data.world.motion import FRAME_RATE_HZ, moves
-from tools.sample_data.world.stage import Stage, build
+from omnimask.sample_data.world import clip, cloud, image, row, sound, sweep
+from omnimask.sample_data.world.factors import Scene, draw_scene
+from omnimask.sample_data.world.motion import FRAME_RATE_HZ, moves
+from omnimask.sample_data.world.stage import Stage, build
 
 _FACTS = ("family", "pose", "material", "colour", "pattern")
 _DRAWN_FRAMES = 8

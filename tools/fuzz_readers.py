@@ -184,7 +184,7 @@ def fuzz(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="damaged files through every reader")
-    parser.add_argument("folder", type=Path, help="what tools/make_sample_data.py has made")
+    parser.add_argument("folder", type=Path, help="what omnimask sample-data has made")
     parser.add_argument("--count", type=int, default=60, help="damaged copies per format")
     parser.add_argument("--first", type=int, default=0, help="number of the first copy")
     parser.add_argument("--format", default="", help="only formats with this in their name")

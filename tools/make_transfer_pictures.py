@@ -94,7 +94,7 @@ def search_picture(run: Path, features: Path) -> Sheet:
 def _first(pattern: str) -> Path:
     found = sorted(SAMPLES.glob(pattern))
     if not found:
-        raise DataError(f"there is no {SAMPLES / pattern}; make it with tools/make_sample_data.py")
+        raise DataError(f"there is no {SAMPLES / pattern}; make it with omnimask sample-data")
     return found[0]
 
 

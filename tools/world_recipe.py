@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.sample_data.world.generate import FACTORS
-from tools.sample_data.world.layout import FOLDERS
-from tools.sample_data.world.seen import CLASS_FACTORS, SEEN
+from omnimask.sample_data.world.generate import FACTORS
+from omnimask.sample_data.world.layout import FOLDERS
+from omnimask.sample_data.world.seen import CLASS_FACTORS, SEEN
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +92,7 @@ def write_labels(sense: str, root: Path, settings: Settings, out: Path) -> None:
     """The factors of the scenes to be used, by split: the first ones that the sense has seen."""
     import pandas as pd
 
-    from tools.sample_data.world.layout import senses_of
+    from omnimask.sample_data.world.layout import senses_of
 
     factors: Any = pd.read_parquet(root / FACTORS)
     seen = factors[[sense in senses_of(number) for number in factors["scene"]]]

@@ -18,6 +18,7 @@ from omnimask.commands.pretrain import add_pretrain_command
 from omnimask.commands.probe import add_probe_command
 from omnimask.commands.recipes import add_recipes_command
 from omnimask.commands.report import add_report_command
+from omnimask.commands.sample_data import add_sample_data_command
 from omnimask.commands.search import add_search_commands
 from omnimask.commands.trusting import trust_what_was_said
 from omnimask.foundation.errors import OmnimaskError
@@ -36,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     add_embed_command(commands)
     add_search_commands(commands)
     add_probe_command(commands)
+    add_sample_data_command(commands)
     add_doctor_command(commands)
     add_recipes_command(commands)
     return parser

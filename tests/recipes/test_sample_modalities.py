@@ -10,9 +10,9 @@ import pytest
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.masking import PerModality
+from omnimask.sample_data import PARTS
 from recipes import small
 from recipes.sample_modalities import SAMPLE_MODALITIES, sample_modality
-from tools.sample_data import PARTS
 
 
 @pytest.mark.parametrize("name", SAMPLE_MODALITIES)

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from omnimask.foundation.errors import DataError
+from omnimask.sample_data.world.factors import as_row, draw_scene
+from omnimask.sample_data.world.seen import CLASS_FACTORS, SEEN
 from omnimask.tokens.tokens import Group
 from tools.bench_world import table
 from tools.factor_task import Factors
 from tools.raw_features import raw_features
-from tools.sample_data.world.factors import as_row, draw_scene
-from tools.sample_data.world.seen import CLASS_FACTORS, SEEN
 
 LABELS = (("ball", "0.5"), ("cone", "1.5"), ("ball", "2.5"), ("gem", "3.5"))
 

@@ -54,8 +54,8 @@ def mask_model(recipe: Recipe) -> MaskedModel:
     root = Path(recipe.data.root)
     if not root.is_dir():
         raise DataError(
-            f"data.root: there is no folder {root}; make the sample data with `python "
-            "tools/make_sample_data.py data/sample`, or write --set data.root=..."
+            f"data.root: there is no folder {root}; make the sample data with "
+            "`omnimask sample-data data/sample`, or write --set data.root=..."
         )
     if not asked_hints(recipe.masker):
         encoder = Encoder(width=48, depth=1, num_heads=2)

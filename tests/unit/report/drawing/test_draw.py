@@ -193,7 +193,7 @@ def test_hints_of_an_untrained_teacher_are_said():
 
 def test_a_missing_data_root_is_named_with_the_tool_that_makes_one(tmp_path: Path):
     recipe = override(toy_recipe(), [f"data.root={tmp_path}/none"])
-    with pytest.raises(DataError, match=r"/none; make .*tools/make_sample_data.py"):
+    with pytest.raises(DataError, match=r"/none; make .*`omnimask sample-data"):
         mask_model(recipe)
 
 
@@ -244,7 +244,7 @@ def test_a_panelled_reconstruction_has_its_three_roles():
     ("arguments", "said"),
     [
         (["masks", "recipes.mae:cqu"], "did you mean cpu"),
-        (["masks", "recipes.mae:cpu", "--set", "data.root=no/such"], "make_sample_data.py"),
+        (["masks", "recipes.mae:cpu", "--set", "data.root=no/such"], "omnimask sample-data"),
         (["masks", "."], "has no checkpoint"),
         (["masks", ".", "--set", "seed=1"], "is a run folder"),
         (["reconstructions", "no/such"], "expected a run"),
