@@ -9,6 +9,7 @@ from omnimask.decoders.early_context import EarlyContextDecoder
 from omnimask.decoders.quantised import QuantisedDecoder
 from omnimask.decoders.self_attention import SelfAttentionDecoder
 from omnimask.decoders.span import SpanDecoder
+from omnimask.decoders.summary import SummaryDecoder
 from omnimask.decoders.window import WindowDecoder
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "QuantisedDecoder",
     "SelfAttentionDecoder",
     "SpanDecoder",
+    "SummaryDecoder",
     "WindowDecoder",
     "check_hidden",
 ]

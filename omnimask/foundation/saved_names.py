@@ -29,6 +29,7 @@ PLACES = {
         "decoders.quantised": "QuantisedDecoder",
         "decoders.self_attention": "SelfAttentionDecoder",
         "decoders.span": "SpanDecoder",
+        "decoders.summary": "SummaryDecoder",
         "decoders.window": "WindowDecoder",
         "masking.axis": "AxisMask",
         "masking.blocks": "BlockMask",

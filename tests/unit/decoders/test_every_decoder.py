@@ -16,6 +16,7 @@ from omnimask.decoders import (
     NoDecoder,
     SelfAttentionDecoder,
     SpanDecoder,
+    SummaryDecoder,
     WindowDecoder,
 )
 from omnimask.masking import Copies, JointBudget, RandomMask
@@ -35,6 +36,11 @@ DECODERS: dict[str, tuple[str, Mapping[str, Decoder]]] = {
     "axes": ("drop", {"main": WindowDecoder(**SMALL, windows=((4,),), shift=True)}),
     "class": ("drop", {"main": ClassTokenDecoder()}),
     "class and mask tokens": ("replace", {"main": ClassTokenDecoder()}),
+    "summary": ("drop", {"main": SummaryDecoder(width=8, depth=2)}),
+    "summary beside another": (
+        "replace",
+        {"main": NoDecoder(), "second": SummaryDecoder(width=8, depth=1)},
+    ),
     "direct and early": ("replace", {"main": NoDecoder(), "second": EarlyContextDecoder(layer=-2)}),
     "spans": (
         "drop",
