@@ -59,7 +59,7 @@ WORLD = {
         batch_size=16,
     ),
     "points": Sense(
-        modality=PointGroups(num_points=512, num_groups=32, group_size=16),
+        modality=PointGroups(num_points=512, num_groups=32, group_size=16, unit=0.15),
         files=lambda path: PointFiles(path=path, rotate="none", scale=(0.9, 1.1), jitter=0.005),
         batch_size=16,
     ),

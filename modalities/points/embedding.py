@@ -14,10 +14,17 @@ class MiniPointNet(nn.Module):
     concatenation, the group's own being made once per group: the same function at half the work.
     The maximum makes it blind to the order of the points and to repeated points. Without `norm`
     nothing stands in the two places: Point-MAE's trained BatchNorms folded into the layers.
+
+    `unit` is the length that enters as one. BatchNorm gives the first layer's outputs a deviation
+    of one whatever the size of the groups is; under LayerNorm points 0.1 from their centre would
+    all look alike beside that layer's bias.
     """
 
-    def __init__(self, dim: int, *, group_size: int, num_channels: int, norm: bool = True) -> None:
+    def __init__(
+        self, dim: int, *, group_size: int, num_channels: int, norm: bool = True, unit: float = 1.0
+    ) -> None:
         super().__init__()
+        self.unit = unit
         build_norm = nn.LayerNorm if norm else nn.Identity
         self.group_size, self.num_features = group_size, num_channels - 3
         self.point = nn.Sequential(
@@ -33,7 +40,7 @@ class MiniPointNet(nn.Module):
         )
         points = torch.cat(
             [
-                places.unflatten(1, (self.group_size, 3)),
+                places.unflatten(1, (self.group_size, 3)) / self.unit,
                 features.unflatten(1, (self.group_size, self.num_features)),
             ],
             dim=2,

@@ -30,7 +30,8 @@ class PointGroups:
     sphere (`PointFiles` sees to it). Raw is `xyz` (b p 3), `features` (b p f), `point_ok` (b p),
     `num_points`, with p = `num_points`; a smaller cloud is padded, and has fewer valid tokens where
     it has fewer points than `num_groups`. `norm`: of the embedding; "none" is for weights that were
-    trained with another one and have it folded in.
+    trained with another one and have it folded in. `unit`: the length that the embedding takes as
+    one; the typical distance of a point from its centre along one axis is best (see MiniPointNet).
     """
 
     name: str = "points"
@@ -39,8 +40,14 @@ class PointGroups:
     group_size: int = 32
     features: tuple[str, ...] = ()
     norm: Literal["layer", "none"] = "layer"
+    unit: float = 1.0
 
     def __post_init__(self) -> None:
+        if not self.unit > 0.0:
+            raise RecipeError(
+                f"PointGroups unit must be > 0, got {self.unit}; write the typical distance of a "
+                "point from its group's centre along one axis, such as 0.15"
+            )
         for field in ("num_groups", "group_size"):
             value = getattr(self, field)
             if not 1 <= value <= self.num_points:
@@ -145,6 +152,7 @@ class PointGroups:
             group_size=self.group_size,
             num_channels=self.num_channels,
             norm=self.norm == "layer",
+            unit=self.unit,
         )
 
     def position(self, dim: int, /) -> nn.Module:
@@ -163,6 +171,7 @@ class PointGroups:
         """Inputs of features that pretraining did not have begin at zero: without effect."""
         assert isinstance(old, PointGroups), "adapt compares the types"
         check_kept(self.name, "norm", old=old.norm, new=self.norm)
+        check_kept(self.name, "unit", old=old.unit, new=self.unit)
         if old.features == self.features:
             return Resampled(state=state)
         before, weight = state["point.0.weight"], fresh["point.0.weight"].clone()

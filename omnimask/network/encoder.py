@@ -2,7 +2,7 @@
 rows of any modality, and what comes out of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -40,9 +40,10 @@ class Encoder:
     `places_every_block` adds the position embedding in front of every block instead of once, as in
     Point-BERT (https://arxiv.org/abs/2111.14819) and Point-MAE. `relative_bias`: each block learns
     a bias for how far two cells of a grid stand apart (`relative.py`). `num_registers`: learned
-    tokens beside [CLS] (https://arxiv.org/abs/2309.16588). `drop_path` is the last block's
-    probability, rising linearly from 0. `checkpoint_blocks` recomputes activations in the backward
-    pass.
+    tokens beside [CLS] (https://arxiv.org/abs/2309.16588). `norm_contents`: a norm of each
+    modality's embedded values before places are added, so that small ones enter as large as the
+    others. `drop_path` is the last block's probability, rising linearly from 0.
+    `checkpoint_blocks` recomputes activations in the backward pass.
     """
 
     width: int = 768
@@ -55,6 +56,7 @@ class Encoder:
     relative_bias: bool = False
     class_token: bool = True
     num_registers: int = 0
+    norm_contents: bool = False
     drop_path: float = 0.0
     checkpoint_blocks: bool = False
 
@@ -169,7 +171,8 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         self.extents = {modality.name: modality.extent for modality in modalities}
-        self.contents = Contents(modalities, encoder.width)
+        norm = encoder.style.build_norm if encoder.norm_contents else None
+        self.contents = Contents(modalities, encoder.width, norm)
         self.places = Places(modalities, encoder.width, additive=encoder.adds_places)
         self.mask_token = nn.Parameter(torch.empty(encoder.width)) if mask_token else None
         if self.mask_token is not None:
@@ -303,11 +306,14 @@ class Places(nn.Module):
 class Contents(nn.Module):
     """Embedding of the values of chosen tokens; the values of the others are never touched."""
 
-    def __init__(self, modalities: Sequence[Modality], dim: int) -> None:
+    def __init__(
+        self, modalities: Sequence[Modality], dim: int, norm: Callable[[int], nn.Module] | None
+    ) -> None:
         super().__init__()
         self.embeddings = nn.ModuleDict(
             {modality.name: modality.embed(dim) for modality in modalities}
         )
+        self.norms = nn.ModuleDict({} if norm is None else {m.name: norm(dim) for m in modalities})
 
     def forward(
         self, tokens: Mapping[str, Tokens], packed: Int64[Tensor, " t"]
@@ -316,14 +322,18 @@ class Contents(nn.Module):
         if len(tokens) == 1:
             ((name, part),) = tokens.items()
             values = part.values.flatten(0, 1).index_select(0, packed)
-            return self.embeddings[name](values)
+            return self._embed(name, values)
         # Modalities of one row are interleaved by ids that only the device knows, so that each is
         # embedded whole before the choice.
         everything = [
-            self.embeddings[name](part.values.flatten(0, 1)).unflatten(0, part.values.shape[:2])
+            self._embed(name, part.values.flatten(0, 1)).unflatten(0, part.values.shape[:2])
             for name, part in tokens.items()
         ]
         return torch.cat(everything, dim=1).flatten(0, 1).index_select(0, packed)
+
+    def _embed(self, name: str, values: Float[Tensor, "k v"]) -> Float[Tensor, "k d"]:
+        embedded = self.embeddings[name](values)
+        return self.norms[name](embedded) if name in self.norms else embedded
 
 
 class TransformerEncoder(nn.Module):

@@ -169,8 +169,26 @@ def test_embedding_is_the_network_of_point_mae_with_the_concatenation_written_ou
     torch.testing.assert_close(embed(points.flatten(1)), expected)
 
 
+def test_groups_of_any_size_differ_in_their_own_unit() -> None:
+    """Without it, tokens of points 0.1 from their centres are all but one vector."""
+    torch.manual_seed(0)
+    embed, scaled = (
+        MiniPointNet(16, group_size=6, num_channels=3, unit=unit) for unit in (1.0, 0.1)
+    )
+    scaled.load_state_dict(embed.state_dict())
+    points = torch.randn(64, 18)
+    near = points / 10
+    torch.testing.assert_close(scaled(near), embed(points))
+
+    def share_that_varies(tokens: Tensor) -> float:
+        return (tokens.var(dim=0).mean() / tokens.square().mean()).item()
+
+    assert share_that_varies(scaled(near)) > 5 * share_that_varies(embed(near))
+
+
 @pytest.mark.parametrize(
-    "fields", [{"num_groups": 65}, {"group_size": 0}, {"features": ("colours",)}]
+    "fields",
+    [{"num_groups": 65}, {"group_size": 0}, {"features": ("colours",)}, {"unit": 0.0}],
 )
 def test_settings_that_cannot_work(fields: dict[str, Any]) -> None:
     settings: dict[str, Any] = {"num_groups": 8, "group_size": 8} | fields
