@@ -7,7 +7,7 @@ held-out scenes, whose objects no training scene has.
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modalities.audio import AudioFiles
 from modalities.image import ImageFiles, ImagePatches
@@ -16,7 +16,7 @@ from modalities.tabular import TableFiles
 from modalities.video import VideoFiles
 from modalities.voxels import SweepFiles, VoxelGrid
 from omnimask.commands.main import main
-from omnimask.decoders import SelfAttentionDecoder
+from omnimask.decoders import SelfAttentionDecoder, SummaryDecoder
 from omnimask.masking import PerModality
 from omnimask.network.encoder import Encoder
 from omnimask.recipe.recipe import Recipe
@@ -51,7 +51,7 @@ WORLD = {
     "video": Sense(
         modality=sample_modality("video").small,
         files=lambda path: VideoFiles(path=path, frame_stride=2, crop_scale=(0.85, 1.0)),
-        batch_size=8,
+        batch_size=12,
     ),
     "audio": Sense(
         modality=sample_modality("audio").small,
@@ -104,14 +104,23 @@ def stream(sense: str, *, batch_size: int | None = None) -> Stream:
 
 
 def masked_autoencoder(name: str, senses: Sequence[str]) -> Recipe:
-    """MAE on some senses at once, each at the ratio of its modality's own paper."""
+    """MAE on some senses at once, each at the ratio of its modality's own paper.
+
+    What is hidden is asked of the visible tokens, and once more of their mean alone, so that the
+    vector that stands for a sample knows of it.
+    """
+    reconstructions = [objective for sense in senses for objective in content(sense)]
+    summaries = [replace(o, name=f"{o.name}_summary", decoder="summary") for o in reconstructions]
     return Recipe(
         name=name,
         modalities=tuple(WORLD[sense].modality for sense in senses),
         masker=PerModality(masks={sense: masker(sense) for sense in senses}),
-        encoder=Encoder(width=128, depth=4, num_heads=4),
-        decoders={"main": SelfAttentionDecoder(width=64, depth=2, num_heads=4)},
-        objectives=tuple(objective for sense in senses for objective in content(sense)),
+        encoder=Encoder(width=128, depth=4, num_heads=4, norm_contents=True),
+        decoders={
+            "main": SelfAttentionDecoder(width=64, depth=2, num_heads=4),
+            "summary": SummaryDecoder(width=128, depth=2),
+        },
+        objectives=(*reconstructions, *summaries),
         data=Data(root=ROOT, streams=tuple(stream(sense) for sense in senses)),
         optim=Optim(steps=400, lr=1.5e-3, warmup_steps=40),
         run=Run(num_workers=1, checkpoint_every=100),
