@@ -63,16 +63,16 @@ def row_of(rows: Mapping[str, Any], name: str) -> Any:
 
 
 def label_columns(reader: StreamReader, indices: Sequence[int]) -> dict[str, list[Label]]:
-    """The labels of some samples, by column: the files' own as "label" where one has it, and those
-    of the stream's table.
+    """The labels of some samples, by column: those of the stream's table, or else the files' own as
+    "label" where one has it.
 
     DataError for a table that cannot be read or names none of the stream's samples.
     """
-    own = [reader.label(index) for index in indices]
-    found = {"label": own} if any(label is not None for label in own) else {}
     table = reader.stream.labels
     if table is None:
-        return found
+        own = [reader.label(index) for index in indices]
+        return {"label": own} if any(label is not None for label in own) else {}
+    found: dict[str, list[Label]] = {}
     path = Path(reader.root, table.table)
     cells = read_table(path)
     fields = {"name_column": (table.name_column,)}

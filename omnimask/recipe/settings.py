@@ -39,7 +39,7 @@ class Stream:
     Several entries in `files` are aligned by file name without suffix: one sample has all of them
     in one sequence (a video's frames and its sound track). `batch_size` is per process and step.
     `held_out` files are never trained on; reports and probes use them. `labels` are what a report
-    asks of the samples beside the files' own label (their folder).
+    asks of the samples in place of the files' own label (their folder).
     """
 
     name: str

@@ -53,7 +53,7 @@ class StreamFeatures:
 
     `trained` is the frozen encoder, `untrained` encoders with random weights, `raw` the token
     values themselves: `num_raw` of them per sample, of which at most MAX_RAW_VALUES were taken.
-    `columns` are all their labels, with the files' own as "label".
+    `columns` are what their features are asked for.
     """
 
     stream: str

@@ -37,7 +37,7 @@ def test_labels_are_found_by_name_and_an_empty_cell_is_none(tmp_path: Path, suff
     found = label_columns(reader, [0, 1, 2, 3])
     assert found["kind"] == ["1", None, "c", None]
     assert found["size"] == [None, 1.0, 2.5, None]
-    assert found["label"] == [reader.label(i) for i in range(4)]
+    assert set(found) == {"kind", "size"}
 
 
 def test_without_a_table_there_is_the_files_own_label(tmp_path: Path):
@@ -53,7 +53,7 @@ def test_a_table_that_does_not_fit_is_refused(tmp_path: Path):
     with pytest.raises(DataError, match="no such file"):
         label_columns(missing, [0])
     misspelt = reader_with(LabelTable(table="t.csv", numbers=("siez",)), tmp_path)
-    with pytest.raises(RecipeError, match=r"labels.numbers: .* no column 'siez'.*'size'"):
+    with pytest.raises(RecipeError, match=r"labels.numbers: .* no column 'siez'.* size"):
         label_columns(misspelt, [0])
     text = reader_with(LabelTable(table="t.csv", numbers=("kind",)), tmp_path)
     with pytest.raises(DataError, match="expected a number as label, got 'c'"):

@@ -1,0 +1,69 @@
+"""The harness of the learning benchmark, at its smoke size on a world of a few scenes."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from omnimask.sample_data.world.generate import generate
+from omnimask.sample_data.world.layout import SENSES
+from omnimask.sample_data.world.seen import SEEN
+from tests.once import once
+from tools import bench_learning
+from tools.learning_table import read_cells, tables
+from tools.results_table import END, START
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cell of sounds alone, made in this process."""
+
+    def make(root: Path) -> None:
+        generate(root, scenes=45, seed=0, processes=0)
+
+    root = once(tmp_path_factory, "small world", make)
+    out = tmp_path_factory.mktemp("learning")
+    smoke = bench_learning.BUDGETS["smoke"]
+    line = bench_learning.run_cell("audio", 0, root, out / "smoke", smoke)
+    assert "FAILED" not in line, line
+    assert "there already" in bench_learning.run_cell("audio", 0, root, out / "smoke", smoke)
+    return out
+
+
+def test_a_cell_has_all_factors_the_curve_and_where_it_was_measured(out: Path):
+    result = json.loads((out / "smoke" / "audio" / "seed-0" / "result.json").read_text())
+    sounds = result["senses"]["audio"]
+    asked = {score["column"] for score in sounds["scores"]} | sounds["left_out"].keys()
+    assert asked == set(SEEN["audio"])
+    assert set(sounds["skill"]) == {"trained", "untrained", "raw"}
+    assert sorted(map(int, sounds["curve"])) == [2, 4]
+    assert sounds["curve"]["4"] == sounds["skill"]["trained"]
+    assert result["hardware"]["cpu"]
+
+
+def test_the_page_gets_the_tables_and_the_curves(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    page = tmp_path / "learning.md"
+    page.write_text(f"before\n{START}\n{END}\nafter\n")
+    arguments = ["bench_learning", "--out", str(out), "--budget", "smoke", "--page", str(page)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    bench_learning.main()
+    text = page.read_text()
+    assert text.startswith("before")
+    assert text.endswith("after\n")
+    assert "| audio | 5 |" in text
+    assert "| motion | accuracy |" in text
+    assert page.with_suffix(".png").stat().st_size > 10_000
+
+
+def test_mixed_and_specialist_stand_side_by_side(out: Path):
+    (alone,) = read_cells(out / "smoke")["audio"]
+    better = json.loads(json.dumps(alone))
+    better["senses"]["audio"]["skill"]["trained"]["value"] = 0.6
+    alone["senses"]["audio"]["skill"]["trained"]["value"] = 0.4
+    text = tables({"mixed": [better, better], "audio": [alone]})
+    (row,) = [line for line in text.splitlines() if line.startswith("| audio |")]
+    assert "| 0.600 ± 0.000 | 0.400 | 1.50 |" in row
+    assert not any(f"### {sense}" in text for sense in SENSES if sense != "audio")

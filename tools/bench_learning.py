@@ -1,0 +1,194 @@
+"""What pretraining buys on the world: trained beside random beside raw, one encoder beside six.
+
+    omnimask sample-data data/world --scenes 4000
+    python tools/bench_learning.py data/world --out runs/learning --budget hour --processes 2
+    python tools/bench_learning.py --out runs/learning --budget hour --page docs/learning.md
+
+A cell is one pretraining run with one seed: of all six senses at once, or of one (a specialist, of
+the same size, with as many steps and samples of its sense). Its frozen encoder is probed for every
+factor of held-out scenes (`omnimask.transfer.probing.columns`) at several lengths of pretraining,
+beside encoders with random weights and beside pooled raw values (tools/raw_features.py). Every cell
+leaves a `result.json` and goes on from its last checkpoint, so that the work can be stopped and
+started again; the last command writes the page's tables and the curves beside it.
+"""
+
+import argparse
+import contextlib
+import io
+import multiprocessing
+import os
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from omnimask.sample_data.world.layout import SENSES
+from omnimask.training.checkpoint import write_json
+from tools.learning_table import CELLS, MIXED, draw_curves, read_cells, tables
+from tools.results_table import measured, write_between
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """`steps` of pretraining with `looks` on the way, and how many labelled scenes probes get."""
+
+    steps: int
+    seeds: int
+    looks: int = 4
+    max_train: int = 2000
+    max_test: int = 800
+    random_seeds: tuple[int, ...] = (1000, 1001, 1002)
+
+
+BUDGETS = {
+    "smoke": Budget(steps=4, seeds=1, looks=2, max_train=60, max_test=20, random_seeds=(1000,)),
+    "minutes": Budget(steps=500, seeds=1),
+    "hour": Budget(steps=4000, seeds=3),
+    "gpu": Budget(steps=40_000, seeds=3, max_train=10_000, max_test=2_000),
+}
+
+
+def run_cell(cell: str, seed: int, root: Path, out: Path, budget: Budget) -> str:
+    """Makes one cell in this process, unless it is done; returns a line to print."""
+    import torch
+
+    torch.set_num_threads(1)
+    folder = out / cell / f"seed-{seed}"
+    if (folder / "result.json").exists():
+        return f"{folder}: there already"
+    started = time.perf_counter()
+    try:
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            result = _learn(cell, seed, root, folder, budget)
+    except Exception:
+        return f"{folder}: FAILED\n{traceback.format_exc()}"
+    seconds = round(time.perf_counter() - started, 1)
+    about = {"cell": cell, "seed": seed, "seconds": seconds, **asdict(budget)}
+    write_json(folder / "result.json", {**about, **result, **measured()})
+    return f"{folder}: done in {seconds} s"
+
+
+def _learn(cell: str, seed: int, root: Path, folder: Path, budget: Budget) -> dict[str, Any]:
+    from omnimask.commands.pretrain import train
+    from omnimask.foundation.json_lines import read_lines
+    from omnimask.recipe.settings import Run
+    from omnimask.training.checkpoint import list_checkpoints
+    from recipes.world import masked_autoencoder
+
+    recipe = masked_autoencoder(cell, SENSES if cell == MIXED else (cell,))
+    run = Run(
+        num_workers=0,
+        checkpoint_every=max(budget.steps // budget.looks, 1),
+        keep_checkpoints=budget.looks + 1,
+        tracker="none",
+        report=False,
+    )
+    optim = replace(recipe.optim, steps=budget.steps, warmup_steps=max(budget.steps // 10, 1))
+    data = replace(recipe.data, root=str(root))
+    train(replace(recipe, optim=optim, data=data, run=run, seed=seed), folder / "run")
+    lines = read_lines(folder / "run" / "metrics.jsonl")
+    return {
+        "batch_sizes": {stream.name: stream.batch_size for stream in data.streams},
+        "loss": lines[-1]["loss"],
+        "senses": _probe(list_checkpoints(folder / "run"), budget),
+    }
+
+
+def _probe(checkpoints: Sequence[Path], budget: Budget) -> dict[str, Any]:
+    """By sense: all scores of the last checkpoint, and the skill of each one on the way."""
+    from omnimask.training.checkpoint import load_checkpoint
+    from omnimask.transfer.loading import load_encoder
+    from omnimask.transfer.probing.columns import ColumnScores, probe_columns
+    from omnimask.transfer.probing.run import untrained_encoder
+
+    recipe = load_checkpoint(checkpoints[-1]).recipe
+    trained = [load_encoder(path).eval() for path in checkpoints]
+    others = [untrained_encoder(trained[-1].info, s).eval() for s in budget.random_seeds]
+    found = {}
+    for stream in recipe.data.streams:
+        known, asked = _read(recipe, stream, (*trained, *others), budget)
+
+        def scores(stream: Any = stream, known: Any = known, asked: Any = asked, **rows: slice):
+            spaces = [{n: part[0][row] for n, row in rows.items()} for part in (known, asked)]
+            made = probe_columns(stream.name, *spaces, known[1], asked[1])
+            assert isinstance(made, ColumnScores), "every sense has factors"
+            return made
+
+        looks = len(trained)
+        last, rest = slice(looks, looks + 1), slice(looks + 1, None)
+        skills = [scores(trained=slice(n, n + 1)).skill["trained"] for n in range(1, looks + 1)]
+        steps = [int(path.name.removeprefix("step-")) for path in checkpoints]
+        found[stream.name] = {
+            **asdict(scores(trained=last, untrained=rest, raw=slice(0, 1))),
+            "curve": {step: asdict(skill) for step, skill in zip(steps, skills, strict=True)},
+        }
+    return found
+
+
+def _read(recipe: Any, stream: Any, encoders: Sequence[Any], budget: Budget) -> list[Any]:
+    """Of training and of held-out samples: raw values and each encoder's features, and labels."""
+    import torch
+
+    from omnimask.data.label_tables import label_columns
+    from omnimask.data.samples import Unreadable, read_batches, spread
+    from omnimask.data.streams import StreamReader
+    from omnimask.network.pooling import pool
+    from tools.raw_features import raw_features
+
+    sides = []
+    for files, most in ((stream.files, budget.max_train), (stream.held_out, budget.max_test)):
+        reader = StreamReader(stream, files, recipe)
+        chosen, unreadable = spread(len(reader), most), Unreadable()
+        parts: list[list[np.ndarray]] = [[] for _ in range(1 + len(encoders))]
+        with torch.no_grad():
+            for batch in read_batches(reader, chosen, unreadable, device=torch.device("cpu")):
+                parts[0].append(raw_features(batch.group))
+                for part, encoder in zip(parts[1:], encoders, strict=True):
+                    part.append(pool(encoder(batch.group)).numpy())
+        assert not unreadable.errors, unreadable.errors
+        sides.append(([np.concatenate(part) for part in parts], label_columns(reader, chosen)))
+    return sides
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("root", type=Path, nargs="?", help="a world's folder")
+    parser.add_argument("--out", type=Path, default=Path("runs/learning"))
+    parser.add_argument("--budget", choices=BUDGETS, default="hour")
+    parser.add_argument("--cells", nargs="+", choices=CELLS, default=CELLS)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--page", type=Path, help="only write the tables there")
+    options = parser.parse_args()
+    budget, out = BUDGETS[options.budget], options.out / options.budget
+    if options.page is not None:
+        cells = read_cells(out)
+        write_between(options.page, tables(cells), [r for part in cells.values() for r in part])
+        draw_curves(cells, options.page.with_suffix(".png"))
+        return
+    if options.root is None:
+        parser.error("name the world's folder")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(options.processes, maxtasksperchild=1) as pool:
+        tasks = [
+            pool.apply_async(run_cell, (cell, seed, options.root, out, budget))
+            for seed in range(budget.seeds)
+            for cell in options.cells
+        ]
+        lines = [task.get() for task in tasks]
+    print("\n".join(lines))
+    if any("FAILED" in line for line in lines):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
