@@ -17,7 +17,7 @@ from modalities.video import VideoFiles
 from modalities.voxels import SweepFiles, VoxelGrid
 from omnimask.commands.main import main
 from omnimask.decoders import SelfAttentionDecoder, SummaryDecoder
-from omnimask.masking import PerModality
+from omnimask.masking import HideAll, PerModality
 from omnimask.network.encoder import Encoder
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, LabelTable, Optim, Run, Stream
@@ -103,25 +103,40 @@ def stream(sense: str, *, batch_size: int | None = None) -> Stream:
     )
 
 
-def masked_autoencoder(name: str, senses: Sequence[str]) -> Recipe:
+def pair(sense: str, other: str, *, batch_size: int | None = None) -> Stream:
+    """The scenes that two senses have seen, both in one sequence."""
+    return Stream(
+        name=f"{sense}+{other}",
+        files={name: files(name, "train") for name in (sense, other)},
+        batch_size=batch_size or WORLD[sense].batch_size,
+    )
+
+
+def masked_autoencoder(name: str, senses: Sequence[str], *, pairs: bool = True) -> Recipe:
     """MAE on some senses at once, each at the ratio of its modality's own paper.
 
     What is hidden is asked of the visible tokens, and once more of their mean alone, so that the
-    vector that stands for a sample knows of it.
+    vector that stands for a sample knows of it. With `pairs`, and where the table is among the
+    senses, each other sense also has to tell the whole row of its scene.
     """
+    told = [s for s in senses if s != "table"] if pairs and "table" in senses else []
+    streams = (*(stream(sense) for sense in senses), *(pair(sense, "table") for sense in told))
     reconstructions = [objective for sense in senses for objective in content(sense)]
     summaries = [replace(o, name=f"{o.name}_summary", decoder="summary") for o in reconstructions]
     return Recipe(
         name=name,
         modalities=tuple(WORLD[sense].modality for sense in senses),
-        masker=PerModality(masks={sense: masker(sense) for sense in senses}),
+        masker=PerModality(
+            masks={sense: masker(sense) for sense in senses},
+            beside={"table": HideAll()} if told else {},
+        ),
         encoder=Encoder(width=128, depth=4, num_heads=4, norm_contents=True),
         decoders={
             "main": SelfAttentionDecoder(width=64, depth=2, num_heads=4),
             "summary": SummaryDecoder(width=128, depth=2),
         },
         objectives=(*reconstructions, *summaries),
-        data=Data(root=ROOT, streams=tuple(stream(sense) for sense in senses)),
+        data=Data(root=ROOT, streams=streams),
         optim=Optim(steps=400, lr=1.5e-3, warmup_steps=40),
         run=Run(num_workers=1, checkpoint_every=100),
     )

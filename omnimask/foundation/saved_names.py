@@ -35,7 +35,7 @@ PLACES = {
         "masking.blocks": "BlockMask",
         "masking.cells": "CellMask",
         "masking.copies": "Copies",
-        "masking.full": "ShowAll",
+        "masking.full": "HideAll ShowAll",
         "masking.guided": "GuidedMask",
         "masking.inverse_blocks": "InverseBlockMask",
         "masking.joint": "JointBudget",

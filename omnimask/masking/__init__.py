@@ -4,7 +4,7 @@ from omnimask.masking.axis import AxisMask
 from omnimask.masking.blocks import BlockMask
 from omnimask.masking.cells import CellMask
 from omnimask.masking.copies import Copies
-from omnimask.masking.full import ShowAll
+from omnimask.masking.full import HideAll, ShowAll
 from omnimask.masking.guided import GuidedMask
 from omnimask.masking.hints import asked_hints
 from omnimask.masking.inverse_blocks import InverseBlockMask
@@ -26,6 +26,7 @@ __all__ = [
     "Copies",
     "Copying",
     "GuidedMask",
+    "HideAll",
     "Hinted",
     "InverseBlockMask",
     "JointBudget",

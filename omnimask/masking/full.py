@@ -1,4 +1,4 @@
-"""Everything is shown: the teacher's view, the encoder's when it is used, and ShowAll."""
+"""All or nothing: the teacher's view, the encoder's when it is used, ShowAll and HideAll."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from omnimask.foundation.rng import Rng
-from omnimask.masking.plan import MaskPlan
+from omnimask.masking.plan import MaskPlan, SpanChoice
 from omnimask.masking.predict import predict_everything
 from omnimask.tokens.tokens import Grid, Layout
 
@@ -31,6 +31,31 @@ class ShowAll:
         progress: float = 0.0,
     ) -> list[MaskPlan]:
         return [predict_everything(full_plan(layout), layout)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HideAll:
+    """Shows nothing and predicts every scorable token.
+
+    For a modality that others of the same sample are to tell: `PerModality(beside=...)`.
+    """
+
+    def check(self, grid: Grid | None, modality: str) -> None:
+        """Nothing to object to: any modality will do."""
+
+    def __call__(
+        self,
+        layout: Layout,
+        rng: Rng,
+        hints: Mapping[str, Tensor] | None = None,
+        progress: float = 0.0,
+    ) -> list[MaskPlan]:
+        nothing = (0,) * layout.valid.shape[0]
+        choices = [
+            SpanChoice(scores=rng.child(span.modality).uniform(len(span)), num_visible=nothing)
+            for span in layout.spans
+        ]
+        return [MaskPlan.by_span(layout, choices)]
 
 
 def full_plan(layout: Layout) -> MaskPlan:

@@ -1,7 +1,7 @@
 """PerModality: each modality with a masker of its own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -13,16 +13,25 @@ from omnimask.tokens.tokens import Grid, Layout, Span
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PerModality:
-    """`masks` has one masker per modality name, used wherever that modality appears.
+    """`masks` has one masker per modality name, used wherever that modality appears; `beside` may
+    have another one for it in groups of several modalities, such as HideAll for one that the
+    others of a sample are to tell.
 
     Modalities of one group are masked independently; their maskers must then agree in the number
     of plans and copies.
     """
 
     masks: Mapping[str, Masker]
+    beside: Mapping[str, Masker] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for modality in self.beside:
+            self._masker(modality)  # a misspelt name would have no effect
 
     def check(self, grid: Grid | None, modality: str) -> None:
         self._masker(modality).check(grid, modality)
+        if modality in self.beside:
+            self.beside[modality].check(grid, modality)
 
     def __call__(
         self,
@@ -31,10 +40,10 @@ class PerModality:
         hints: Mapping[str, Tensor] | None = None,
         progress: float = 0.0,
     ) -> list[MaskPlan]:
+        own = {span.modality: self._masker(span.modality) for span in layout.spans}
+        maskers = own | (dict(self.beside) if len(own) > 1 else {})
         per_span = [
-            self._masker(span.modality)(
-                layout.only(span), rng, _hints_within(span, hints), progress
-            )
+            maskers[span.modality](layout.only(span), rng, _hints_within(span, hints), progress)
             for span in layout.spans
         ]
         shapes = [tuple(plan.copies for plan in plans) for plans in per_span]
