@@ -13,6 +13,7 @@ from omnimask.masking import (
     CellMask,
     Copies,
     GuidedMask,
+    HideAll,
     InverseBlockMask,
     JointBudget,
     Masker,
@@ -166,6 +167,9 @@ CASES = {
     ),
     "nearest": MaskerCase(masker=NearestMask(), layout=_cloud()),
     "per modality": MaskerCase(masker=PerModality(masks=_MIXED), layout=_pair()),
+    "told by others": MaskerCase(
+        masker=PerModality(masks=_MIXED, beside={"image": HideAll()}), layout=_pair()
+    ),
     "joint budget": MaskerCase(masker=JointBudget(num_visible=20), layout=_pair()),
     "copies": MaskerCase(masker=Copies(masker=RandomMask(), copies=3), layout=_cloud()),
     "copies per modality": MaskerCase(

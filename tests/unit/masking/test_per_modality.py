@@ -3,7 +3,7 @@ import torch
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.rng import Rng
-from omnimask.masking import Copies, MaskPlan, PerModality, RandomMask, TubeMask
+from omnimask.masking import Copies, HideAll, MaskPlan, PerModality, RandomMask, TubeMask
 from omnimask.masking.plan import SpanChoice
 from omnimask.tokens.tokens import Grid, Layout
 from tests.unit.masking_cases import keys, layout, part, visible
@@ -25,6 +25,23 @@ def test_one_masker_for_all_gives_the_same_as_without():
     (plain,) = masker(whole, keys(2))
     assert torch.equal(plan.visible_ids, plain.visible_ids)
     assert torch.equal(plan.predict_ids, plain.predict_ids)
+
+
+def test_beside_others_a_modality_may_have_another_masker():
+    told = PerModality(masks=MASKS.masks, beside={"sound": HideAll()})
+    both = layout(sound=part(8, [8, 6]), image=part(16, [16, 16]))
+    (plan,) = told(both, keys(2))
+    assert [sum(i < 8 for i in row) for row in visible(plan)] == [0, 0]
+    assert plan.num_visible == (4, 4)
+    assert plan.num_predict == (8 + 12, 6 + 12)
+    alone = layout(sound=part(8, [8, 6]))
+    (plan,), (as_ever,) = told(alone, keys(2)), MASKS(alone, keys(2))
+    assert torch.equal(plan.visible_ids, as_ever.visible_ids)
+
+
+def test_a_name_beside_that_no_modality_has_is_refused():
+    with pytest.raises(RecipeError, match=r"no masker for 'sounds'; did you mean sound\?"):
+        PerModality(masks=MASKS.masks, beside={"sounds": HideAll()})
 
 
 def test_a_modality_without_a_masker_is_named():
