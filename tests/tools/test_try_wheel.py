@@ -21,7 +21,7 @@ def test_every_file_of_the_packages_is_in_the_wheel():
         path.relative_to(ROOT)
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
-        if path.is_file() and path.suffix != ".pyc"
+        if path.is_file() and path.suffix not in (".pyc", ".md")  # README.md is for readers
     ]
     assert [str(path) for path in files if path.suffix != ".py"] == []
     assert {".".join(path.parent.parts) for path in files} == found
