@@ -14,6 +14,7 @@ from omnimask.commands.export import add_export_command
 from omnimask.commands.finetune import add_finetune_command
 from omnimask.commands.import_encoder import add_import_command
 from omnimask.commands.impute import add_impute_command
+from omnimask.commands.inspect import add_inspect_command
 from omnimask.commands.pretrain import add_pretrain_command
 from omnimask.commands.probe import add_probe_command
 from omnimask.commands.recipes import add_recipes_command
@@ -28,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="omnimask", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_pretrain_command(commands)
+    add_inspect_command(commands)
     add_report_command(commands)
     add_draw_command(commands)
     add_finetune_command(commands)

@@ -57,11 +57,12 @@ def _name_and_folder(file: Path) -> tuple[str, Path]:
 
 def trusted_packages() -> tuple[str, ...]:
     """Ours first; then what was said, and installed plug-ins."""
-    return (*OUR_PACKAGES, *sorted((_trusted | _plugins()).difference(OUR_PACKAGES)))
+    return (*OUR_PACKAGES, *sorted((_trusted | plugin_packages()).difference(OUR_PACKAGES)))
 
 
 @cache
-def _plugins() -> frozenset[str]:
+def plugin_packages() -> frozenset[str]:
+    """The packages that installed distributions offer as plug-ins."""
     return frozenset(_package(entry.module) for entry in entry_points(group=PLUGINS))
 
 
