@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from omnimask.commands.compare import add_compare_command
 from omnimask.commands.doctor import add_doctor_command
 from omnimask.commands.draw import add_draw_command
 from omnimask.commands.embed import add_embed_command
@@ -21,6 +22,7 @@ from omnimask.commands.recipes import add_recipes_command
 from omnimask.commands.report import add_report_command
 from omnimask.commands.sample_data import add_sample_data_command
 from omnimask.commands.search import add_search_commands
+from omnimask.commands.sweep import add_sweep_command
 from omnimask.commands.trusting import trust_what_was_said
 from omnimask.foundation.errors import OmnimaskError
 
@@ -30,7 +32,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_pretrain_command(commands)
     add_inspect_command(commands)
+    add_sweep_command(commands)
     add_report_command(commands)
+    add_compare_command(commands)
     add_draw_command(commands)
     add_finetune_command(commands)
     add_export_command(commands)
