@@ -16,6 +16,7 @@ from omnimask.commands.finetune import add_finetune_command
 from omnimask.commands.import_encoder import add_import_command
 from omnimask.commands.impute import add_impute_command
 from omnimask.commands.inspect import add_inspect_command
+from omnimask.commands.new import add_new_command
 from omnimask.commands.pretrain import add_pretrain_command
 from omnimask.commands.probe import add_probe_command
 from omnimask.commands.recipes import add_recipes_command
@@ -46,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     add_sample_data_command(commands)
     add_doctor_command(commands)
     add_recipes_command(commands)
+    add_new_command(commands)
     return parser
 
 
