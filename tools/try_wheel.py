@@ -97,8 +97,15 @@ def _includes(extra: str, other: str) -> bool:
 
 
 def build(folder: Path) -> Path:
-    """The wheel of this tree, without build leftovers in it."""
-    run([_uv(), "build", "--wheel", "--quiet", "--out-dir", str(folder)], ROOT)
+    """The wheel of this tree, from a copy: setuptools would take what is left in build/ too."""
+    source = folder / "source"
+    source.mkdir(parents=True)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for package in ("omnimask", "modalities", "recipes"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, source / package, ignore=ignored)
+    run([_uv(), "build", "--wheel", "--quiet", "--out-dir", str(folder)], source)
     (wheel,) = folder.glob("*.whl")
     return wheel
 
