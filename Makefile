@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup pretrain check test lint clean
+.PHONY: setup pretrain check test lint docs clean
 
 setup: .venv/.ready
 
@@ -42,5 +42,9 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
+# The site, with every link looked at; nothing is fetched. site/index.html opens without a server.
+docs: setup
+	$(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf .venv .venv-uv data runs
+	rm -rf .venv .venv-uv data runs site

@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 from omnimask.foundation.hardware import gpu_names, processor_name
 from omnimask.foundation.isolated import Answer, run_isolated
 from omnimask.foundation.packages import OURS, package_folder, what_is_wrong
+from omnimask.foundation.trust import plugin_modules
 from omnimask.foundation.versions import installed_version
 from omnimask.network.blocks import PLAIN_BELOW
 from omnimask.recipe.loading import load_named_recipe
@@ -223,6 +224,7 @@ def reader_lines(others: Sequence[str] = ()) -> list[str]:
     assert folder is not None, "asked only where `modalities` is ours"
     ours = sorted(path.parent.name for path in folder.glob("*/__init__.py"))
     modules = {name: f"modalities.{name}" for name in ours} | {name: name for name in others}
+    modules |= {name: name for name in plugin_modules() if _says_what_reads(name)}
     answers = run_isolated(
         {
             name: f"import sys; sys.path[:] = {sys.path!r}\n"  # a user's own working folder too
@@ -242,6 +244,14 @@ def reader_lines(others: Sequence[str] = ()) -> list[str]:
             formats.setdefault(reader, []).append(what)
         lines += [f"  {' '.join(what)}: {reader}" for reader, what in formats.items()]
     return lines
+
+
+def _says_what_reads(module: str) -> bool:
+    """Asked of its source, so that a plug-in without readers is none that lacks them."""
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        return True  # and the error says why
+    return "def available_readers(" in Path(spec.origin).read_text(encoding="utf-8")
 
 
 def _machine_problems() -> list[str]:

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from omnimask.commands.compare import add_compare_command
 from omnimask.commands.doctor import add_doctor_command
 from omnimask.commands.draw import add_draw_command
 from omnimask.commands.embed import add_embed_command
@@ -14,12 +15,15 @@ from omnimask.commands.export import add_export_command
 from omnimask.commands.finetune import add_finetune_command
 from omnimask.commands.import_encoder import add_import_command
 from omnimask.commands.impute import add_impute_command
+from omnimask.commands.inspect import add_inspect_command
+from omnimask.commands.new import add_new_command
 from omnimask.commands.pretrain import add_pretrain_command
 from omnimask.commands.probe import add_probe_command
 from omnimask.commands.recipes import add_recipes_command
 from omnimask.commands.report import add_report_command
 from omnimask.commands.sample_data import add_sample_data_command
 from omnimask.commands.search import add_search_commands
+from omnimask.commands.sweep import add_sweep_command
 from omnimask.commands.trusting import trust_what_was_said
 from omnimask.foundation.errors import OmnimaskError
 
@@ -28,7 +32,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="omnimask", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_pretrain_command(commands)
+    add_inspect_command(commands)
+    add_sweep_command(commands)
     add_report_command(commands)
+    add_compare_command(commands)
     add_draw_command(commands)
     add_finetune_command(commands)
     add_export_command(commands)
@@ -40,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     add_sample_data_command(commands)
     add_doctor_command(commands)
     add_recipes_command(commands)
+    add_new_command(commands)
     return parser
 
 

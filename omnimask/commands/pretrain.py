@@ -48,7 +48,18 @@ def train(recipe: "Recipe", out: Path) -> Path:
 def add_pretrain_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds `pretrain` to the parser of `omnimask`."""
     pretrain = commands.add_parser("pretrain", help="train a recipe, or go on with a run")
-    pretrain.add_argument("recipe", help="module:function, such as recipes.omni:quickstart")
+    pretrain.add_argument(
+        "recipe",
+        nargs="?",
+        default=None,
+        help="module:function, such as recipes.omni:quickstart; left out, one is chosen for --data",
+    )
+    pretrain.add_argument(
+        "--data", type=Path, default=None, help="folder of your files, in place of data.root"
+    )
+    pretrain.add_argument(
+        "--write", type=Path, default=None, help="the chosen recipe's file, such as mine.py"
+    )
     pretrain.add_argument("--out", type=Path, default=None, help="run folder (runs/<recipe name>)")
     pretrain.add_argument(
         "--set",
@@ -85,7 +96,14 @@ def _pretrain(arguments: argparse.Namespace) -> None:
 
     if arguments.json and not arguments.dry_run:
         raise RecipeError("--json prints a recipe that is not trained; write --dry-run --json")
-    recipe = load_named_recipe(arguments.recipe)
+    if arguments.recipe is None:
+        recipe = _chosen(arguments)
+    elif arguments.write is not None:
+        raise RecipeError("--write is for a recipe that is chosen for --data; leave one out")
+    else:
+        recipe = load_named_recipe(arguments.recipe)
+        if arguments.data is not None:
+            recipe = replace(recipe, data=replace(recipe.data, root=str(arguments.data)))
     if arguments.start:
         recipe = replace(recipe, start=read_starts(arguments.start))
     recipe = override(recipe, arguments.set)
@@ -95,3 +113,27 @@ def _pretrain(arguments: argparse.Namespace) -> None:
         print(recipe_text(recipe) if arguments.json else step_text(recipe))
         return
     _train_and_report(recipe, arguments.out)
+
+
+def _chosen(arguments: argparse.Namespace) -> "Recipe":
+    """The recipe for the files of a folder; says what was found and what was chosen."""
+    from omnimask.commands.inspect import chosen
+    from omnimask.foundation.errors import RecipeError
+    from omnimask.inspection.source import recipe_source
+    from omnimask.inspection.text import found_text
+
+    if arguments.data is None:
+        raise RecipeError(
+            "pretrain takes a recipe, or --data FOLDER for one that fits your files; "
+            "`omnimask recipes` lists those that come along"
+        )
+    if arguments.write is not None and arguments.write.exists():
+        raise RecipeError(f"--write: {arguments.write} is there already; name another file")
+    found, choice = chosen(arguments.data)
+    file = arguments.write or Path("mine.py")
+    source = recipe_source(choice.recipe, choice.reasons, file=str(file))
+    if not arguments.json:
+        print(f"{found_text(found)}\n\n{source}", flush=True)
+    if arguments.write is not None:
+        file.write_text(source, encoding="utf-8")
+    return choice.recipe

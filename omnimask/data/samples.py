@@ -38,6 +38,21 @@ def spread(length: int, count: int) -> list[int]:
     return [i * length // count for i in range(count)]
 
 
+def readable(reader: StreamReader, count: int, *, forgiving: bool) -> list[int]:
+    """At most `count` indices, evenly spread; `forgiving` leaves out what cannot be read."""
+    indices = spread(len(reader), count)
+    if not forgiving:
+        return indices
+    kept = []
+    for index in indices:
+        try:
+            reader.read(index, Visit(key=reader.key(index, epoch=-1), augment=False))
+        except DataError:
+            continue
+        kept.append(index)
+    return kept or indices
+
+
 def choose_samples(reader: StreamReader, *, training: bool, device: torch.device) -> list[int]:
     """Which samples of a stream the report reads: all, or as many as the device's budget allows."""
     part = 0 if training else 1

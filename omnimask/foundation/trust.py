@@ -57,12 +57,18 @@ def _name_and_folder(file: Path) -> tuple[str, Path]:
 
 def trusted_packages() -> tuple[str, ...]:
     """Ours first; then what was said, and installed plug-ins."""
-    return (*OUR_PACKAGES, *sorted((_trusted | _plugins()).difference(OUR_PACKAGES)))
+    return (*OUR_PACKAGES, *sorted(_trusted.union(plugin_packages()).difference(OUR_PACKAGES)))
 
 
 @cache
-def _plugins() -> frozenset[str]:
-    return frozenset(_package(entry.module) for entry in entry_points(group=PLUGINS))
+def plugin_modules() -> tuple[str, ...]:
+    """The modules that installed distributions offer as plug-ins, by their entry points."""
+    return tuple(dict.fromkeys(entry.module for entry in entry_points(group=PLUGINS)))
+
+
+def plugin_packages() -> tuple[str, ...]:
+    """The packages of those modules, which are trusted."""
+    return tuple(dict.fromkeys(map(_package, plugin_modules())))
 
 
 def _package(module: str) -> str:

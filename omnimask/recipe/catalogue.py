@@ -1,4 +1,4 @@
-"""The recipes that come along, read from their source without importing it.
+"""The recipes that come along, and those of plug-ins, read from their source, not imported.
 
 A recipe is a public function of `recipes/*.py` that returns a `Recipe`. Its docstring has a fixed
 form: the first line says what it is; then, after an optional text, lines that begin with
@@ -6,11 +6,13 @@ form: the first line says what it is; then, after an optional text, lines that b
 """
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.packages import check_our_packages, package_folder
+from omnimask.foundation.trust import plugin_packages
 
 FIELDS = ("Modalities", "Paper", "Status")
 
@@ -31,7 +33,7 @@ def list_recipes() -> str:
 
     A block of lines for each, so that addresses and commands stay whole and can be copied.
     """
-    return "\n\n".join(_block(entry) for entry in find_recipes())
+    return "\n\n".join(_block(entry) for entry in (*find_recipes(), *find_plugin_recipes()))
 
 
 def _block(entry: RecipeEntry) -> str:
@@ -51,12 +53,29 @@ def find_recipes(folder: Path | None = None) -> list[RecipeEntry]:
         check_our_packages()
         folder = package_folder("recipes")
         assert folder is not None, "check_our_packages found it"
-    return [entry for path in sorted(folder.glob("*.py")) for entry in _recipes_in(path)]
+    return list(_recipes_below(folder, "recipes"))
 
 
-def _recipes_in(path: Path) -> list[RecipeEntry]:
+def find_plugin_recipes() -> list[RecipeEntry]:
+    """Those of installed plug-ins, package by package."""
+    folders = {name: package_folder(name) for name in plugin_packages()}
     return [
-        _read(node, path)
+        entry
+        for name, folder in folders.items()
+        if folder is not None
+        for entry in _recipes_below(folder, name)
+    ]
+
+
+def _recipes_below(folder: Path, package: str) -> Iterator[RecipeEntry]:
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(folder).with_suffix("").parts
+        yield from _recipes_in(path, ".".join((package, *parts)))
+
+
+def _recipes_in(path: Path, module: str) -> list[RecipeEntry]:
+    return [
+        _read(node, path, module)
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and _is_recipe(node)
     ]
@@ -70,7 +89,7 @@ def _is_recipe(function: ast.FunctionDef) -> bool:
     return function.returns is not None and ast.unparse(function.returns).strip("'\"") == "Recipe"
 
 
-def _read(function: ast.FunctionDef, path: Path) -> RecipeEntry:
+def _read(function: ast.FunctionDef, path: Path, module: str) -> RecipeEntry:
     docstring = ast.get_docstring(function) or ""
     summary, *rest = docstring.splitlines() or [""]
     fields = read_fields(rest)
@@ -82,7 +101,7 @@ def _read(function: ast.FunctionDef, path: Path) -> RecipeEntry:
             f"a recipe's docstring says what it is, then {', '.join(f'{f}: ...' for f in FIELDS)}"
         )
     return RecipeEntry(
-        reference=f"recipes.{path.stem}:{function.name}",
+        reference=f"{module}:{function.name}",
         summary=summary,
         modalities=fields["Modalities"],
         paper=fields["Paper"],

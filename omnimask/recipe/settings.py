@@ -59,8 +59,7 @@ class Data:
 
     `max_bad_files`: files that cannot be read are listed in `bad_files.jsonl` and replaced by
     another sample; the run stops when more than this many have failed, counted once each over
-    all processes and restarts. 0 stops at the first, as a bad file among those that statistics are
-    measured on always does.
+    all processes and restarts. 0 stops at the first.
     """
 
     root: str

@@ -24,7 +24,18 @@ USES_ACCELERATE = {
 # The packages of the core; each imports only those before it, and itself.
 ROOMS = (
     *("foundation", "tokens", "masking", "network", "objectives", "decoders"),
-    *("recipe", "data", "training", "transfer", "report", "sample_data", "commands"),
+    *(
+        "recipe",
+        "data",
+        "training",
+        "transfer",
+        "testing",
+        "report",
+        "inspection",
+        "sample_data",
+        "skeletons",
+        "commands",
+    ),
 )
 HEAVY = "timm accelerate decord torchcodec torchaudio torchvision open3d pandas matplotlib sklearn"
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from omnimask.data.samples import spread
+from omnimask.data.samples import readable
 from omnimask.data.streams import StreamReader
 from omnimask.foundation.errors import DataError
 from omnimask.masking.hints import asked_hints
@@ -91,7 +91,8 @@ def _stream_sections(
     model: MaskedModel, stream: Stream, *, samples: int, draws: int
 ) -> list[Section]:
     reader = StreamReader(stream, stream.held_out or stream.files, model.recipe)
-    indices = spread(len(reader), samples)
+    forgiving = model.recipe.data.max_bad_files > 0
+    indices = readable(reader, samples, forgiving=forgiving)
     (view,) = model.views([reader.held_out_group(indices)])
     visits = [_visit(view, reader, indices, epoch) for epoch in range(draws)]
     start, end = (draw_visits(model, visits, progress=p, draws=draws) for p in (0.0, 1.0))

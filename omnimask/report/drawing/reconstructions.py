@@ -1,6 +1,6 @@
 """What the last checkpoint of a run fills in."""
 
-from omnimask.data.samples import spread
+from omnimask.data.samples import readable
 from omnimask.data.streams import StreamReader
 from omnimask.recipe.settings import Stream
 from omnimask.report.drawing.grid import Line, Section
@@ -29,7 +29,8 @@ def draw_reconstructions(model: MaskedModel, *, samples: int = 4) -> Sheet:
 
 def _stream_sections(model: MaskedModel, stream: Stream, samples: int) -> list[Section]:
     reader = StreamReader(stream, stream.held_out or stream.files, model.recipe)
-    group = reader.held_out_group(spread(len(reader), samples))
+    forgiving = model.recipe.data.max_bad_files > 0
+    group = reader.held_out_group(readable(reader, samples, forgiving=forgiving))
     (view,) = model.views([group])
     return [
         _section(model, name, part, group.raw[name], stream=stream.name, num_samples=len(group))

@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parents[3]
 HEAVY = {"torch", "numpy", "scipy", "matplotlib", "sklearn", "accelerate", "timm", "rich"}
 COMMANDS = [
     *("pretrain", "report", "finetune", "export", "import", "impute", "embed", "search", "map"),
-    *("probe", "doctor", "recipes", "sample-data", "draw masks", "draw reconstructions"),
+    *("probe", "doctor", "recipes", "draw masks", "draw reconstructions", "sample-data"),
+    *("inspect", "compare", "sweep", "new"),
 ]
 
 

@@ -1,0 +1,1 @@
+"""What lies in a folder that nobody has described, and a recipe that fits it."""

@@ -1,0 +1,1 @@
+"""What `omnimask new` writes: modules that work as they stand, under other names."""
