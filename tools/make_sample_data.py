@@ -44,8 +44,8 @@ VERSION = 1
 """Goes up when the content changes; a folder of another version is made anew."""
 
 _NEEDED_PACKAGES = (
-    *("PIL", "av", "open3d", "pandas", "pyarrow", "scipy", "skimage", "sklearn", "soundfile"),
-    "tifffile",
+    *("PIL", "av", "nibabel", "open3d", "pandas", "pyarrow", "scipy", "skimage", "sklearn"),
+    *("soundfile", "tifffile"),
 )
 _MANIFEST = "manifest.json"
 _CHUNKS_PER_WORKER = 6

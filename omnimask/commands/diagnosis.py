@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 from omnimask.foundation.hardware import gpu_names, processor_name
 from omnimask.foundation.isolated import Answer, run_isolated
 from omnimask.foundation.packages import OURS, package_folder, what_is_wrong
+from omnimask.foundation.trust import plugin_modules
 from omnimask.foundation.versions import installed_version
 from omnimask.network.blocks import PLAIN_BELOW
 from omnimask.recipe.loading import load_named_recipe
@@ -217,22 +218,27 @@ def reader_lines(others: Sequence[str] = ()) -> list[str]:
     """Per modality and format, the library that reads it here, or why nothing does.
 
     Every folder of `modalities` offers `available_readers() -> dict[str, str]`, and so does each
-    module of `others`.
+    module of `others`; installed plug-ins may, in the module that their entry point names.
     """
     folder = package_folder("modalities")
     assert folder is not None, "asked only where `modalities` is ours"
     ours = sorted(path.parent.name for path in folder.glob("*/__init__.py"))
-    modules = {name: f"modalities.{name}" for name in ours} | {name: name for name in others}
+    asked = {f"modalities.{name}": "available_readers_in" for name in ours}
+    asked |= dict.fromkeys(plugin_modules(), "find_available_readers")
+    asked |= dict.fromkeys(others, "available_readers_in")
     answers = run_isolated(
         {
-            name: f"import sys; sys.path[:] = {sys.path!r}\n"  # a user's own working folder too
-            "from omnimask.transfer.modality_hooks import available_readers_in\n"
-            f"result = available_readers_in({module!r})"
-            for name, module in modules.items()
+            module: f"import sys; sys.path[:] = {sys.path!r}\n"  # a user's own working folder too
+            f"from omnimask.transfer.modality_hooks import {function}\n"
+            f"result = {function}({module!r})"
+            for module, function in asked.items()
         }
     )
     lines = []
-    for name, answer in answers.items():
+    for module, answer in answers.items():
+        name = module.removeprefix("modalities.")
+        if answer.error is None and answer.result is None:
+            continue  # a plug-in without a modality
         lines.append(name)
         if answer.error is not None:
             lines.append(f"  ! {answer.error}")

@@ -61,8 +61,13 @@ def trusted_packages() -> tuple[str, ...]:
 
 
 @cache
-def _plugins() -> frozenset[str]:
-    return frozenset(_package(entry.module) for entry in entry_points(group=PLUGINS))
+def plugin_modules() -> tuple[str, ...]:
+    """The modules that entry points of installed plug-ins name, not imported."""
+    return tuple(sorted({entry.module for entry in entry_points(group=PLUGINS)}))
+
+
+def _plugins() -> set[str]:
+    return {_package(module) for module in plugin_modules()}
 
 
 def _package(module: str) -> str:

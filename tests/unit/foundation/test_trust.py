@@ -37,12 +37,12 @@ def test_installed_plug_ins_are_trusted(monkeypatch: pytest.MonkeyPatch):
         return [entry]
 
     monkeypatch.setattr(trust, "entry_points", entry_points)
-    trust._plugins.cache_clear()
+    trust.plugin_modules.cache_clear()
     try:
         check_trusted("radar_parts", "radar_parts:Mine")
     finally:
         monkeypatch.undo()
-        trust._plugins.cache_clear()
+        trust.plugin_modules.cache_clear()
     assert asked == ["omnimask.plugins"]
     assert "radar_parts" not in sys.modules  # trusted, not imported
 
