@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from modalities.audio import AudioFiles, AudioSpectrogram
 from modalities.image import ImageFiles, ImagePatches
 from modalities.points import GroupPoints, PointFiles, PointGroups, chamfer_l2
+from modalities.series import SeriesFiles, SeriesPatches
 from modalities.tabular import Cells, TableCells, TableFiles, cell_loss
 from modalities.video import VideoFiles, VideoTubelets
 from modalities.volume import VolumeFiles, VolumePatches
@@ -171,6 +172,23 @@ _RECORDS = (
         batch_size=8,
         published_batch_size=16,
         finetuning=Finetuning(steps=120, batch_size=12),
+        benchmark_tokens=40_000,
+        mixed=False,
+    ),
+    SampleModality(
+        small=SeriesPatches(
+            name="skeleton", num_steps=64, num_joints=15, num_channels=3, patch=8, rate_hz=30.0
+        ),
+        published=SeriesPatches(
+            name="skeleton", num_steps=120, num_joints=25, num_channels=3, patch=4
+        ),
+        folder="skeletons",
+        files=lambda path: SeriesFiles(path=path, rate_hz=30.0, origin=0),
+        masker=RandomMask(ratio=0.9),  # MAMP, 2308.07092
+        content=(("coordinates", Content(norm="token"), mse),),
+        batch_size=8,
+        published_batch_size=128,
+        finetuning=Finetuning(steps=120, batch_size=16),
         benchmark_tokens=40_000,
         mixed=False,
     ),

@@ -24,6 +24,9 @@ ROOT = "data/sample"
 MODALITIES = tuple(SAMPLE_MODALITIES)
 # Those whose tokens stand on a grid.
 GRIDS = tuple(name for name, record in SAMPLE_MODALITIES.items() if record.small.grid is not None)
+# Those with a time axis, and those on a grid of two axes.
+TIMED = tuple(name for name in GRIDS if "t" in (SAMPLE_MODALITIES[name].small.grid or {}))
+PLANE = tuple(name for name in GRIDS if len(SAMPLE_MODALITIES[name].small.grid or {}) == 2)
 ENCODER = Encoder(width=128, depth=4, num_heads=4)
 DECODER = SelfAttentionDecoder(width=64, depth=2, num_heads=4)
 

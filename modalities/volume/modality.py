@@ -142,7 +142,7 @@ class VolumePatches:
         counts = integers_of(raw, "num_cells")
         return Tokens(
             values=values.masked_fill(~valid[:, :, None], 0.0),
-            coords=coords.expand(len(voxels), -1, -1),
+            coords=coords.expand(voxels.shape[0], -1, -1),
             valid=valid,
             scorable=valid,
             num_valid=counts,

@@ -21,6 +21,8 @@ def decoded(path: Path) -> list[np.ndarray]:
         "voxels": decoded_sweep,
         "tables": decoded_table,
         "volumes": decoded_scan,
+        "skeletons": decoded_series,
+        "sensors": decoded_series,
     }
     return readers[part](path)
 
@@ -98,6 +100,15 @@ def decoded_scan(path: Path) -> list[np.ndarray]:
     assert (sizes[0], kind, data[344:347]) == (3, 4, b"n+1"), "three axes of int16"
     voxels = np.frombuffer(data, "<i2", offset=int(start)).reshape(sizes[3:0:-1])
     return [voxels, np.array(struct.unpack_from("<3f", data, 80))]
+
+
+def decoded_series(path: Path) -> list[np.ndarray]:
+    if path.suffix == ".npy":
+        return [np.load(path)]
+    if path.suffix == ".npz":
+        with np.load(path) as arrays:
+            return [arrays[name] for name in sorted(arrays)]
+    return decoded_table(path)
 
 
 def decoded_table(path: Path) -> list[np.ndarray]:
