@@ -24,6 +24,7 @@ PLACES = {
         "decoders.class_token": "ClassTokenDecoder",
         "decoders.convolutional": "ConvDecoder",
         "decoders.cross_attention": "CrossAttentionDecoder",
+        "decoders.depth": "DepthDecoder",
         "decoders.direct": "NoDecoder",
         "decoders.early_context": "EarlyContextDecoder",
         "decoders.quantised": "QuantisedDecoder",
