@@ -6,11 +6,11 @@ modality stands in recipes/sample_modalities.py alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from omnimask.decoders import Decoder, SelfAttentionDecoder
 from omnimask.foundation.errors import RecipeError
-from omnimask.masking import Masker, PerModality, RandomMask, TubeMask
+from omnimask.masking import Hint, Masker, PerModality, RandomMask, TubeMask
 from omnimask.network.encoder import Encoder
 from omnimask.objectives.objective import Loss, Objective
 from omnimask.objectives.targets import Target, TrainedTarget
@@ -90,13 +90,15 @@ class Parts:
     objectives: tuple[Objective, ...]
     decoders: dict[str, Decoder]
     hidden: str = "drop"
+    hints: dict[str, Hint] = field(default_factory=dict)
     teacher: Teacher | FrozenTeacher | None = None
 
 
 def merge(parts: dict[str, Parts]) -> Parts:
     """One set of parts for several modalities, each masked by its own masker."""
     first = next(iter(parts.values()))
-    assert all((p.hidden, p.teacher) == (first.hidden, first.teacher) for p in parts.values())
+    whole = (first.hidden, first.hints, first.teacher)
+    assert all((p.hidden, p.hints, p.teacher) == whole for p in parts.values())
     decoders: dict[str, Decoder] = {}
     for part in parts.values():
         for name, decoder in part.decoders.items():
@@ -128,6 +130,7 @@ def small_recipe(
         data=Data(root=ROOT, streams=tuple(stream(m) for m in modalities)),
         optim=optim or Optim(steps=600, lr=1e-3, warmup_steps=60),
         hidden=parts.hidden,  # pyright: ignore[reportArgumentType]
+        hints=parts.hints,
         teacher=parts.teacher,
         run=Run(num_workers=1, checkpoint_every=200),
     )

@@ -2,11 +2,12 @@
 
 from omnimask.masking.axis import AxisMask
 from omnimask.masking.blocks import BlockMask
+from omnimask.masking.by_hint import SampleByHint
 from omnimask.masking.cells import CellMask
 from omnimask.masking.copies import Copies
 from omnimask.masking.full import ShowAll
 from omnimask.masking.guided import GuidedMask
-from omnimask.masking.hints import asked_hints
+from omnimask.masking.hints import ChangeHint, Hint, asked_hints, predicted_hints
 from omnimask.masking.inverse_blocks import InverseBlockMask
 from omnimask.masking.joint import JointBudget
 from omnimask.masking.multi_blocks import MultiBlockMask
@@ -23,9 +24,11 @@ __all__ = [
     "AxisMask",
     "BlockMask",
     "CellMask",
+    "ChangeHint",
     "Copies",
     "Copying",
     "GuidedMask",
+    "Hint",
     "Hinted",
     "InverseBlockMask",
     "JointBudget",
@@ -38,8 +41,10 @@ __all__ = [
     "PredictShare",
     "PredictVisible",
     "RandomMask",
+    "SampleByHint",
     "SeveralMasks",
     "ShowAll",
     "TubeMask",
     "asked_hints",
+    "predicted_hints",
 ]
