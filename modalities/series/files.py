@@ -128,8 +128,8 @@ class SeriesSource:
         else:
             start = latest // 2
         starts = np.arange(latest + 1)
-        known = ~np.isnan(recording.values).reshape(len(recording.values), -1, self._channels)
-        whole = known.all(axis=2)
+        steps = recording.values.reshape(len(recording.values), -1, self._channels)
+        whole = np.logical_not(np.isnan(steps).any(axis=2))
         for near in starts[np.argsort(np.abs(starts - start), kind="stable")]:
             if has_whole_patch(torch.from_numpy(whole[near : near + length]), patch).any():
                 return recording.values[near : near + length]
