@@ -40,7 +40,7 @@ from recipes import small
 from recipes.published import audioset, steps_of
 from recipes.small import Parts, content, debug_size, small_recipe
 
-MODALITIES = ("audio", "image")  # those with a grid of two axes
+MODALITIES = small.PLANE
 AUDIOSET_2M = 1_960_000 + 21_000  # section 4.1: unbalanced and balanced clips, rounded
 _BATCH = 512  # submit_pretrain_audioset2M.sh: 8 nodes of 8 GPUs with 8 each
 
@@ -58,7 +58,7 @@ def parts(modality: str) -> Parts:
 def cpu(modality: str = "audio") -> Recipe:
     """AudioMAE on the sample data of one modality, in minutes on two CPU cores.
 
-    Modalities: audio, image (the argument)
+    Modalities: those on a grid of two axes: image, audio, skeleton (the argument)
     Paper: https://arxiv.org/abs/2207.06405; sizes are ours
     Status: trains; docs/methods.md has its probes
     """

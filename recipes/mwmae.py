@@ -36,7 +36,7 @@ from recipes import small
 from recipes.published import audioset, steps_of
 from recipes.small import Parts, content, debug_size, small_recipe
 
-MODALITIES = ("audio", "image")
+MODALITIES = small.PLANE
 # configs/pretraining/mwmae_base_200_4x16_precomputed.py
 AUDIOSET = 2_032_320
 _BATCH = 1024
@@ -56,7 +56,7 @@ def parts(modality: str) -> Parts:
 def cpu(modality: str = "audio") -> Recipe:
     """MW-MAE on the sample data of one modality, in minutes on two CPU cores.
 
-    Modalities: audio, image (the argument)
+    Modalities: those on a grid of two axes: image, audio, skeleton (the argument)
     Paper: https://arxiv.org/abs/2306.00561; sizes are ours
     Status: trains; docs/methods.md has its probes
     """

@@ -19,9 +19,8 @@ from omnimask.network.encoder import Encoder, vit
 from omnimask.objectives.objective import Objective
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Optim, Run, Stream
-from recipes.sample_modalities import SAMPLE_MODALITIES
+from recipes.sample_modalities import mixed_modalities
 from recipes.small import (
-    MODALITIES,
     Parts,
     content,
     files,
@@ -31,6 +30,8 @@ from recipes.small import (
     stream,
 )
 
+MIXED = mixed_modalities()
+MODALITIES = tuple(MIXED)
 MASKER = PerModality(masks={name: masker(name) for name in MODALITIES})
 
 
@@ -57,7 +58,7 @@ def quickstart() -> Recipe:
     Paper: none; MAE (https://arxiv.org/abs/2111.06377) on every modality
     Status: runs; held-out losses and kNN accuracies are in its report
     """
-    batch_sizes = {name: record.batch_size for name, record in SAMPLE_MODALITIES.items()}
+    batch_sizes = {name: record.batch_size for name, record in MIXED.items()}
     return Recipe(
         name="quickstart",
         modalities=tuple(modality(name) for name in MODALITIES),
@@ -152,10 +153,10 @@ def omni() -> Recipe:
     Paper: none; sizes of MAE, VideoMAE, AudioMAE, Point-MAE and Voxel-MAE
     Status: steps on the sample data; no full run yet
     """
-    batch_sizes = {name: r.published_batch_size for name, r in SAMPLE_MODALITIES.items()}
+    batch_sizes = {name: r.published_batch_size for name, r in MIXED.items()}
     return Recipe(
         name="omni",
-        modalities=tuple(record.published for record in SAMPLE_MODALITIES.values()),
+        modalities=tuple(record.published for record in MIXED.values()),
         masker=MASKER,
         encoder=vit("base"),
         decoders={"main": SelfAttentionDecoder(width=512, depth=4, num_heads=16)},

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from modalities.audio import AudioFiles, AudioSpectrogram
 from modalities.image import ImageFiles, ImagePatches
 from modalities.points import GroupPoints, PointFiles, PointGroups, chamfer_l2
+from modalities.series import SeriesFiles, SeriesPatches
 from modalities.tabular import Cells, TableCells, TableFiles, cell_loss
 from modalities.video import VideoFiles, VideoTubelets
+from modalities.volume import VolumeFiles, VolumePatches
 from modalities.voxels import (
     SweepFiles,
     VoxelCount,
@@ -51,6 +53,7 @@ class SampleModality:
     path. `masker` is that of its own paper. `content` is the reconstruction of its own content as
     that paper does it: of each objective what, target and loss. `benchmark_tokens` go through the
     encoder in a run of `tools/bench_methods.py`: what a fraction of a minute of one core affords.
+    `mixed`: whether `recipes.omni` has it among its modalities.
     """
 
     small: Modality
@@ -63,6 +66,7 @@ class SampleModality:
     published_batch_size: int
     finetuning: Finetuning
     benchmark_tokens: int
+    mixed: bool = True
 
     @property
     def name(self) -> str:
@@ -156,8 +160,45 @@ _RECORDS = (
         finetuning=Finetuning(steps=150, batch_size=32),
         benchmark_tokens=80_000,
     ),
+    SampleModality(
+        small=VolumePatches(
+            size=(32, 32, 32), patch=(8, 8, 8), window=(-175.0, 250.0), spacing_mm=(4.0, 4.0, 4.0)
+        ),
+        published=VolumePatches(window=(-175.0, 250.0), spacing_mm=(1.5, 1.5, 1.5)),
+        folder="volumes",
+        files=lambda path: VolumeFiles(path=path),
+        masker=RandomMask(ratio=0.75),  # Hi-End-MAE, 2502.08347
+        content=(("intensities", Content(norm="token"), mse),),
+        batch_size=8,
+        published_batch_size=16,
+        finetuning=Finetuning(steps=120, batch_size=12),
+        benchmark_tokens=40_000,
+        mixed=False,
+    ),
+    SampleModality(
+        small=SeriesPatches(
+            name="skeleton", num_steps=64, num_joints=15, num_channels=3, patch=8, rate_hz=30.0
+        ),
+        published=SeriesPatches(
+            name="skeleton", num_steps=120, num_joints=25, num_channels=3, patch=4
+        ),
+        folder="skeletons",
+        files=lambda path: SeriesFiles(path=path, rate_hz=30.0, origin=0),
+        masker=RandomMask(ratio=0.9),  # MAMP, 2308.07092
+        content=(("coordinates", Content(norm="token"), mse),),
+        batch_size=8,
+        published_batch_size=128,
+        finetuning=Finetuning(steps=120, batch_size=16),
+        benchmark_tokens=40_000,
+        mixed=False,
+    ),
 )
 SAMPLE_MODALITIES = {record.name: record for record in _RECORDS}
+
+
+def mixed_modalities() -> dict[str, SampleModality]:
+    """Those that `recipes.omni` trains together."""
+    return {name: record for name, record in SAMPLE_MODALITIES.items() if record.mixed}
 
 
 def sample_modality(name: str) -> SampleModality:

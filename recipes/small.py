@@ -6,11 +6,11 @@ modality stands in recipes/sample_modalities.py alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from omnimask.decoders import Decoder, SelfAttentionDecoder
 from omnimask.foundation.errors import RecipeError
-from omnimask.masking import Masker, PerModality, RandomMask, TubeMask
+from omnimask.masking import Hint, Masker, PerModality, RandomMask, TubeMask
 from omnimask.network.encoder import Encoder
 from omnimask.objectives.objective import Loss, Objective
 from omnimask.objectives.targets import Target, TrainedTarget
@@ -24,6 +24,9 @@ ROOT = "data/sample"
 MODALITIES = tuple(SAMPLE_MODALITIES)
 # Those whose tokens stand on a grid.
 GRIDS = tuple(name for name, record in SAMPLE_MODALITIES.items() if record.small.grid is not None)
+# Those with a time axis, and those on a grid of two axes.
+TIMED = tuple(name for name in GRIDS if "t" in (SAMPLE_MODALITIES[name].small.grid or {}))
+PLANE = tuple(name for name in GRIDS if len(SAMPLE_MODALITIES[name].small.grid or {}) == 2)
 ENCODER = Encoder(width=128, depth=4, num_heads=4)
 DECODER = SelfAttentionDecoder(width=64, depth=2, num_heads=4)
 
@@ -87,13 +90,15 @@ class Parts:
     objectives: tuple[Objective, ...]
     decoders: dict[str, Decoder]
     hidden: str = "drop"
+    hints: dict[str, Hint] = field(default_factory=dict)
     teacher: Teacher | FrozenTeacher | None = None
 
 
 def merge(parts: dict[str, Parts]) -> Parts:
     """One set of parts for several modalities, each masked by its own masker."""
     first = next(iter(parts.values()))
-    assert all((p.hidden, p.teacher) == (first.hidden, first.teacher) for p in parts.values())
+    whole = (first.hidden, first.hints, first.teacher)
+    assert all((p.hidden, p.hints, p.teacher) == whole for p in parts.values())
     decoders: dict[str, Decoder] = {}
     for part in parts.values():
         for name, decoder in part.decoders.items():
@@ -125,6 +130,7 @@ def small_recipe(
         data=Data(root=ROOT, streams=tuple(stream(m) for m in modalities)),
         optim=optim or Optim(steps=600, lr=1e-3, warmup_steps=60),
         hidden=parts.hidden,  # pyright: ignore[reportArgumentType]
+        hints=parts.hints,
         teacher=parts.teacher,
         run=Run(num_workers=1, checkpoint_every=200),
     )

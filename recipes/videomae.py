@@ -33,10 +33,11 @@ from omnimask.objectives.objective import Objective, mse
 from omnimask.objectives.targets import Content
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Optim, Run
+from recipes import small
 from recipes.published import IMAGENET_MEAN, IMAGENET_STD, steps_of, videos
 from recipes.small import DECODER, Parts, content, debug_size, masker, small_recipe
 
-MODALITIES = ("video", "audio")  # those with a time axis
+MODALITIES = small.TIMED
 KINETICS_400 = 240_000  # section 4.1: "around 240k"
 SOMETHING_V2 = 169_000  # section 4.1: "around 169k"
 
@@ -64,7 +65,7 @@ def parts(modality: str) -> Parts:
 def cpu(modality: str = "video") -> Recipe:
     """VideoMAE on the sample data of one modality, in minutes on two CPU cores.
 
-    Modalities: video, audio (the argument)
+    Modalities: those with a time axis: video, audio, skeleton (the argument)
     Paper: https://arxiv.org/abs/2203.12602; sizes are ours
     Status: trains; docs/methods.md has its probes
     """

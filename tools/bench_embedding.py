@@ -24,10 +24,10 @@ from omnimask.tokens.modality import Source, Visit
 from omnimask.transfer.embedding.embed import open_embedder
 from omnimask.transfer.embedding.listing import NotEmbedded
 from omnimask.transfer.embedding.vectors import Embedder, EmbedOptions, Part
-from recipes.sample_modalities import SAMPLE_MODALITIES
+from recipes.sample_modalities import mixed_modalities
 
 SAMPLES = Path("data/sample")
-FOLDERS = {name: record.folder for name, record in SAMPLE_MODALITIES.items()}
+FOLDERS = {name: record.folder for name, record in mixed_modalities().items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -31,10 +31,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from omnimask.training.checkpoint import write_json
-from recipes.sample_modalities import SAMPLE_MODALITIES
+from recipes.sample_modalities import mixed_modalities
 from tools.results_table import measured, write_between
 
-MODALITIES = tuple(SAMPLE_MODALITIES)
+MODALITIES = tuple(mixed_modalities())
 SHARES = (0.1, 1.0)
 KINDS = ("finetuned", "from probe", "scratch", "probes")
 COLUMNS = ("finetuned", "from probe", "scratch", "linear", "random linear", "knn", "random knn")

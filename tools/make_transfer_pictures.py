@@ -29,7 +29,7 @@ import numpy as np
 from omnimask.foundation.errors import DataError, OmnimaskError
 from omnimask.report.drawing.grid import Line, Section
 from omnimask.report.drawing.sheet import Sheet, paint
-from recipes.sample_modalities import SAMPLE_MODALITIES
+from recipes.sample_modalities import mixed_modalities
 from tools.make_gallery import small_png
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 290_000  # of a picture in a repository
 SAMPLES = Path("data/sample")
-FOLDERS = {name: record.folder for name, record in SAMPLE_MODALITIES.items()}
+FOLDERS = {name: record.folder for name, record in mixed_modalities().items()}
 QUERIES = (
     "images/held_out/photo-coffee/*",
     "images/held_out/digit-3/*",

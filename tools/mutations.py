@@ -1386,6 +1386,68 @@ PROTOTYPES_AND_CODEBOOKS = (
     ),
 )
 
+VOLUMES_AND_SERIES = (
+    Mutation(
+        name="axes-run-backwards",
+        old="cuts[axis] = slice(length - part.stop, length - part.start) if back else part",
+        new="cuts[axis] = part",
+        breaks="a box of a scan that is stored backwards is read from the other end",
+        tests=("modalities/test_volume.py",),
+    ),
+    Mutation(
+        name="classes-from-elsewhere",
+        old="view = random_view(scan, grain, visit, zoom=files.zoom, flip=files.flip)",
+        new="view = random_view(scan, grain, visit, zoom=files.zoom, flip=(0.0, 0.0, 0.0))",
+        breaks="classes are not mirrored with their scan",
+        tests=("modalities/test_volume.py::test_classes_follow_their_scans",),
+    ),
+    Mutation(
+        name="gaps-are-shown",
+        old="return known.unflatten(1, (-1, self.patch)).all(dim=2).flatten(1)",
+        new="return known.unflatten(1, (-1, self.patch)).any(dim=2).flatten(1)",
+        breaks="a token with a gap in it is shown and predicted",
+        tests=("modalities/test_series.py",),
+    ),
+    Mutation(
+        name="holes-are-bridged",
+        old="return np.where(hole, np.nan, mixed), wanted_s",
+        new="return mixed, wanted_s",
+        breaks="what lies between two times far apart is made up",
+        tests=("modalities/test_series.py",),
+    ),
+)
+
+GUIDES_AND_DEPTHS = (
+    Mutation(
+        name="still-tokens-are-hidden",
+        old='scores = likely + noise if self.hide == "high" else -(likely + noise)',
+        new='scores = noise - likely if self.hide == "high" else likely - noise',
+        breaks="what moves is shown, and what is still hidden",
+        tests=("masking/test_by_hint.py",),
+    ),
+    Mutation(
+        name="change-across-a-gap",
+        old="change = values.diff(dim=1).abs().mean(dim=-1).masked_fill(~both, 0.0)",
+        new="change = values.diff(dim=1).abs().mean(dim=-1)",
+        breaks="the zeros of a gap count as motion",
+        tests=("masking/test_by_hint.py",),
+    ),
+    Mutation(
+        name="change-within-tokens",
+        old="return (there & after).movedim(1, axis).flatten(1)",
+        new="return there.movedim(1, axis).flatten(1)",
+        breaks="the last step before a gap is compared with nothing",
+        tests=("objectives/test_change.py",),
+    ),
+    Mutation(
+        name="one-depth-for-all",
+        old="self.entries = [1 + layers.index(layer) for layer in config.layers_read]",
+        new="self.entries = [1 for layer in config.layers_read]",
+        breaks="all blocks of a DepthDecoder read one depth",
+        tests=("decoders/test_depth.py",),
+    ),
+)
+
 MUTATIONS: tuple[Mutation, ...] = (
     *OBJECTIVES_AND_REDUCTION,
     *LOSSES,
@@ -1407,6 +1469,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     *FINE_TUNING,
     *IMPUTATION,
     *PROTOTYPES_AND_CODEBOOKS,
+    *VOLUMES_AND_SERIES,
+    *GUIDES_AND_DEPTHS,
     Mutation(
         name="damage-overlooked",
         old="    if has_sums and (damage := find_damage(folder)):\n",

@@ -17,7 +17,7 @@ Raw = Any  # of one modality of a group, as its reader collates it
 def raw_features(group: Group) -> Float[np.ndarray, "b d"]:
     """Of a group of one modality."""
     ((name, raw),) = group.raw.items()
-    return torch.nan_to_num(_POOLED[name](raw)).double().numpy()
+    return torch.nan_to_num(_POOLED.get(name, _any)(raw)).double().numpy()
 
 
 def _image(raw: Raw) -> Tensor:
@@ -88,6 +88,16 @@ def _table(raw: Raw) -> Tensor:
         else:
             blocks.append(raw["number"][:, column, None].float().nan_to_num() * there)
     return torch.cat(blocks, dim=1)
+
+
+def _any(raw: Raw) -> Tensor:
+    """Of a modality without features of its own here: mean, deviation and 64 means in order, of
+    every part that holds numbers with a point."""
+    parts = [part for part in raw.values() if isinstance(part, Tensor) and part.is_floating_point()]
+    flat = [part.flatten(1).float() for part in parts]
+    coarse = [F.adaptive_avg_pool1d(part[:, None], 64)[:, 0] for part in flat]
+    spread = [torch.stack([part.mean(1), part.std(1)], dim=1) for part in flat]
+    return torch.cat([*spread, *coarse], dim=1)
 
 
 _POOLED: dict[str, Callable[[Raw], Tensor]] = {

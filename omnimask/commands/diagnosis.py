@@ -218,23 +218,27 @@ def reader_lines(others: Sequence[str] = ()) -> list[str]:
     """Per modality and format, the library that reads it here, or why nothing does.
 
     Every folder of `modalities` offers `available_readers() -> dict[str, str]`, and so does each
-    module of `others`.
+    module of `others`; installed plug-ins may, in the module that their entry point names.
     """
     folder = package_folder("modalities")
     assert folder is not None, "asked only where `modalities` is ours"
     ours = sorted(path.parent.name for path in folder.glob("*/__init__.py"))
-    modules = {name: f"modalities.{name}" for name in ours} | {name: name for name in others}
-    modules |= {name: name for name in plugin_modules() if _says_what_reads(name)}
+    asked = {f"modalities.{name}": "available_readers_in" for name in ours}
+    asked |= dict.fromkeys(plugin_modules(), "find_available_readers")
+    asked |= dict.fromkeys(others, "available_readers_in")
     answers = run_isolated(
         {
-            name: f"import sys; sys.path[:] = {sys.path!r}\n"  # a user's own working folder too
-            "from omnimask.transfer.modality_hooks import available_readers_in\n"
-            f"result = available_readers_in({module!r})"
-            for name, module in modules.items()
+            module: f"import sys; sys.path[:] = {sys.path!r}\n"  # a user's own working folder too
+            f"from omnimask.transfer.modality_hooks import {function}\n"
+            f"result = {function}({module!r})"
+            for module, function in asked.items()
         }
     )
     lines = []
-    for name, answer in answers.items():
+    for module, answer in answers.items():
+        name = module.removeprefix("modalities.")
+        if answer.error is None and answer.result is None:
+            continue  # a plug-in without a modality
         lines.append(name)
         if answer.error is not None:
             lines.append(f"  ! {answer.error}")
@@ -244,14 +248,6 @@ def reader_lines(others: Sequence[str] = ()) -> list[str]:
             formats.setdefault(reader, []).append(what)
         lines += [f"  {' '.join(what)}: {reader}" for reader, what in formats.items()]
     return lines
-
-
-def _says_what_reads(module: str) -> bool:
-    """Asked of its source, so that a plug-in without readers is none that lacks them."""
-    spec = find_spec(module)
-    if spec is None or spec.origin is None:
-        return True  # and the error says why
-    return "def available_readers(" in Path(spec.origin).read_text(encoding="utf-8")
 
 
 def _machine_problems() -> list[str]:

@@ -16,7 +16,7 @@ def add_impute_command(commands: "argparse._SubParsersAction[argparse.ArgumentPa
         "impute", help="fill a table's missing cells, or the hidden part of another file"
     )
     impute.add_argument("run", type=Path, help="run folder, or a checkpoint in it")
-    impute.add_argument("path", type=Path, help="table, picture, clip, sound or cloud")
+    impute.add_argument("path", type=Path, help="a file of a modality of the run")
     impute.add_argument("--out", type=Path, required=True, help="file to write")
     impute.add_argument("--modality", default=None, help="where several read such files")
     impute.add_argument("--seed", type=int, default=0, help="of draws and of --ratio")

@@ -30,6 +30,15 @@ class FolderFiles:
         return (Path(self.names[index]).parent.name or None) if self.labels == "folder" else None
 
 
+def suffix_of(path: str | Path, known: Collection[str]) -> str:
+    """The longest of `known` suffixes (lower case, with the dot) that the name ends in, ".nii.gz"
+    before ".gz"; what follows its last dot where it is none of them.
+    """
+    name = Path(path).name.lower()
+    fitting = [suffix for suffix in known if name.endswith(suffix) and name != suffix]
+    return max(fitting, key=len, default=Path(name).suffix)
+
+
 def list_files(
     root: str, path: str, suffixes: Collection[str], *, what: str, labels: LabelsFrom
 ) -> FolderFiles:
@@ -44,7 +53,7 @@ def list_files(
         Path(place, name).relative_to(folder).as_posix()
         for place, _, names in os.walk(folder, followlinks=True)
         for name in names
-        if Path(name).suffix.lower() in suffixes and not name.startswith(".")
+        if suffix_of(name, suffixes) in suffixes and not name.startswith(".")
     )
     if not found:
         expected = ", ".join(sorted(suffixes))

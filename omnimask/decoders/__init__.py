@@ -4,6 +4,7 @@ from omnimask.decoders.class_token import ClassTokenDecoder
 from omnimask.decoders.convolutional import ConvDecoder
 from omnimask.decoders.cross_attention import CrossAttentionDecoder
 from omnimask.decoders.decoder import Decoder, HasCodebook, OfOneModality, check_hidden
+from omnimask.decoders.depth import DepthDecoder
 from omnimask.decoders.direct import NoDecoder
 from omnimask.decoders.early_context import EarlyContextDecoder
 from omnimask.decoders.quantised import QuantisedDecoder
@@ -17,6 +18,7 @@ __all__ = [
     "ConvDecoder",
     "CrossAttentionDecoder",
     "Decoder",
+    "DepthDecoder",
     "EarlyContextDecoder",
     "HasCodebook",
     "NoDecoder",

@@ -2,11 +2,12 @@
 
 from omnimask.masking.axis import AxisMask
 from omnimask.masking.blocks import BlockMask
+from omnimask.masking.by_hint import SampleByHint
 from omnimask.masking.cells import CellMask
 from omnimask.masking.copies import Copies
 from omnimask.masking.full import HideAll, ShowAll
 from omnimask.masking.guided import GuidedMask
-from omnimask.masking.hints import asked_hints
+from omnimask.masking.hints import ChangeHint, Hint, asked_hints, predicted_hints
 from omnimask.masking.inverse_blocks import InverseBlockMask
 from omnimask.masking.joint import JointBudget
 from omnimask.masking.multi_blocks import MultiBlockMask
@@ -23,10 +24,12 @@ __all__ = [
     "AxisMask",
     "BlockMask",
     "CellMask",
+    "ChangeHint",
     "Copies",
     "Copying",
     "GuidedMask",
     "HideAll",
+    "Hint",
     "Hinted",
     "InverseBlockMask",
     "JointBudget",
@@ -39,8 +42,10 @@ __all__ = [
     "PredictShare",
     "PredictVisible",
     "RandomMask",
+    "SampleByHint",
     "SeveralMasks",
     "ShowAll",
     "TubeMask",
     "asked_hints",
+    "predicted_hints",
 ]

@@ -207,7 +207,8 @@ class Hinted(Protocol):
 
     @property
     def hint(self) -> str:
-        """The name of the objective whose prediction by the EMA teacher is the hint."""
+        """A name in the recipe's `hints`, or the objective whose prediction by the EMA teacher is
+        the hint."""
         ...
 
 

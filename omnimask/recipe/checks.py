@@ -6,7 +6,7 @@ from typing import Any
 from omnimask.decoders.decoder import Decoder, HasCodebook, OfOneModality
 from omnimask.foundation.errors import RecipeError, nearest_names
 from omnimask.foundation.records import records_in
-from omnimask.masking.hints import asked_hints
+from omnimask.masking.hints import Hint, asked_hints
 from omnimask.masking.plan import Copying, Masker
 from omnimask.network.encoder import Encoder
 from omnimask.objectives.late_targets import LateTarget, OtherCopy
@@ -117,7 +117,7 @@ def _check_other_copy(
 def check_teacher(
     teacher: Teacher | FrozenTeacher | None,
     objectives: Sequence[Objective],
-    masker: Masker,
+    predicted_hints: Sequence[str],
     *,
     depth: int,
 ) -> None:
@@ -137,7 +137,7 @@ def check_teacher(
                 f"{where}: teacher layers count from the last, -1 to -{depth} (encoder.depth), or "
                 f"0 for the normalised output, got {layers}"
             )
-    reads = any(o.target.teacher_layers for o in objectives) or asked_hints(masker)
+    reads = any(o.target.teacher_layers for o in objectives) or predicted_hints
     if teacher is not None and not reads:
         raise RecipeError("recipe.teacher is set, but no objective's target or masker reads it")
 
@@ -159,20 +159,20 @@ def _check_codes(teacher: object, where: str, target: object) -> None:
 
 
 def check_hints(
-    masker: Masker,
+    hints: Sequence[str],
     teacher: Teacher | FrozenTeacher | None,
     objectives: Sequence[Objective],
     modalities: Sequence[Modality],
     hidden: str,
 ) -> None:
-    """An EMA teacher predicts every hint that the masker asks for, one number per token."""
-    for hint in asked_hints(masker):
+    """An EMA teacher predicts these hints that the masker asks for, one number per token."""
+    for hint in hints:
         where = f"recipe.masker asks for the hint {hint!r}"
         if not isinstance(teacher, Teacher):
             raise RecipeError(
                 f"{where}, which an EMA teacher predicts, but recipe.teacher is "
                 f"{type(teacher).__name__ if teacher else None}; write "
-                "teacher=Teacher(), or use RandomMask"
+                "teacher=Teacher(), name it in recipe.hints, or use RandomMask"
             )
         _known(hint, [o.name for o in objectives], f"{where}: objective")
         objective = next(o for o in objectives if o.name == hint)
@@ -182,6 +182,30 @@ def check_hints(
             raise RecipeError(
                 f"{where}, but objective {hint!r} predicts {width} numbers per token with "
                 f"hidden={hidden!r}; a hint is one number from a decoder with hidden='drop'"
+            )
+
+
+def check_made_hints(
+    hints: Mapping[str, Hint],
+    masker: Masker,
+    objectives: Sequence[Objective],
+    modalities: Sequence[Modality],
+) -> None:
+    """Hints that are made of the data are asked for, have names of their own and say something."""
+    for name, hint in hints.items():
+        if name not in asked_hints(masker):
+            raise RecipeError(
+                f"recipe.hints has {name!r}, but recipe.masker asks for "
+                f"{', '.join(asked_hints(masker)) or 'none'}; leave it out"
+            )
+        if name in [objective.name for objective in objectives]:
+            raise RecipeError(
+                f"recipe.hints and an objective are both called {name!r}; rename the hint"
+            )
+        if not any(hint.fits(modality.grid) for modality in modalities):
+            raise RecipeError(
+                f"recipe.hints: {name!r} ({hint}) says nothing of any modality: "
+                f"{', '.join(f'{m.name} has the grid {m.grid}' for m in modalities)}"
             )
 
 

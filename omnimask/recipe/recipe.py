@@ -8,12 +8,14 @@ from typing import Any, Literal, TypeVar
 from omnimask.decoders.decoder import Decoder, check_hidden
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.records import set_paths
+from omnimask.masking.hints import Hint, predicted_hints
 from omnimask.masking.plan import Masker
 from omnimask.network.encoder import Encoder
 from omnimask.objectives.objective import Objective
 from omnimask.recipe.checks import (
     check_hints,
     check_late_targets,
+    check_made_hints,
     check_objectives,
     check_start,
     check_streams,
@@ -32,7 +34,8 @@ class Recipe:
     """Modalities, masker, encoder, decoders, objectives, data, optimisation and run.
 
     `hidden`: "drop" leaves hidden tokens out of the encoder (MAE), "replace" puts a mask token in
-    their place (SimMIM). `teacher` is an EMA of the student or another run's encoder. `start`:
+    their place (SimMIM). `hints` are made of the data, for maskers that ask for them by name.
+    `teacher` is an EMA of the student or another run's encoder. `start`:
     trained encoders that the weights begin as, instead of random ones. `seed` starts the other
     weights and every random choice of the run.
     """
@@ -46,6 +49,7 @@ class Recipe:
     data: Data
     optim: Optim
     hidden: Literal["drop", "replace"] = "drop"
+    hints: Mapping[str, Hint] = field(default_factory=dict)
     teacher: Teacher | FrozenTeacher | None = None
     start: tuple[Start, ...] = ()
     run: Run = field(default_factory=Run)
@@ -60,8 +64,10 @@ class Recipe:
         check_streams(self.data.streams, names)
         check_objectives(self.objectives, names, self.decoders)
         check_late_targets(self.objectives, self.decoders, self.masker, self.encoder)
-        check_teacher(self.teacher, self.objectives, self.masker, depth=self.teacher_encoder.depth)
-        check_hints(self.masker, self.teacher, self.objectives, self.modalities, self.hidden)
+        predicted = predicted_hints(self.masker, self.hints)
+        check_teacher(self.teacher, self.objectives, predicted, depth=self.teacher_encoder.depth)
+        check_hints(predicted, self.teacher, self.objectives, self.modalities, self.hidden)
+        check_made_hints(self.hints, self.masker, self.objectives, self.modalities)
         check_start(self.start, names)
         for name, decoder in self.decoders.items():
             check_hidden(decoder, name=name, hidden=self.hidden)

@@ -28,8 +28,8 @@ VERSION = 1
 """Goes up when the content changes; a folder of another version is made anew."""
 
 _NEEDED_PACKAGES = (
-    *("PIL", "av", "open3d", "pandas", "pyarrow", "scipy", "skimage", "sklearn", "soundfile"),
-    "tifffile",
+    *("PIL", "av", "nibabel", "open3d", "pandas", "pyarrow", "scipy", "skimage", "sklearn"),
+    *("soundfile", "tifffile"),
 )
 _MANIFEST = "manifest.json"
 _TOOL = "tools/make_sample_data.py"  # where it was when the first folders were made

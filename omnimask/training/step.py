@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from omnimask.masking.hints import Hint
 from omnimask.masking.plan import MaskPlan
 from omnimask.network.blocks import initialise
 from omnimask.network.encoder import Backbone, Encoded
@@ -18,7 +19,7 @@ from omnimask.objectives.objective import Objective, Outcome
 from omnimask.objectives.targets import Target, TrainedTarget
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.teacher import Teacher
-from omnimask.tokens.tokens import Group, View
+from omnimask.tokens.tokens import Group, Tokens, View
 from omnimask.training.ema import update_ema
 from omnimask.training.health import measure_health
 from omnimask.training.teacher_network import build_teacher
@@ -93,14 +94,29 @@ class MaskedModel(nn.Module):
     def views(self, batch: Sequence[Group], hints: Sequence[Hints] = ()) -> list[View]:
         """The groups' modalities as tokens, and what the teacher says of them."""
         views = [View.of(group, self.modalities) for group in batch]
+        if self.recipe.hints:
+            given = hints or [self._made_hints(view) for view in views]
+            views = [replace(view, hints=each) for view, each in zip(views, given, strict=True)]
         return views if self.teacher is None else self.teacher.look(views, hints)
 
     @torch.no_grad()
     def hints(self, batch: Sequence[Group]) -> list[Hints]:
         """What the masker draws by, by group; the teacher runs only if there is something."""
-        if self.teacher is None or not self.teacher.hints:
-            return [None] * len(batch)
-        return [view.hints for view in self.views(batch)]
+        if self.teacher is not None and self.teacher.hints:
+            return [view.hints for view in self.views(batch)]
+        if self.recipe.hints:
+            return [self._made_hints(View.of(group, self.modalities)) for group in batch]
+        return [None] * len(batch)
+
+    @torch.no_grad()
+    def _made_hints(self, view: View) -> dict[str, Tensor]:
+        """The hints that are made of the data, over the sequence; zero where they do not fit."""
+        parts = [view.tokens[span.modality] for span in view.layout.spans]
+        with torch.autocast(view.layout.valid.device.type, enabled=False):
+            return {
+                name: torch.cat([_hint_of(hint, tokens) for tokens in parts], dim=1)
+                for name, hint in self.recipe.hints.items()
+            }
 
     def truths(self, view: View, outcome: Outcome) -> dict[str, Tensor]:
         """By objective, its target's values (b n t) for every token, from the unmasked view.
@@ -227,6 +243,11 @@ class MaskedModel(nn.Module):
             if isinstance(module, Watched):
                 health |= {f"{key}/{name}": value for key, value in module.health().items()}
         return health
+
+
+def _hint_of(hint: Hint, tokens: Tokens) -> Float[Tensor, "b n"]:
+    nothing = torch.zeros_like(tokens.valid, dtype=torch.float32)
+    return hint(tokens) if hint.fits(tokens.grid) else nothing
 
 
 def build_model(recipe: Recipe) -> MaskedModel:

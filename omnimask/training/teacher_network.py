@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from omnimask.decoders.decoder import place_visible
 from omnimask.foundation.errors import RecipeError
 from omnimask.masking.full import full_plan
-from omnimask.masking.hints import asked_hints
+from omnimask.masking.hints import predicted_hints
 from omnimask.masking.plan import MaskPlan
 from omnimask.masking.predict import predict_everything
 from omnimask.network.encoder import Backbone, Encoded
@@ -38,7 +38,7 @@ class TeacherNetwork(nn.Module):
         codebook: nn.Module | None,
     ) -> None:
         super().__init__()
-        self.recipe, self.hints = recipe, asked_hints(recipe.masker)
+        self.recipe, self.hints = recipe, predicted_hints(recipe.masker, recipe.hints)
         self.layers: tuple[TeacherOutput, ...] = tuple(
             dict.fromkeys(n for o in recipe.objectives for n in o.target.teacher_layers)
         )
@@ -108,7 +108,7 @@ class TeacherNetwork(nn.Module):
 
     def _hints(self, encoded: Encoded) -> dict[str, Float[Tensor, "b n"]]:
         """Its prediction for every token, of the objectives that the masker names."""
-        hints = {}
+        hints = dict(encoded.view.hints or {})  # those that are made of the data
         for name in self.hints:
             objective = next(o for o in self.recipe.objectives if o.name == name)
             hints[name] = torch.zeros_like(encoded.layout.valid, dtype=torch.float32)
@@ -149,7 +149,8 @@ def build_teacher(
         copied = Backbone(modalities, encoder)
     else:
         copied = copy.deepcopy(backbone)
-    hinting = [o for o in recipe.objectives if o.name in asked_hints(recipe.masker)]
+    asked = predicted_hints(recipe.masker, recipe.hints)
+    hinting = [o for o in recipe.objectives if o.name in asked]
     return TeacherNetwork(
         recipe,
         copied,

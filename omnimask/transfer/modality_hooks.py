@@ -187,21 +187,27 @@ def missing(modality: Modality, hook: Hook[Any]) -> str:
     )
 
 
-def available_readers_in(name: str) -> dict[str, str]:
+def find_available_readers(name: str) -> dict[str, str] | None:
     """By kind of file, the library that reads it here with its version, or why it is missing.
 
-    `name` is the module of a modality's record, or its package; RecipeError where neither says.
+    `name` is the module of a modality's record, or its package; None where neither says.
     """
     module = importlib.import_module(name)
     package = _package_of(module)
     if not hasattr(module, "available_readers") and package:
         module = importlib.import_module(package)
-    if not hasattr(module, "available_readers"):
+    return dict(module.available_readers()) if hasattr(module, "available_readers") else None
+
+
+def available_readers_in(name: str) -> dict[str, str]:
+    """The same; RecipeError that says how to write it where there is none."""
+    found = find_available_readers(name)
+    if found is None:
         raise RecipeError(
             f"{name} does not say what reads its files; write a function available_readers() "
             '-> dict[str, str] in it, such as {".bin": "numpy 2.4"}'
         )
-    return dict(module.available_readers())
+    return found
 
 
 def _package_of(module: ModuleType) -> str:

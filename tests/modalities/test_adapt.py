@@ -10,8 +10,10 @@ import torch
 from modalities.audio import AudioSpectrogram
 from modalities.image import ImagePatches, LabelPatches
 from modalities.points import PointGroups
+from modalities.series import SeriesPatches
 from modalities.tabular import Column, Table, TableCells
 from modalities.video import VideoTubelets
+from modalities.volume import VolumePatches
 from modalities.voxels import VoxelGrid
 from omnimask import RecipeError, load_encoder, save_encoder
 from omnimask.network.encoder import Encoder
@@ -30,6 +32,11 @@ VOXELS = VoxelGrid(voxel_size_m=(2.0, 2.0, 2.0), range_m=BOX, max_voxels=16)
 AGE = Column(name="age", kind="numeric", mean=40.0, std=10.0, low=0.0, high=90.0)
 TOWN = Column(name="town", kind="category", categories=("Bonn", "Ulm"))
 TABLE = TableCells(tables=(Table(name="people", columns=(AGE, TOWN)),))
+CUBE, MM = (8, 8, 8), (2.0, 2.0, 2.0)
+VOLUME = VolumePatches(size=CUBE, patch=(4, 4, 4), spacing_mm=MM, mean=(0.5,), std=(0.25,))
+SERIES = SeriesPatches(
+    num_steps=16, num_joints=3, num_channels=2, rate_hz=10.0, mean=(0.0,) * 6, std=(1.0,) * 6
+)
 
 
 Positions = Literal["additive", "rotary", "both"]
@@ -52,7 +59,7 @@ def pixels(*shape: int) -> torch.Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("modality", [IMAGE, VIDEO, AUDIO, POINTS, VOXELS, TABLE])
+@pytest.mark.parametrize("modality", [IMAGE, VIDEO, AUDIO, POINTS, VOXELS, TABLE, VOLUME, SERIES])
 def test_nothing_changes_where_nothing_differs(modality: Modality):
     encoder = encoder_of(modality)
     adapted, lines = adapt(encoder, [modality])
@@ -67,6 +74,12 @@ BIGGER = [
     (AUDIO, replace(AUDIO, window_s=1.28, num_mels=48, patch=(16, 6))),
     (POINTS, replace(POINTS, num_groups=16, group_size=4, features=("normals", "colors"))),
     (VOXELS, replace(VOXELS, voxel_size_m=(1.0, 1.0, 1.0), with_intensity=True)),
+    (VOLUME, replace(VOLUME, size=(16, 8, 8), patch=(2, 4, 4), spacing_mm=(1.0, 2.0, 2.0))),
+    (replace(VOLUME, positions="learned"), replace(VOLUME, positions="learned", size=(12, 8, 8))),
+    (
+        SERIES,
+        replace(SERIES, num_steps=32, patch=8, rate_hz=20.0, num_channels=3, mean=None, std=None),
+    ),
     (TABLE, TableCells(tables=(Table(name="p", columns=(replace(AGE, name="n"), AGE)),))),
 ]
 
@@ -167,6 +180,27 @@ def test_features_of_points_that_are_new_have_no_effect_at_first():
     expected = features(encoder, {"xyz": xyz, "features": colors})
     both = {"xyz": xyz, "features": torch.cat([normals, colors], dim=1)}
     torch.testing.assert_close(features(wider, both), expected)
+
+
+@pytest.mark.parametrize("positions", ["additive", "rotary", "both"])
+def test_a_smaller_crop_is_seen_as_a_small_scan_was(positions: Positions):
+    """A millimetre stays one: patches of the same size at the same distances from the corner."""
+    encoder = encoder_of(VOLUME, positions)
+    smaller, lines = adapt(encoder, [replace(VOLUME, size=(4, 8, 8))])
+    scan = {"voxels": pixels(4, 1, 8, 8)}
+    torch.testing.assert_close(features(smaller, scan), features(encoder, scan))
+    assert "1x2x2 cells stand on 1x2x2 of the 2x2x2 cells" in lines[0]
+
+
+def test_seconds_of_a_series_stay_seconds_and_its_joints_stay():
+    encoder = encoder_of(SERIES)
+    faster, _ = adapt(encoder, [replace(SERIES, patch=8, rate_hz=20.0)])
+    place = torch.tensor([[1.0, 2.0]])
+    before, after = (e.backbone.places.positions["series"] for e in (encoder, faster))
+    torch.testing.assert_close(after(place), before(place))
+    others = replace(SERIES, num_joints=2, mean=None, std=None)
+    with pytest.raises(RecipeError, match="write num_joints=3"):
+        adapt(encoder, [others])
 
 
 def test_a_metre_stays_a_metre():

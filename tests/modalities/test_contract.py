@@ -10,24 +10,35 @@ import pickle
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from torch import Tensor
 
 import modalities
+from omnimask.commands.diagnosis import _import_names
 from omnimask.tokens.modality import Sample, Source, Visit
 from tests.modalities.conftest import FOLDERS, MISSING_CASE, Opened, has_case
 from tests.modalities.json_records import from_json, to_json
 from tests.sync_watch import SyncWatch
 
-HEAVY = (
-    *("decord", "torchcodec", "torchaudio", "open3d", "pytorch3d", "pandas", "pyarrow"),
-    *("matplotlib", "torchvision", "av", "soundfile", "plotly", "sklearn"),
-)
+
+def heavy_packages() -> tuple[str, ...]:
+    """The import names of everything that an extra of a modality brings, and of some more."""
+    pyproject = Path(next(iter(modalities.__path__))).parent / "pyproject.toml"
+    extras = tomllib.loads(pyproject.read_text())["project"]["optional-dependencies"]
+    (every,) = extras["all"]
+    brought = [line for name in sorted(Requirement(every).extras) for line in extras[name]]
+    names = _import_names()
+    found = {names.get(canonicalize_name(Requirement(line).name)) for line in brought}
+    more = {"pytorch3d", "matplotlib", "plotly", "sklearn"}
+    return tuple(sorted({name for name in found if name} - {"omnimask"} | more))
 
 
 def same(a: Any, b: Any) -> bool:
@@ -100,7 +111,7 @@ def heavy_imports() -> dict[str, list[str]]:
     """Of each folder what it imports that is heavy; nothing of a folder that cannot be imported."""
     with_timm = [name for name in FOLDERS if uses_timm(name)]
     without = [name for name in FOLDERS if name not in with_timm]
-    arguments = [" ".join(names) for names in (without, with_timm, HEAVY)]
+    arguments = [" ".join(names) for names in (without, with_timm, heavy_packages())]
     result = subprocess.run(
         [sys.executable, "-c", IMPORT_EACH, *arguments], capture_output=True, text=True
     )

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import recipes.mae
 from modalities.image import ImagePatches
 from modalities.video import VideoTubelets
 from omnimask import DataError, RecipeError, export, iter_embeddings, save_encoder
@@ -26,9 +27,8 @@ from omnimask.transfer.exporting.features import collate_samples, own_features
 from omnimask.transfer.exporting.front import front_of
 from omnimask.transfer.exporting.pictures import normalise, pixels_in, statistics
 from omnimask.transfer.pretrained_encoder import PretrainedEncoder
-from recipes.omni import debug
 from recipes.sample_modalities import sample_modality
-from recipes.small import MODALITIES
+from recipes.small import MODALITIES, merge, small_recipe
 from tests.unit.export_cases import read, scattered
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +38,9 @@ SCALED = BlockStyle(layer_scale=0.3, mlp_ratio=2.0)
 
 @pytest.fixture(scope="module")
 def recipe(sample_data: Path) -> Recipe:
-    recipe = debug()
+    """Of every modality of the sample data."""
+    parts = merge({name: recipes.mae.parts(name) for name in MODALITIES})
+    recipe = small_recipe("every", parts, MODALITIES)
     return fit(replace(recipe, data=replace(recipe.data, root=str(sample_data))))
 
 

@@ -12,7 +12,7 @@ from omnimask.foundation.errors import RecipeError
 from omnimask.masking import PerModality
 from omnimask.sample_data import PARTS
 from recipes import small
-from recipes.sample_modalities import SAMPLE_MODALITIES, sample_modality
+from recipes.sample_modalities import SAMPLE_MODALITIES, mixed_modalities, sample_modality
 
 
 @pytest.mark.parametrize("name", SAMPLE_MODALITIES)
@@ -58,7 +58,7 @@ def with_one_more() -> Iterator[ModuleType]:
 @pytest.mark.parametrize("method", ["quickstart", "debug", "mae", "vjepa", "capi", "omni"])
 def test_one_more_record_is_in_every_mixed_recipe(with_one_more: ModuleType, method: str):
     recipe = vars(importlib.import_module("recipes.omni"))[method]()
-    assert [m.name for m in recipe.modalities] == [*SAMPLE_MODALITIES, "radar"]
+    assert [m.name for m in recipe.modalities] == [*mixed_modalities(), "radar"]
     assert isinstance(recipe.masker, PerModality)
     assert recipe.modality("radar") in recipe.modalities_reaching(recipe.objectives[-1].decoder)
     assert "radar" in [stream.name for stream in recipe.data.streams]

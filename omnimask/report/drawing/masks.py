@@ -11,7 +11,7 @@ from torch import Tensor
 from omnimask.data.samples import readable
 from omnimask.data.streams import StreamReader
 from omnimask.foundation.errors import DataError
-from omnimask.masking.hints import asked_hints
+from omnimask.masking.hints import predicted_hints
 from omnimask.network.encoder import Encoder
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Stream
@@ -57,7 +57,7 @@ def mask_model(recipe: Recipe) -> MaskedModel:
             f"data.root: there is no folder {root}; make the sample data with "
             "`omnimask sample-data data/sample`, or write --set data.root=..."
         )
-    if not asked_hints(recipe.masker):
+    if not predicted_hints(recipe.masker, recipe.hints):
         encoder = Encoder(width=48, depth=1, num_heads=2)
         recipe = replace(recipe, encoder=encoder, decoders={}, objectives=(), teacher=None)
     return build_model(fit(recipe)).eval()
@@ -65,7 +65,7 @@ def mask_model(recipe: Recipe) -> MaskedModel:
 
 def hint_note(recipe: Recipe) -> str:
     """What to say of the masks of `mask_model(recipe)`; empty where nobody guides the masker."""
-    if not asked_hints(recipe.masker):
+    if not predicted_hints(recipe.masker, recipe.hints):
         return ""
     return "These hints are an untrained teacher's; give a run folder for those of a trained one."
 

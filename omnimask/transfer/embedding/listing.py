@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from omnimask.data.folders import suffix_of
 from omnimask.foundation.errors import DataError, RecipeError, nearest_names
 from omnimask.transfer.embedding.file_reader import Reading
 
@@ -54,6 +55,7 @@ class Kinds:
 
     def __init__(self, readings: Mapping[str, Reading], choices: Sequence[str] = ()) -> None:
         self.readings = readings
+        self._suffixes = {suffix for part in readings.values() for suffix in part.suffixes}
         self._by_suffix: dict[str, str] = {}
         self._preferred: list[str] = []
         for choice in choices:
@@ -74,7 +76,7 @@ class Kinds:
 
     def modality(self, path: str) -> str | None:
         """None where no modality reads such files; RecipeError where several do."""
-        suffix = Path(path).suffix.lower()
+        suffix = suffix_of(path, self._suffixes)
         if suffix in self._by_suffix:
             return self._by_suffix[suffix]
         able = [name for name, part in self.readings.items() if suffix in part.suffixes]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from omnimask.data.folders import suffix_of
 from omnimask.data.reading import open_source, read_sample
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.recipe.recipe import Recipe
@@ -53,7 +54,7 @@ def path_samples(
         if not path.exists():
             raise DataError(f"there is no {path.absolute()}; name files or folders in --samples")
         inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        found += [file for file in inside if file.suffix.lower() in reading.suffixes]
+        found += [file for file in inside if suffix_of(file, reading.suffixes) in reading.suffixes]
     origin = ", ".join(str(path) for path in paths)
     if not found:
         expected = ", ".join(reading.suffixes)

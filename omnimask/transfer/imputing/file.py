@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from omnimask.data.folders import suffix_of
 from omnimask.foundation.errors import DataError, RecipeError, nearest_names
 from omnimask.tokens.modality import Modality
 from omnimask.training.step import MaskedModel
@@ -31,9 +32,9 @@ def impute_file(model: MaskedModel, request: Request, *, modality: str | None = 
 
 
 def _modality_of(request: Request, modalities: Mapping[str, Modality]) -> str:
-    suffix = request.path.suffix.lower()
     found = {name: find_hook(modality, IMPUTERS) for name, modality in modalities.items()}
     read = {name: imputer for name, imputer in found.items() if imputer is not None}
+    suffix = suffix_of(request.path, {each for imp in read.values() for each in imp.suffixes})
     able = [name for name, imputer in read.items() if suffix in imputer.suffixes]
     if len(able) == 1:
         return able[0]

@@ -110,9 +110,16 @@ def test_every_modality_says_what_reads_it_a_users_own_among_them(
         "def available_readers():\n    return {'.wave': 'numpy'}\n"
     )
     (tmp_path / "silent_of_a_user.py").touch()
+    (tmp_path / "masks_installed.py").touch()
+    (tmp_path / "sonar_installed.py").write_text(
+        "def available_readers():\n    return {'.sonar': 'numpy'}\n"
+    )
+    monkeypatch.setattr(doctor, "plugin_modules", lambda: ("masks_installed", "sonar_installed"))
     monkeypatch.syspath_prepend(str(tmp_path))
     lines = doctor.reader_lines(["waves_of_a_user", "silent_of_a_user"])
     assert len(lines) > 12
+    assert lines[-6:-4] == ["sonar_installed", "  .sonar: numpy"]
+    assert "masks_installed" not in lines  # a plug-in without a modality
     assert lines[-4:-1] == ["waves_of_a_user", "  .wave: numpy", "silent_of_a_user"]
     assert "write a function available_readers()" in lines[-1]
     assert [line for line in lines if "!" in line] == lines[-1:]

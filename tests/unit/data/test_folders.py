@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from omnimask.data.folders import list_files
+from omnimask.data.folders import list_files, suffix_of
 from omnimask.foundation.errors import DataError
 
 
@@ -35,3 +35,19 @@ def test_a_missing_or_empty_folder_is_named(root: Path):
         list_files(str(root), "nowhere", {".png"}, what="images", labels="none")
     with pytest.raises(DataError, match=r"photos: holds no sounds; expected files ending in .wav"):
         list_files(str(root), "photos", {".wav"}, what="sounds", labels="none")
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [
+        ("scan.nii.gz", ".nii.gz"),
+        ("SCAN.NII.GZ", ".nii.gz"),
+        ("scan.nii", ".nii"),
+        ("notes.gz", ".gz"),
+        (".nii", ""),
+        ("scan.2.npy", ".npy"),
+        ("scan", ""),
+    ],
+)
+def test_a_suffix_may_have_two_dots(name: str, suffix: str):
+    assert suffix_of(Path("a.folder", name), (".nii", ".nii.gz", ".npy")) == suffix

@@ -12,6 +12,7 @@ from omnimask.decoders import (
     ConvDecoder,
     CrossAttentionDecoder,
     Decoder,
+    DepthDecoder,
     EarlyContextDecoder,
     NoDecoder,
     SelfAttentionDecoder,
@@ -31,6 +32,10 @@ SMALL = {"width": 8, "depth": 2, "num_heads": 2}
 DECODERS: dict[str, tuple[str, Mapping[str, Decoder]]] = {
     "self": ("drop", {"main": SelfAttentionDecoder(**SMALL)}),
     "cross": ("drop", {"main": CrossAttentionDecoder(**SMALL)}),
+    "depths": (
+        "drop",
+        {"main": DepthDecoder(width=8, num_heads=2, num_plain=1, layers_read=(-1, -2))},
+    ),
     "conv": ("drop", {"main": ConvDecoder(width=8, depth=2, groups=2)}),
     "heads": ("drop", {"main": WindowDecoder(**SMALL, windows=(2, None), shift=False)}),
     "axes": ("drop", {"main": WindowDecoder(**SMALL, windows=((4,),), shift=True)}),

@@ -1,5 +1,7 @@
 """The content of sample files, by readers that the tool does not use for writing them."""
 
+import gzip
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,9 @@ def decoded(path: Path) -> list[np.ndarray]:
         "parts": decoded_points,
         "voxels": decoded_sweep,
         "tables": decoded_table,
+        "volumes": decoded_scan,
+        "skeletons": decoded_series,
+        "sensors": decoded_series,
     }
     return readers[part](path)
 
@@ -82,6 +87,28 @@ def decoded_sweep(path: Path) -> list[np.ndarray]:
     cloud = o3d.t.io.read_point_cloud(path)
     place, intensity = cloud.point["positions"].numpy(), cloud.point["intensity"].numpy()
     return [np.concatenate([place, intensity], axis=1)]
+
+
+def decoded_scan(path: Path) -> list[np.ndarray]:
+    """A NIfTI by the layout of its header (nifti1.h): sizes, type, and where the voxels begin."""
+    if path.suffix == ".npz":
+        with np.load(path) as arrays:
+            return [arrays["volume"], arrays["spacing_mm"]]
+    data = gzip.decompress(path.read_bytes())
+    sizes, (kind,) = struct.unpack_from("<8h", data, 40), struct.unpack_from("<h", data, 70)
+    (start,) = struct.unpack_from("<f", data, 108)
+    assert (sizes[0], kind, data[344:347]) == (3, 4, b"n+1"), "three axes of int16"
+    voxels = np.frombuffer(data, "<i2", offset=int(start)).reshape(sizes[3:0:-1])
+    return [voxels, np.array(struct.unpack_from("<3f", data, 80))]
+
+
+def decoded_series(path: Path) -> list[np.ndarray]:
+    if path.suffix == ".npy":
+        return [np.load(path)]
+    if path.suffix == ".npz":
+        with np.load(path) as arrays:
+            return [arrays[name] for name in sorted(arrays)]
+    return decoded_table(path)
 
 
 def decoded_table(path: Path) -> list[np.ndarray]:

@@ -20,6 +20,7 @@ from tests.unit.sample_data.independent_readers import decoded, decoded_clip, de
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SCALE = 0.05
+FEW_LABELS = {"voxels": 5, "parts": 3, "volumes": 5, "skeletons": 6, "sensors": 5}
 MODULES = {part: part_module(part) for part in PARTS}
 
 
@@ -60,7 +61,7 @@ def test_both_splits_have_every_label_and_small_data_every_format(sample: Path, 
         for split in ("train", "held_out")
     }
     assert labels["train"] == labels["held_out"]
-    assert len(labels["train"]) >= {"voxels": 5, "parts": 3}.get(part, 8)
+    assert len(labels["train"]) >= FEW_LABELS.get(part, 8)
     full = {job.suffix for job in MODULES[part].jobs(1.0)}
     assert {path.suffix for path in files_of(sample, part)} == full
 

@@ -19,7 +19,7 @@ from omnimask.sample_data.world.generate import FACTORS, generate, observe_missi
 from omnimask.sample_data.world.layout import FOLDERS, SENSES, place_of, scenes_for, senses_of
 from omnimask.tokens.modality import Visit
 from recipes.omni import quickstart
-from recipes.sample_modalities import SAMPLE_MODALITIES
+from recipes.sample_modalities import mixed_modalities
 
 NUM = 6  # per sense: two rounds of scenes, the second of them held out
 SEED = 3
@@ -134,7 +134,7 @@ def test_our_readers_read_every_sense_and_pair_all_six(world: Path) -> None:
         }
     )
     files = {
-        name: record.files(f"{record.folder}/train") for name, record in SAMPLE_MODALITIES.items()
+        name: record.files(f"{record.folder}/train") for name, record in mixed_modalities().items()
     }
     paired = StreamReader(Stream(name="six", files=files, batch_size=2), files, recipe)
     assert [paired.name(i) for i in range(len(paired))] == sorted(
@@ -142,7 +142,7 @@ def test_our_readers_read_every_sense_and_pair_all_six(world: Path) -> None:
         for number in (0, 1)
     )
     sample = paired.read(0, Visit(key=1))
-    assert set(sample) == set(SAMPLE_MODALITIES)
+    assert set(sample) == set(mixed_modalities())
     for stream in recipe.data.streams:
         for part in (stream.files, stream.held_out):
             assert part is not None
