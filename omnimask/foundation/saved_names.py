@@ -51,13 +51,15 @@ PLACES = {
         "network.positions": "Rotary",
         "network.trained_axis": "TrainedAxis",
         "objectives.clusters": "OnlineClusters",
+        "objectives.heads": "CosineHead LinearHead SubCells TanhHead",
         "objectives.late_targets": "LossOf OtherCopy",
         "objectives.objective": (
-            "Objective TemperedCrossEntropy bce cosine cross_entropy l1 mse ranking smooth_l1"
+            "Objective SmoothL1 TemperedCrossEntropy bce cosine cross_entropy l1 mse ranking "
+            "smooth_l1"
         ),
         "objectives.targets": "Content Pooled TeacherCodes TeacherFeatures",
         "recipe.recipe": "Recipe",
-        "recipe.settings": "Data Optim Run Stream TargetOptim",
+        "recipe.settings": "CosineSchedule Data Optim Run StepSchedule Stream TargetOptim",
         "recipe.start": "Start",
         "recipe.teacher": "FrozenTeacher Teacher",
         "transfer.exporting.graph_file": "GraphFile GraphInput",

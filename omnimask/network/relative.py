@@ -108,7 +108,7 @@ def carry_tables(
     carried = dict(weights)
     lines: dict[str, None] = {}
     for name, table in weights.items():
-        if name.endswith(".attn.relative"):
+        if name.endswith((".attn.relative", ".encoder.relative")):
             fresh = table.new_zeros(after.num_entries, table.shape[1])
             fresh[:NUM_COMMON] = table[:NUM_COMMON]
             for modality in new:

@@ -92,6 +92,11 @@ class Recipe:
     def modality(self, name: str) -> Modality:
         return next(modality for modality in self.modalities if modality.name == name)
 
+    def num_predicted(self, objective: Objective) -> int:
+        """The width of an objective's predictions."""
+        modality = self.modality(objective.modality)
+        return objective.target.num_predicted(modality, self.teacher_encoder.width)
+
 
 def override(recipe: R, assignments: Sequence[str]) -> R:
     """A copy with `path=value` assignments applied together, such as `optim.lr=1e-4`.

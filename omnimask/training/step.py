@@ -11,7 +11,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from omnimask.masking.plan import MaskPlan
-from omnimask.network.blocks import initialise
 from omnimask.network.encoder import Backbone, Encoded
 from omnimask.objectives.late_targets import LateTarget
 from omnimask.objectives.objective import Objective, Outcome
@@ -236,9 +235,6 @@ def build_model(recipe: Recipe) -> MaskedModel:
         return MaskedModel(recipe)
 
 
-def _head(recipe: Recipe, objective: Objective) -> nn.Linear:
+def _head(recipe: Recipe, objective: Objective) -> nn.Module:
     width = recipe.decoders[objective.decoder].output_width(recipe.encoder)
-    modality = recipe.modality(objective.modality)
-    head = nn.Linear(width, objective.target.num_predicted(modality, recipe.teacher_encoder.width))
-    initialise(head)
-    return head
+    return objective.head.build(width, recipe.num_predicted(objective))

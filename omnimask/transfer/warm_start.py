@@ -28,7 +28,10 @@ _EVERY = (
     "positions",
     "places_every_block",
 )  # fields of an `Encoder` on which tokenizers depend
-_OF_BLOCKS = ("num_heads", "class_token", "num_registers", "rotary", "relative_bias")
+_OF_BLOCKS = (
+    *("num_heads", "class_token", "num_registers", "rotary", "relative_bias"),
+    *("pre_norm", "norm_weights"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -92,6 +92,25 @@ def test_the_bias_changes_the_loss_and_learns():
         assert table.grad.abs().sum() > 0
 
 
+def test_a_shared_table_is_the_same_table_in_every_block():
+    """And its gradient the sum of what the blocks' own tables would get."""
+    shared, each = shaken(replace(ENCODER, relative_bias="shared")), shaken(ENCODER)
+    (table,) = (p for n, p in shared.named_parameters() if n.endswith(".relative"))
+    tables = [p for n, p in each.named_parameters() if n.endswith(".relative")]
+    weights = shared.state_dict()
+    with torch.no_grad():
+        for own in tables:
+            own.copy_(table)
+        for name, value in each.state_dict().items():
+            if name in weights:
+                value.copy_(weights[name])
+    for model in (shared, each):
+        sums = model(first_batch(model.recipe)).sums
+        torch.stack([part.total for part in sums.values()]).sum().backward()
+    together = torch.stack([own.grad for own in tables]).sum(dim=0)
+    torch.testing.assert_close(table.grad, together, atol=1e-5, rtol=1e-5)
+
+
 def test_tables_of_other_modalities():
     old, new = TOYS, (TOYS[1], Toy(name="third", num_tokens=2), replace(TOYS[0], num_tokens=16))
     table = torch.randn(RelativePlaces(old).num_entries, 2)
