@@ -7,22 +7,30 @@ from omnimask.decoders.decoder import Decoder, HasCodebook, OfOneModality, check
 from omnimask.decoders.direct import NoDecoder
 from omnimask.decoders.early_context import EarlyContextDecoder
 from omnimask.decoders.quantised import QuantisedDecoder
+from omnimask.decoders.reading import BlockOutput, LayerFusion, Reading
+from omnimask.decoders.replaced import ReplacedDecoder
 from omnimask.decoders.self_attention import SelfAttentionDecoder
 from omnimask.decoders.span import SpanDecoder
+from omnimask.decoders.visible import VisibleDecoder
 from omnimask.decoders.window import WindowDecoder
 
 __all__ = [
+    "BlockOutput",
     "ClassTokenDecoder",
     "ConvDecoder",
     "CrossAttentionDecoder",
     "Decoder",
     "EarlyContextDecoder",
     "HasCodebook",
+    "LayerFusion",
     "NoDecoder",
     "OfOneModality",
     "QuantisedDecoder",
+    "Reading",
+    "ReplacedDecoder",
     "SelfAttentionDecoder",
     "SpanDecoder",
+    "VisibleDecoder",
     "WindowDecoder",
     "check_hidden",
 ]

@@ -131,9 +131,10 @@ class Encoded:
 
     First the packed output of the encoder, cut into its three parts, for each returned layer:
     entry 0 is the normalised output, the chosen layers follow in the order of choice; `predict`
-    parts are empty unless the backbone has a mask token. Then, filled in as the step goes on and
-    detached, for targets that are made of it: by decoder its `features` (r n_predict d), by
-    objective the `losses` (r n_predict) of predicted tokens and which of them are `counted`.
+    parts are empty unless the backbone has a mask token. `norm` is the encoder's last, for decoders
+    that make something of other layers that is to pass through it. Then, filled in as the step
+    goes on and detached, for targets that are made of it: by decoder its `features` (r n_predict
+    d), by objective the `losses` (r n_predict) of predicted tokens and which of them are `counted`.
     """
 
     view: View
@@ -142,6 +143,7 @@ class Encoded:
     visible: tuple[Float[Tensor, "t d"], ...] = ()
     predict: tuple[Float[Tensor, "q d"], ...] = ()
     num_prefix: int = 0
+    norm: nn.Module | None = None
     features: dict[str, Tensor] = field(default_factory=dict)
     losses: dict[str, Tensor] = field(default_factory=dict)
     counted: dict[str, Tensor] = field(default_factory=dict)
@@ -293,6 +295,7 @@ class Backbone(nn.Module):
             visible=visible,
             predict=predict,
             num_prefix=num_prefix,
+            norm=self.encoder.norm,
         )
 
 
