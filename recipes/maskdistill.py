@@ -7,12 +7,11 @@ teacher's features, layer-normalised, under smooth L1.
 No official code was released (microsoft/unilm has a folder unimim with a README alone). The
 numbers of the published sizes are those of drkostas/MaskDistill-PyTorch, an independent
 reproduction that reaches 84.8 % where it gives the paper's ViT-B as 85.3 %; those of the paper's
-appendix are to be checked against it. bwconrad/masked-distillation bends smooth L1 at 2 instead
-of 1.
+appendix are to be checked against it. Smooth L1 bends at 1 there, at 2 in
+bwconrad/masked-distillation (--set objectives.0.loss.beta=2.0).
 
-Deviations. That encoder has no absolute positions but one table of relative position biases for all
-blocks; here queries and keys are rotated by their places. Colours are jittered by 0.4 there, here
-not. Blocks are drawn as BlockMask says. The per-modality vector has no counterpart.
+Deviations. Colours are jittered by 0.4 there, here not. Blocks are drawn as BlockMask says. The
+per-modality vector has no counterpart.
 
 The teacher is a run folder: the small sizes take that of recipes.mae, and the published ones one
 with CLIP's weights in it. Nothing is bound to images: blocks are hidden where there is a grid (in
@@ -30,7 +29,7 @@ from omnimask.decoders import NoDecoder, SelfAttentionDecoder
 from omnimask.masking import BlockMask, RandomMask
 from omnimask.network.blocks import BlockStyle
 from omnimask.network.encoder import vit
-from omnimask.objectives.objective import Objective, smooth_l1
+from omnimask.objectives.objective import Objective, SmoothL1
 from omnimask.objectives.targets import TeacherFeatures
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Optim, Run
@@ -60,7 +59,7 @@ def parts(modality: str, *, hidden: Literal["replace", "drop"] = "replace") -> P
 
 def _features(modality: str) -> Objective:
     """The teacher's output at the hidden tokens, layer-normalised."""
-    return latent(modality, TeacherFeatures(layers=(0,), norm="layer"), smooth_l1)
+    return latent(modality, TeacherFeatures(layers=(0,), norm="layer"), SmoothL1(beta=1.0))
 
 
 def cpu(modality: str = "image") -> Recipe:
@@ -121,7 +120,9 @@ def _published(
         encoder=replace(
             vit(size),
             style=BlockStyle(layer_scale=layer_scale),
-            positions="rotary",
+            positions="none",
+            relative_bias="shared",
+            init="normal_by_depth",
             drop_path=drop_path,
         ),
         hidden="replace",
@@ -173,7 +174,7 @@ def base_drop() -> Recipe:
         recipe,
         name="maskdistill-base-drop",
         masker=RandomMask(ratio=0.75),
-        encoder=replace(recipe.encoder, positions="additive"),
+        encoder=replace(recipe.encoder, positions="additive", relative_bias=False),
         hidden="drop",
         decoders={"main": SelfAttentionDecoder(width=512, depth=8, num_heads=16)},
     )

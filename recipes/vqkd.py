@@ -15,9 +15,9 @@ official one (with quantize_kmeans_init), but on the batch of all processes, the
 The official code forgets its counts at every epoch and leaves unused codes; here these are replaced
 by the tokens served worst (objectives/codebook.py). The official target is CLIP's output after its
 projection to 512 numbers; here it is the teacher's normalised output, as wide as it is. Positions
-are fixed sines, there learned from zero, and the per-modality vector has no counterpart. Weights
-start as Xavier-uniform, there normal with deviation 0.02 and divided by sqrt(2 l) in block l;
-warm-up starts near 0, there at 1e-6. The decoder has no [CLS].
+are fixed sines, there learned from zero, and the per-modality vector has no counterpart. The
+decoder's weights start Xavier-uniform, there normal with deviation 0.02, and it has no [CLS];
+warm-up starts near 0, there at 1e-6.
 tests/unit/objectives/test_codebook.py compares the codebook's step with a plain one.
 
 With 64 tokens and 24 images to a step there are 1536 tokens: the small sizes have 256 codes of 16
@@ -110,7 +110,7 @@ def base() -> Recipe:
             ImagePatches(size=(224, 224), patch=(16, 16), mean=(0.5,) * 3, std=(0.5,) * 3),
         ),
         masker=ShowAll(),
-        encoder=vit("base"),
+        encoder=replace(vit("base"), init="normal_by_depth"),
         decoders={"main": QuantisedDecoder()},  # its defaults are the published ones
         objectives=(_features("image"),),
         # The paper's teacher is CLIP ViT-B/16 (or DINO's): bring its weights as a run folder.

@@ -84,7 +84,7 @@ class _SelfAttention(nn.Module):
                 config.num_heads,
                 config.style,
                 drop_path=rate * layer,
-                name=f"block {layer}",
+                name=f"decoder block {layer}",
             )
             for layer in range(config.depth)
         )
@@ -95,20 +95,20 @@ class _SelfAttention(nn.Module):
         prefix, visible = encoded.prefix[0], encoded.visible[0]
         if self.reading is not None:
             prefix, visible = self.reading(encoded)
-        prefix, visible = self.project(prefix), self.project(visible)
         if self.config.visible == "own":
-            return self._whole(prefix, visible, encoded)
+            return self._whole(self.project(prefix), self.project(visible), encoded)
         layout, plan = encoded.layout, encoded.plan
-        places = self.places(layout, encoded.packed_visible())
-        masked_places = self.places(layout, encoded.packed_predict())
         rows = Rows.of(self._num_prefix(encoded), plan.num_visible, plan.num_predict)
+        visible, places = self.project(visible), self.places(layout, encoded.packed_visible())
         if self.config.places_every_block:
-            masks = self.mask_token.expand(len(masked_places), -1)
-            standing = rows.join(
-                torch.zeros_like(prefix, dtype=places.dtype), places, masked_places
-            )
+            masked_places = self.places(layout, encoded.packed_predict())
+            masks, prefix = self.mask_token.expand(len(masked_places), -1), self.project(prefix)
+            nowhere = torch.zeros_like(prefix, dtype=places.dtype)
+            standing = rows.join(nowhere, places, masked_places)
         else:
-            visible, masks, standing = visible + places, self.mask_token + masked_places, None
+            visible, standing = visible + places, None
+            masks = self.mask_token + self.places(layout, encoded.packed_predict())
+            prefix = self.project(prefix)
         x = rows.join(prefix, visible, masks.to(visible.dtype))
         _, _, predict = rows.split(self._run(x, rows, standing, encoded))
         return Rows.of(plan.num_predict).unpack(self.norm(predict))

@@ -64,7 +64,7 @@ PLACES = {
         "recipe.recipe": "Recipe",
         "recipe.settings": "CosineSchedule Data Optim Run StepSchedule Stream TargetOptim",
         "recipe.start": "Start",
-        "recipe.teacher": "FrozenTeacher Teacher",
+        "recipe.teacher": "FrozenTeacher SnapshotTeacher Teacher",
         "transfer.exporting.graph_file": "GraphFile GraphInput",
         "transfer.finetuning.classification": "Classification MultiLabel",
         "transfer.finetuning.place_head": "SegmentationHead",

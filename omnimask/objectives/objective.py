@@ -219,9 +219,8 @@ def ranking(
 class TemperedCrossEntropy:
     """Cross-entropy of logits / `temperature` with a truth of p probabilities.
 
-    CAPI, https://arxiv.org/abs/2502.08769; the truth is that of `OnlineClusters`. There the
-    student's logits are cosines, between the prediction and prototypes of its own, with a learned
-    length for each prototype; here they are those of the objective's linear head.
+    CAPI, https://arxiv.org/abs/2502.08769; the truth is that of `OnlineClusters`, the logits are
+    those of a `CosineHead`.
     """
 
     temperature: float = 0.12

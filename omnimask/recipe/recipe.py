@@ -21,7 +21,7 @@ from omnimask.recipe.checks import (
 )
 from omnimask.recipe.settings import Data, Optim, Run
 from omnimask.recipe.start import Start
-from omnimask.recipe.teacher import FrozenTeacher, Teacher
+from omnimask.recipe.teacher import FrozenTeacher, SnapshotTeacher, Teacher
 from omnimask.tokens.modality import Modality
 
 R = TypeVar("R")
@@ -32,7 +32,8 @@ class Recipe:
     """Modalities, masker, encoder, decoders, objectives, data, optimisation and run.
 
     `hidden`: "drop" leaves hidden tokens out of the encoder (MAE), "replace" puts a mask token in
-    their place (SimMIM). `teacher` is an EMA of the student or another run's encoder. `start`:
+    their place (SimMIM). `teacher` is an EMA of the student, the student of
+    a stage before, or another encoder. `start`:
     trained encoders that the weights begin as, instead of random ones. `seed` starts the other
     weights and every random choice of the run.
     """
@@ -46,7 +47,7 @@ class Recipe:
     data: Data
     optim: Optim
     hidden: Literal["drop", "replace"] = "drop"
-    teacher: Teacher | FrozenTeacher | None = None
+    teacher: Teacher | SnapshotTeacher | FrozenTeacher | None = None
     start: tuple[Start, ...] = ()
     run: Run = field(default_factory=Run)
     seed: int = 0
