@@ -13,10 +13,11 @@ bwconrad/masked-distillation (--set objectives.0.loss.beta=2.0).
 Deviations. Colours are jittered by 0.4 there, here not. Blocks are drawn as BlockMask says. The
 per-modality vector has no counterpart.
 
-The teacher is a run folder: the small sizes take that of recipes.mae, and the published ones one
-with CLIP's weights in it. Nothing is bound to images: blocks are hidden where there is a grid (in
-all frames of a video), single tokens where there is none. `drop` in a name is the variant that
-leaves hidden tokens out and has a decoder for them; its mask and decoder are MAE's.
+The teacher is a run folder, or an imported encoder: the small sizes take the run of recipes.mae,
+the published ones CLIP's visual tower (`omnimask import clip FILE --out encoders/clip-base`).
+Nothing is bound to images: blocks are hidden where there is a grid (in all frames of a video),
+single tokens where there is none. `drop` in a name is the variant that leaves hidden tokens out and
+has a decoder for them; its mask and decoder are MAE's.
 """
 
 import sys
@@ -154,10 +155,9 @@ def base() -> Recipe:
     Modalities: image
     Paper: https://arxiv.org/abs/2210.10615; settings of drkostas/MaskDistill-PyTorch,
         configs/pretrain.yaml
-    Status: a valid recipe; needs a teacher's run folder; not trained at this size here
+    Status: a valid recipe; needs an imported teacher; not trained at this size here
     """
-    # The paper's teacher is CLIP ViT-B/16: bring its weights as a run folder.
-    run = "runs/teacher-clip-base"
+    run = "encoders/clip-base"  # the paper's teacher, CLIP ViT-B/16
     return _published("base", 16, layer_scale=0.1, drop_path=0.1, teacher=run)
 
 
@@ -167,7 +167,7 @@ def base_drop() -> Recipe:
     Modalities: image
     Paper: https://arxiv.org/abs/2210.10615; settings as `base`, mask and decoder of
         https://arxiv.org/abs/2111.06377
-    Status: a valid recipe; needs a teacher's run folder; not trained at this size here
+    Status: a valid recipe; needs an imported teacher; not trained at this size here
     """
     recipe = base()
     return replace(
@@ -188,10 +188,10 @@ def huge() -> Recipe:
     Modalities: image
     Paper: https://arxiv.org/abs/2210.10615; settings of drkostas/MaskDistill-PyTorch,
         configs/pretrain_huge.yaml
-    Status: a valid recipe; needs a teacher's run folder; not trained at this size here
+    Status: a valid recipe; needs an imported teacher; not trained at this size here
     """
     # Tokens must correspond: a teacher with patches of 14 pixels, such as CLIP ViT-L/14.
-    run = "runs/teacher-clip-large"
+    run = "encoders/clip-large"
     return _published("huge", 14, layer_scale=1e-5, drop_path=0.2, teacher=run)
 
 

@@ -43,9 +43,7 @@ _BATCH = 2048
 def parts(modality: str) -> Parts:
     """UTA on any modality, with the finished run of recipes.mae:cpu as teacher."""
     return Parts(
-        masker=PredictVisible(
-            masker=BLOCKS if modality in small.GRIDS else RandomMask(ratio=RATIO)
-        ),
+        masker=PredictVisible(masker=_hiding(modality)),
         decoders={"main": VisibleDecoder()},
         objectives=(_alignment(modality),),
         teacher=FrozenTeacher(run=f"runs/mae-cpu-{modality}"),

@@ -131,7 +131,7 @@ class FinetunedModel(nn.Module):
     def before_clip(self, progress: float) -> None:
         """Layers that have not thawed yet lose their gradients, so that they stay as they are."""
         frozen, depth = self.recipe.frozen, self.recipe.encoder.depth
-        if frozen.thaw == 0.0:
+        if frozen.thaw == frozen.until == 0.0:
             return
         for name, parameter in self.named_parameters():
             if not has_thawed(name, frozen, depth=depth, progress=progress):
