@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -30,10 +31,16 @@ class Hog:
     A patch is cut into halves, quarters, ... per axis; its cells stand one after another as
     `SubCells` predicts them. A cell may also be larger than a patch; then all its patches have the
     same histogram. Of each cell the channels' histograms of `bins` one after another.
+
+    MaskFeat's (https://arxiv.org/abs/2112.09133) and FG-MAE's layer has two things more: `window`
+    weighs gradients by a Gaussian in every square of so many pixels, its deviation half of that;
+    `norm` "token" subtracts a token's mean and divides by its deviation, as MAE does it to pixels.
     """
 
     cell: int = 8
     bins: int = 9
+    window: int | None = None
+    norm: Literal["none", "token"] = "none"
 
     @property
     def teacher_layers(self) -> tuple[int, ...]:
@@ -52,8 +59,16 @@ class Hog:
         image = _image(modality)
         grid = (1, image.grid["h"], image.grid["w"])
         pixels = unpatchify(tokens.values.float(), (1, *image.patch), grid)[:, 0]
-        histograms = cell_histograms(*sobel(pixels), cell=self.cell, bins=self.bins)
-        return _of_tokens(histograms, (grid[1], grid[2]), halvings=self._halvings(image))
+        first, second = sobel(pixels)
+        if self.window is not None:
+            weights = _gaussian(self.window, like=pixels)
+            first, second = first * weights, second * weights
+        histograms = cell_histograms(first, second, cell=self.cell, bins=self.bins)
+        values = _of_tokens(histograms, (grid[1], grid[2]), halvings=self._halvings(image))
+        if self.norm == "none":
+            return values
+        variance, mean = torch.var_mean(values, dim=-1, keepdim=True)
+        return (values - mean) / (variance + 1e-6).sqrt()
 
     def _cells(self, image: ImagePatches) -> int:
         """How many stand along each axis of a patch, at least one."""
@@ -74,6 +89,15 @@ class Hog:
                 f"or a multiple of it, and divide the size {image.size}; write cell={rows}"
             )
         return halvings
+
+
+def _gaussian(window: int, *, like: Float[Tensor, "b c h w"]) -> Float[Tensor, "h w"]:
+    """The same in every square of the picture; its scale has no part in a histogram."""
+    places = torch.arange(window, device=like.device, dtype=like.dtype) - (window - 1) / 2
+    along = torch.exp(-0.5 * (places / (window // 2)) ** 2)
+    repeats = [-(-side // window) for side in like.shape[-2:]]
+    rows, columns = (along.repeat(n)[:side] for n, side in zip(repeats, like.shape[-2:]))
+    return rows[:, None] * columns[None, :]
 
 
 def sobel(pixels: Float[Tensor, "b c h w"]) -> tuple[Tensor, Tensor]:

@@ -94,6 +94,21 @@ def test_a_cell_of_several_tokens_is_that_of_each():
     assert torch.equal(truth[0, 2, 5], truth[0, 3, 4])
 
 
+def test_a_window_weighs_gradients_and_a_token_is_normalised():
+    """As MaskFeat's layer: a Gaussian over every square of the window, before the votes."""
+    tokens = IMAGE.split({"pixels": pictures()})
+    places = np.exp(-0.5 * ((np.arange(8) - 3.5) / 4) ** 2)
+    weights = torch.from_numpy(np.tile(np.outer(places, places), (2, 3))).float()
+    first, second = (part * weights for part in sobel(pictures()))
+    expected = cell_histograms(first, second, cell=8, bins=9).flatten(1, 2).flatten(2).mT
+    weighed = Hog(cell=8, window=8)(IMAGE, tokens)
+    torch.testing.assert_close(weighed, expected)
+    assert not torch.allclose(weighed, Hog(cell=8)(IMAGE, tokens))
+    normalised = Hog(cell=8, window=8, norm="token")(IMAGE, tokens)
+    torch.testing.assert_close(normalised.mean(-1), torch.zeros(2, 6), atol=1e-5, rtol=0)
+    torch.testing.assert_close(normalised.std(-1), torch.ones(2, 6), atol=1e-3, rtol=0)
+
+
 def test_what_cannot_be_cut_is_refused():
     for cell in (3, 0, 12):
         with pytest.raises(RecipeError, match="halves, quarters"):

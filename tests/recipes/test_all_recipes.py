@@ -37,7 +37,7 @@ METHODS = (
     *("mae", "simmim", "beit2", "vqkd", "data2vec2", "vjepa", "crossmae", "capi", "hpm"),
     *("colormae", "maskdistill", "videomae", "audiomae", "mwmae", "pointmae", "pointcmae"),
     *("voxelmae", "remasker", "multimae", "mff", "beit", "dbot", "localmim", "maest"),
-    *("cratemae", "uta", "eva02", "mask3d"),
+    *("cratemae", "uta", "eva02", "mask3d", "fgmae"),
 )
 
 
