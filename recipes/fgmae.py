@@ -3,14 +3,11 @@
 Feature Guided Masked Autoencoder for Self-supervised Learning in Remote Sensing,
 https://arxiv.org/abs/2310.18653; official code zhu-xlab/FGMAE. MAE on thirteen bands of Sentinel-2;
 of each hidden patch the decoder is asked for the histograms of gradients of every band and for
-three normalised differences: vegetation, water, built-up land. Radar has histograms alone
-(`radar`).
+three normalised differences: vegetation, water, built-up land. `radar` has histograms alone.
 
-Deviations beside those of recipes/mae.py. Indices are of the file's own values, gradients' bins as
-in modalities/image/hog.py. Both targets count equally here, each as its own mean. The ratio of 0.7,
-the 100 epochs, the rate and the index of the bands are from a note on the official code and are to
-be checked with it. Files are images of thirteen channels; other bands of a file cannot be chosen
-yet.
+Deviations beside those of recipes/mae.py. Indices divide by the sum of two bands, there plus 1e-5.
+Files are images of thirteen channels; other bands of a file cannot be chosen yet. The official code
+draws one of four seasons of each place on every visit; here a file is a sample.
 
 The sample data have no bands beyond colours: the small size takes histograms and two differences of
 these.

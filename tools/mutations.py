@@ -1393,6 +1393,58 @@ PROTOTYPES_AND_CODEBOOKS = (
     ),
 )
 
+RECIPE_PARTS = (
+    Mutation(
+        name="snapshot-student-stays",
+        old='if not name.startswith("teacher."):\n                value.copy_(fresh[name])',
+        new='if name.startswith("teacher."):\n                value.copy_(fresh[name])',
+        breaks="the teacher is drawn anew at a stage, and the student goes on",
+        tests=("recipes/test_dbot.py",),
+    ),
+    Mutation(
+        name="fusion-without-softmax",
+        old="weights = self.weights.softmax(dim=0)",
+        new="weights = self.weights",
+        breaks="blocks are summed by weights that do not add up to one",
+        tests=("decoders/test_self_attention.py",),
+    ),
+    Mutation(
+        name="cosines-of-plain-vectors",
+        old="F.linear(F.normalize(x, dim=-1), weights)",
+        new="F.linear(x, weights)",
+        breaks="a cosine grows with the length of its token",
+        tests=("objectives/test_heads.py",),
+    ),
+    Mutation(
+        name="start-by-depth-from-zero",
+        old="for number, block in enumerate(blocks, start=1):",
+        new="for number, block in enumerate(blocks, start=2):",
+        breaks="the first block starts as the second should",
+        tests=("network/test_blocks.py",),
+    ),
+    Mutation(
+        name="ista-with-a-residual",
+        old="return self.dictionary.sparsen(self.norm2(x))",
+        new="return x + self.dictionary.sparsen(self.norm2(x))",
+        breaks="a white-box block is no sparse code",
+        tests=("network/test_crate.py",),
+    ),
+    Mutation(
+        name="histograms-with-signs",
+        old=".floor().long() % bins",
+        new=".floor().long().abs() % bins",
+        breaks="an edge and its negative fall into different bins",
+        tests=("modalities/test_image_hog.py",),
+    ),
+    Mutation(
+        name="thaws-too-early",
+        old='return progress >= frozen.until or not name.startswith("backbone.")',
+        new="return True",
+        breaks="an encoder that should wait learns from the first step",
+        tests=("finetuning/test_layers.py",),
+    ),
+)
+
 MUTATIONS: tuple[Mutation, ...] = (
     *OBJECTIVES_AND_REDUCTION,
     *LOSSES,
@@ -1414,6 +1466,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     *FINE_TUNING,
     *IMPUTATION,
     *PROTOTYPES_AND_CODEBOOKS,
+    *RECIPE_PARTS,
     Mutation(
         name="damage-overlooked",
         old="    if has_sums and (damage := find_damage(folder)):\n",

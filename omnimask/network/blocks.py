@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -87,7 +87,7 @@ class BlockStyle:
         from timm.layers.mlp import Mlp, SwiGLU
 
         # timm hands a device and a type on, which are the default's here.
-        norm = (lambda width, **_: self.build_norm(width)) if self.sub_norm else None
+        norm: Any = (lambda width, **_: self.build_norm(width)) if self.sub_norm else None
         if self.swiglu:
             hidden = _whole(dim * self.mlp_ratio * 2 / 3)
             return SwiGLU(dim, hidden_features=hidden, norm_layer=norm)

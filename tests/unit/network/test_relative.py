@@ -111,10 +111,11 @@ def test_a_shared_table_is_the_same_table_in_every_block():
     torch.testing.assert_close(table.grad, together, atol=1e-5, rtol=1e-5)
 
 
-def test_tables_of_other_modalities():
+@pytest.mark.parametrize("owner", ["encoder.blocks.0.attn", "encoder"])
+def test_tables_of_other_modalities(owner: str):
     old, new = TOYS, (TOYS[1], Toy(name="third", num_tokens=2), replace(TOYS[0], num_tokens=16))
     table = torch.randn(RelativePlaces(old).num_entries, 2)
-    name = "backbone.encoder.blocks.0.attn.relative"
+    name = f"backbone.{owner}.relative"
     carried, lines = carry_tables({name: table, "other": torch.ones(1)}, old, new)
     found, before, after = carried[name], RelativePlaces(old), RelativePlaces(new)
     assert torch.equal(found[:NUM_COMMON], table[:NUM_COMMON])
