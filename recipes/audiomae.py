@@ -7,7 +7,8 @@ second block so that they exchange what they know.
 
 Deviations from the official code:
 - The decoder's blocks are plain pre-norm ones with full windows of real tokens; there Swin v2's,
-  with post-norm, cosine attention and learned biases by relative position (decoders/window.py).
+  with post-norm and cosine attention (decoders/window.py). Biases by relative position are a
+  learned table in each block, there the output of a small network in each block.
 - A clip of 10 s gives 62 of the 64 columns; there it is padded with zeros to 1024 frames, and the
   padding is shown and predicted like sound.
 - The training clip is made louder or softer by at most 1.6 dB, which has the deviation of the
@@ -50,7 +51,7 @@ def parts(modality: str) -> Parts:
     (objective,) = content(modality)
     return Parts(
         masker=small.masker(modality),
-        decoders={"main": WindowDecoder(width=64, depth=4, num_heads=4)},
+        decoders={"main": WindowDecoder(width=64, depth=4, num_heads=4, relative_bias=True)},
         objectives=(replace(objective, target=Content(norm="token")),),
     )
 
@@ -93,7 +94,7 @@ def base() -> Recipe:
         modalities=(AudioSpectrogram(mean=-4.2677393, std=2 * 4.5689974),),
         masker=RandomMask(ratio=0.8),
         encoder=vit("base"),
-        decoders={"main": WindowDecoder(width=512, depth=16, num_heads=16)},
+        decoders={"main": WindowDecoder(width=512, depth=16, num_heads=16, relative_bias=True)},
         objectives=(
             Objective(
                 name="audio_logmel", modality="audio", target=Content(norm="token"), loss=mse

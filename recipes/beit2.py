@@ -7,13 +7,12 @@ sees the whole image; the encoder sees it with blocks replaced and names the cod
 patch. A second head names them again from an early layer's patches and the last [CLS] alone, so
 that [CLS] must gather what the early layer lacks. Both cross-entropies have weight 1.
 
-Deviations. The official encoder has no absolute positions but one table of relative position biases
-for all blocks; here queries and keys are rotated by their places. The official second head shares
-the final norm and the output layer with the first, and drops branches (shared_lm_head and
-cls_pt_layers of modeling_pretrain.py); see EarlyContextDecoder. Colours are jittered by 0.4 there,
-here not. Blocks are drawn as BlockMask says. Weights start as Xavier-uniform, there normal with
-deviation 0.02 and divided by sqrt(2 l) in block l; keys have no bias there; the mask token decays
-there; warm-up starts near 0, there at 1e-6. The per-modality vector has no counterpart.
+Deviations. The official second head shares the final norm and the output layer with the first, has
+its own relative position biases and drops branches (shared_lm_head and cls_pt_layers of
+modeling_pretrain.py); see EarlyContextDecoder, whose blocks also start Xavier-uniform. Colours are
+jittered by 0.4 there, here not. Blocks are drawn as BlockMask says. Keys have no bias there; the
+mask token decays there; warm-up starts near 0, there at 1e-6. The per-modality vector has no
+counterpart. tests/parity/test_transformers_beit.py has the encoder and the first head.
 
 The small sizes hide 0.4 of the tokens in blocks of at least 16 of 196 of the grid, as there; on
 video a block spans all frames, so that the next frame does not give it away. Points, voxels and
@@ -30,6 +29,7 @@ from omnimask.decoders import EarlyContextDecoder, NoDecoder
 from omnimask.masking import BlockMask
 from omnimask.network.blocks import BlockStyle
 from omnimask.network.encoder import vit
+from omnimask.objectives.heads import LinearHead
 from omnimask.objectives.objective import Objective, cross_entropy
 from omnimask.objectives.targets import TeacherCodes
 from omnimask.recipe.recipe import Recipe
@@ -61,13 +61,16 @@ def parts(modality: str) -> Parts:
     )
 
 
-def _codes(modality: str, num_codes: int) -> tuple[Objective, Objective]:
+def _codes(
+    modality: str, num_codes: int, *, head: LinearHead | None = None
+) -> tuple[Objective, Objective]:
     """The code of each hidden token, from the last layer and from an early one with [CLS]."""
     last = Objective(
         name=f"{modality}_codes",
         modality=modality,
         target=TeacherCodes(num_codes=num_codes),
         loss=cross_entropy,
+        head=head or LinearHead(),
     )
     return last, replace(last, name=f"{modality}_codes_early", decoder="early")
 
@@ -108,13 +111,15 @@ def _published(
         encoder=replace(
             vit(size),
             style=BlockStyle(layer_scale=layer_scale),
-            positions="rotary",
+            positions="none",
+            relative_bias="shared",  # rel_pos_bias of modeling_pretrain.py
+            init="normal_by_depth",
             drop_path=0.1 if long else 0.0,
         ),
         hidden="replace",
         # early_layers 9 of 12 and 21 of 24, head_layers 2
         decoders={"main": NoDecoder(), "early": EarlyContextDecoder(layer=-4, depth=2)},
-        objectives=_codes("image", 8192),
+        objectives=_codes("image", 8192, head=LinearHead(std=0.02)),  # init_std
         teacher=FrozenTeacher(run="runs/vqkd-base", decoder="main"),
         data=imagenet(batch_size=batch_size),  # min_crop_scale 0.2
         optim=Optim(

@@ -5,12 +5,10 @@ TonyLianLong/CrossMAE. Mask tokens attend to the encoded patches but not to one 
 part of the hidden patches can be decoded alone; each decoder block reads its own learned mix of all
 encoder blocks.
 
-Deviations beside those of recipes/mae.py. The mix has one source for the encoder's normalised
-output, where the official one (`--use_input`) has the patch embeddings; its weights start equal,
-there Xavier-uniform. The official encoder then has no final norm, ours keeps it for that source.
-Everything else, the norms before each block's context and the rate scaled by the share of hidden
-patches that are predicted, follows the official code. No parity test of the whole step: the parts
-are tested in tests/unit/decoders/test_every_decoder.py.
+Deviations: those of recipes/mae.py. The official encoder has no final norm; ours has one without
+weights, which the decoder does not read: it reads all blocks and the patch embeddings, as with
+`--use_input`. No parity test of the whole step; tests/unit/decoders/test_cross_attention.py has the
+mix.
 """
 
 import sys
@@ -27,7 +25,10 @@ from recipes.small import Parts, content, debug_size, small_recipe
 
 MODALITIES = small.MODALITIES
 # As deep as the encoder, like the published one.
-DECODER = CrossAttentionDecoder(width=64, depth=small.ENCODER.depth, num_heads=4, mix_layers=True)
+ENCODER = replace(small.ENCODER, norm_weights=False)
+DECODER = CrossAttentionDecoder(
+    width=64, depth=small.ENCODER.depth, num_heads=4, mix_layers="inputs"
+)
 _BATCH = 4096  # the README's command: 4 GPUs of 1024
 
 
@@ -50,7 +51,7 @@ def cpu(modality: str = "image") -> Recipe:
     Paper: https://arxiv.org/abs/2401.14391; sizes are ours
     Status: trains; docs/methods.md has its probes
     """
-    return small_recipe(f"crossmae-cpu-{modality}", parts(modality), [modality])
+    return small_recipe(f"crossmae-cpu-{modality}", parts(modality), [modality], encoder=ENCODER)
 
 
 def debug() -> Recipe:
@@ -72,11 +73,11 @@ def _published(size: str, *, predicted: float) -> Recipe:
     return replace(
         recipe,
         name=f"crossmae-{size}-{predicted:g}",
-        encoder=vit(size),
+        encoder=replace(vit(size), norm_weights=False),
         masker=PredictShare(masker=hiding, share=share) if share < 1 else hiding,
         decoders={
             "main": CrossAttentionDecoder(  # --decoder_depth 12 --weight_fm for all sizes
-                width=width, depth=12, num_heads=num_heads, mix_layers=True
+                width=width, depth=12, num_heads=num_heads, mix_layers="inputs"
             )
         },
         optim=replace(

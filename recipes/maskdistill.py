@@ -7,17 +7,17 @@ teacher's features, layer-normalised, under smooth L1.
 No official code was released (microsoft/unilm has a folder unimim with a README alone). The
 numbers of the published sizes are those of drkostas/MaskDistill-PyTorch, an independent
 reproduction that reaches 84.8 % where it gives the paper's ViT-B as 85.3 %; those of the paper's
-appendix are to be checked against it. bwconrad/masked-distillation bends smooth L1 at 2 instead
-of 1.
+appendix are to be checked against it. Smooth L1 bends at 1 there, at 2 in
+bwconrad/masked-distillation (--set objectives.0.loss.beta=2.0).
 
-Deviations. That encoder has no absolute positions but one table of relative position biases for all
-blocks; here queries and keys are rotated by their places. Colours are jittered by 0.4 there, here
-not. Blocks are drawn as BlockMask says. The per-modality vector has no counterpart.
+Deviations. Colours are jittered by 0.4 there, here not. Blocks are drawn as BlockMask says. The
+per-modality vector has no counterpart.
 
-The teacher is a run folder: the small sizes take that of recipes.mae, and the published ones one
-with CLIP's weights in it. Nothing is bound to images: blocks are hidden where there is a grid (in
-all frames of a video), single tokens where there is none. `drop` in a name is the variant that
-leaves hidden tokens out and has a decoder for them; its mask and decoder are MAE's.
+The teacher is a run folder, or an imported encoder: the small sizes take the run of recipes.mae,
+the published ones CLIP's visual tower (`omnimask import clip FILE --out encoders/clip-base`).
+Nothing is bound to images: blocks are hidden where there is a grid (in all frames of a video),
+single tokens where there is none. `drop` in a name is the variant that leaves hidden tokens out and
+has a decoder for them; its mask and decoder are MAE's.
 """
 
 import sys
@@ -30,7 +30,7 @@ from omnimask.decoders import NoDecoder, SelfAttentionDecoder
 from omnimask.masking import BlockMask, RandomMask
 from omnimask.network.blocks import BlockStyle
 from omnimask.network.encoder import vit
-from omnimask.objectives.objective import Objective, smooth_l1
+from omnimask.objectives.objective import Objective, SmoothL1
 from omnimask.objectives.targets import TeacherFeatures
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Optim, Run
@@ -60,7 +60,7 @@ def parts(modality: str, *, hidden: Literal["replace", "drop"] = "replace") -> P
 
 def _features(modality: str) -> Objective:
     """The teacher's output at the hidden tokens, layer-normalised."""
-    return latent(modality, TeacherFeatures(layers=(0,), norm="layer"), smooth_l1)
+    return latent(modality, TeacherFeatures(layers=(0,), norm="layer"), SmoothL1(beta=1.0))
 
 
 def cpu(modality: str = "image") -> Recipe:
@@ -121,7 +121,9 @@ def _published(
         encoder=replace(
             vit(size),
             style=BlockStyle(layer_scale=layer_scale),
-            positions="rotary",
+            positions="none",
+            relative_bias="shared",
+            init="normal_by_depth",
             drop_path=drop_path,
         ),
         hidden="replace",
@@ -153,10 +155,9 @@ def base() -> Recipe:
     Modalities: image
     Paper: https://arxiv.org/abs/2210.10615; settings of drkostas/MaskDistill-PyTorch,
         configs/pretrain.yaml
-    Status: a valid recipe; needs a teacher's run folder; not trained at this size here
+    Status: a valid recipe; needs an imported teacher; not trained at this size here
     """
-    # The paper's teacher is CLIP ViT-B/16: bring its weights as a run folder.
-    run = "runs/teacher-clip-base"
+    run = "encoders/clip-base"  # the paper's teacher, CLIP ViT-B/16
     return _published("base", 16, layer_scale=0.1, drop_path=0.1, teacher=run)
 
 
@@ -166,14 +167,14 @@ def base_drop() -> Recipe:
     Modalities: image
     Paper: https://arxiv.org/abs/2210.10615; settings as `base`, mask and decoder of
         https://arxiv.org/abs/2111.06377
-    Status: a valid recipe; needs a teacher's run folder; not trained at this size here
+    Status: a valid recipe; needs an imported teacher; not trained at this size here
     """
     recipe = base()
     return replace(
         recipe,
         name="maskdistill-base-drop",
         masker=RandomMask(ratio=0.75),
-        encoder=replace(recipe.encoder, positions="additive"),
+        encoder=replace(recipe.encoder, positions="additive", relative_bias=False),
         hidden="drop",
         decoders={"main": SelfAttentionDecoder(width=512, depth=8, num_heads=16)},
     )
@@ -187,10 +188,10 @@ def huge() -> Recipe:
     Modalities: image
     Paper: https://arxiv.org/abs/2210.10615; settings of drkostas/MaskDistill-PyTorch,
         configs/pretrain_huge.yaml
-    Status: a valid recipe; needs a teacher's run folder; not trained at this size here
+    Status: a valid recipe; needs an imported teacher; not trained at this size here
     """
     # Tokens must correspond: a teacher with patches of 14 pixels, such as CLIP ViT-L/14.
-    run = "runs/teacher-clip-large"
+    run = "encoders/clip-large"
     return _published("huge", 14, layer_scale=1e-5, drop_path=0.2, teacher=run)
 
 

@@ -6,8 +6,9 @@ spectrograms in which every block of the decoder sees local, wider and global co
 along the flattened tokens head by head within 2, 5, 10, ... of them, the last two within all.
 
 Deviations from the official code:
-- No learned biases by relative position within a window (decoders/window.py); the decoder's
-  positions are sines and cosines per axis, there over the flat index.
+- The learned biases by relative position start at zero, there random (deviation about 0.02), and
+  global heads have them too, there not; the decoder's positions are sines and cosines per axis,
+  there over the flat index.
 - Spectrograms are normalised by mean and deviation of the data set, there each by its own.
 - The mel filters are Kaldi's with pre-emphasis; there torchaudio's MelSpectrogram.
 - Vectors (biases, norms) do not decay; there everything does. The per-modality vector of the
@@ -45,7 +46,14 @@ WINDOWS = (2, 5, 10, 25, 50, 125, None, None)
 
 def parts(modality: str) -> Parts:
     """Four heads from local to global."""
-    decoder = WindowDecoder(width=64, depth=2, num_heads=4, windows=(2, 8, 32, None), shift=False)
+    decoder = WindowDecoder(
+        width=64,
+        depth=2,
+        num_heads=4,
+        windows=(2, 8, 32, None),
+        shift=False,
+        relative_bias=True,
+    )
     return Parts(
         masker=small.masker(modality),
         decoders={"main": decoder},
@@ -84,7 +92,14 @@ def _published(size: str) -> Recipe:
         masker=RandomMask(ratio=0.8),
         encoder=replace(vit(size), class_token=False),
         decoders={
-            "main": WindowDecoder(width=384, depth=4, num_heads=8, windows=WINDOWS, shift=False)
+            "main": WindowDecoder(
+                width=384,
+                depth=4,
+                num_heads=8,
+                windows=WINDOWS,
+                shift=False,
+                relative_bias=True,
+            )
         },
         objectives=(Objective(name="audio_logmel", modality="audio", target=Content(), loss=mse),),
         data=audioset(batch_size=128),

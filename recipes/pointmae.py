@@ -6,11 +6,9 @@ the encoder sees the points of some groups, the decoder is told the centres of t
 predicts their points as a set.
 
 Deviations from the official code:
-- Positions enter once, before the first block; there they are added before every block of the
-  encoder and of the decoder.
 - The token embedding has LayerNorm in place of BatchNorm (modalities/points/embedding.py), since a
   token must not depend on the batch.
-- No dropped branches in the decoder, there up to 0.1. Queries, keys and values have a bias.
+- Queries, keys and values have a bias.
 - The per-modality vector of the encoder has no counterpart. Warm-up and cosine move with every
   step, there with every epoch, the warm-up from 1e-6.
 - Clouds are turned until z is up. Sampling, augmentation and masks are functions of (seed, epoch,
@@ -48,7 +46,7 @@ def parts(modality: str) -> Parts:
     """Random groups, their points by the squared Chamfer distance."""
     return Parts(
         masker=small.masker(modality),
-        decoders={"main": small.DECODER},
+        decoders={"main": replace(small.DECODER, places_every_block=True)},
         objectives=content(modality),
     )
 
@@ -60,7 +58,8 @@ def cpu(modality: str = "points") -> Recipe:
     Paper: https://arxiv.org/abs/2203.06604; sizes are ours
     Status: trains; docs/methods.md has its probes
     """
-    return small_recipe(f"pointmae-cpu-{modality}", parts(modality), [modality])
+    encoder = replace(small.ENCODER, places_every_block=True)
+    return small_recipe(f"pointmae-cpu-{modality}", parts(modality), [modality], encoder=encoder)
 
 
 def debug() -> Recipe:
@@ -101,8 +100,12 @@ def base() -> Recipe:
         name="pointmae-base",
         modalities=(PointGroups(num_points=1024, num_groups=64, group_size=32),),
         masker=RandomMask(ratio=0.6),
-        encoder=replace(vit("small"), class_token=False, drop_path=0.1),
-        decoders={"main": SelfAttentionDecoder(width=384, depth=4, num_heads=6)},
+        encoder=replace(vit("small"), class_token=False, drop_path=0.1, places_every_block=True),
+        decoders={
+            "main": SelfAttentionDecoder(
+                width=384, depth=4, num_heads=6, places_every_block=True, drop_path=0.1
+            )
+        },
         objectives=(
             Objective(name="points_groups", modality="points", target=Content(), loss=chamfer_l2),
         ),

@@ -11,16 +11,16 @@ gaps it masks fewer than half of the observed cells, and where a row has fewer o
 that it shows gaps as zeros; here it is half of each row's observed cells. There a number enters as
 a share of its column's range, through one linear layer for all columns plus a sinusoid of the
 column's number; here standardised, through a weight and a bias per column, plus a learned vector
-per column. The official decoder predicts shown cells from their own encoded tokens; here a mask
-token is asked for them, which sees the encoded ones, and shown and hidden cells have heads of their
-own. tanh(x) / 2 + 1/2 is sigmoid(2 x); the 2 is in the head's weights here. The official code
-knows numbers only; here categories have classes and cross-entropy. Both means are over the cells
-of a batch, as there. Weight decay, 0.01 (AdamW's own default, since the official script does not
-pass its 0.05 on), is there on all weights, here not on biases, norms and other vectors. Incomplete
-last batches of an epoch are dropped here.
+per column. The official decoder has mask tokens for gaps too; shown and hidden cells have heads of
+their own here, there one. tanh(x) / 2 + 1/2 is sigmoid(2 x); the 2 is in the head's weights here.
+The official code knows numbers only; here categories have classes and cross-entropy. Both means are
+over the cells of a batch, as there. Weight decay, 0.01 (AdamW's own default, since the official
+script does not pass its 0.05 on), is there on all weights, here not on biases, norms and other
+vectors. Incomplete last batches of an epoch are dropped here.
 """
 
 import sys
+from dataclasses import replace
 
 from modalities.tabular import ScaledCells, TableCells, TableFiles, scaled_cell_loss
 from omnimask.commands.main import main
@@ -35,10 +35,12 @@ from recipes.published import steps_of
 from recipes.small import Parts, debug_size, small_recipe
 
 MODALITIES = ("table",)
+# Shown cells are predicted from their own encoded tokens.
+DECODER = replace(small.DECODER, visible="own")
 _BATCH = 64  # configs.py, which also has the rates and epochs
 
 
-def parts(modality: str = "table", *, decoder: SelfAttentionDecoder = small.DECODER) -> Parts:
+def parts(modality: str = "table", *, decoder: SelfAttentionDecoder = DECODER) -> Parts:
     """ReMasker's mask, its two losses and a decoder."""
     assert modality in MODALITIES
     return Parts(
@@ -81,7 +83,8 @@ def debug() -> Recipe:
 
 def published(name: str, *, width: int, depth: int, decoder_depth: int, rows: int) -> Recipe:
     """A model of one table of `rows` rows: 600 epochs in batches of 64, for one process."""
-    method = parts(decoder=SelfAttentionDecoder(width=width, depth=decoder_depth, num_heads=4))
+    decoder = SelfAttentionDecoder(width=width, depth=decoder_depth, num_heads=4, visible="own")
+    method = parts(decoder=decoder)
     return Recipe(
         name=name,
         modalities=(TableCells(),),

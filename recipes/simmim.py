@@ -4,16 +4,16 @@ SimMIM: A Simple Framework for Masked Image Modeling, https://arxiv.org/abs/2111
 code microsoft/SimMIM. Cells larger than a patch are replaced by a learned token before the encoder,
 so that the encoder itself fills the gaps and pixels are regressed without a decoder.
 
-Deviations. Of the encoder: the official ViT has no absolute positions and one table of relative
-position biases for all blocks; here queries and keys are rotated by their places, which is relative
-too. Weights start as Xavier-uniform; there they are normal with deviation 0.02, and the outputs of
-block l are divided by sqrt(2 l). The per-modality vector has no counterpart. Of the schedule: the
-official one divides the rate by 10 after epoch 700; here half a cosine goes down to the same tenth.
-Warm-up starts near 0, there at 2e-6. The official code hides ceil(0.6 * 49) = 30 of 49 cells, for
-which the ratio here is 30/49; with any other ratio one cell may be shown in part. The published
-Swin encoders have no counterpart. With additive positions, and neither layer scale nor drop path,
-loss and gradients equal transformers' ViTForMaskedImageModeling with the same weights and masks
-(tests/parity/test_transformers_simmim.py).
+Deviations: the per-modality vector has no counterpart; keys have a bias, there not. Warm-up starts
+near 0, there at 2e-6. The official code hides ceil(0.6 * 49) = 30 of 49 cells, for which the ratio
+here is 30/49; with any other ratio one cell may be shown in part. The published Swin encoders have
+no counterpart. With additive positions, and neither layer scale nor drop path, loss and gradients
+equal transformers' ViTForMaskedImageModeling with the same weights and masks
+(tests/parity/test_transformers_simmim.py); the published encoder, one table of relative position
+biases for all blocks in place of absolute positions, equals transformers' BEiT
+(tests/parity/test_transformers_beit.py).
+
+The small sizes have the additive positions of all methods' small encoder.
 
 On video a cell spans all frames, so that the next frame does not give it away; points, voxels and
 tables have no grid, so that single tokens are replaced, with the target and loss of their own
@@ -32,7 +32,7 @@ from omnimask.network.encoder import vit
 from omnimask.objectives.objective import Objective, l1
 from omnimask.objectives.targets import Content
 from omnimask.recipe.recipe import Recipe
-from omnimask.recipe.settings import Optim, Run
+from omnimask.recipe.settings import Optim, Run, StepSchedule
 from recipes import small
 from recipes.published import IMAGENET_1K, IMAGENET_MEAN, IMAGENET_STD, imagenet, steps_of
 from recipes.small import Parts, content, debug_size, small_recipe
@@ -96,7 +96,7 @@ def base() -> Recipe:
     Modalities: image
     Paper: https://arxiv.org/abs/2111.09886; settings of the official code's
         configs/vit_base__800ep/simmim_pretrain__vit_base__img224__800ep.yaml and config.py
-    Status: parity with transformers but for positions; not trained at this size here
+    Status: parity with transformers; not trained at this size here
     """
     lr = 1e-4 * _BATCH / 512  # BASE_LR and the scaling of main_simmim.py
     return Recipe(
@@ -108,7 +108,9 @@ def base() -> Recipe:
         encoder=replace(
             vit("base"),
             style=BlockStyle(layer_scale=0.1),  # INIT_VALUES
-            positions="rotary",
+            positions="none",
+            relative_bias="shared",  # USE_SHARED_RPB
+            init="normal_by_depth",
             drop_path=0.1,  # DROP_PATH_RATE
         ),
         hidden="replace",
@@ -119,12 +121,12 @@ def base() -> Recipe:
         optim=Optim(
             steps=steps_of(epochs=800, samples=IMAGENET_1K, batch=_BATCH),
             lr=lr,
-            final_lr=0.1 * lr,  # GAMMA
             warmup_steps=steps_of(epochs=10, samples=IMAGENET_1K, batch=_BATCH),
             weight_decay=0.05,
             betas=(0.9, 0.999),
             clip_norm=5.0,
             accumulate=2,
+            schedule=StepSchedule(at=(700 / 800,), factor=0.1),  # MULTISTEPS, GAMMA
         ),
         run=Run(num_workers=12, checkpoint_every=5_000),
     )

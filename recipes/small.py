@@ -16,7 +16,7 @@ from omnimask.objectives.objective import Loss, Objective
 from omnimask.objectives.targets import Target, TrainedTarget
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Optim, Run, Stream
-from omnimask.recipe.teacher import FrozenTeacher, Teacher
+from omnimask.recipe.teacher import FrozenTeacher, SnapshotTeacher, Teacher
 from omnimask.tokens.modality import Files, Modality
 from recipes.sample_modalities import SAMPLE_MODALITIES, sample_modality
 
@@ -91,7 +91,7 @@ class Parts:
     decoders: dict[str, Decoder]
     hidden: str = "drop"
     hints: dict[str, Hint] = field(default_factory=dict)
-    teacher: Teacher | FrozenTeacher | None = None
+    teacher: Teacher | SnapshotTeacher | FrozenTeacher | None = None
 
 
 def merge(parts: dict[str, Parts]) -> Parts:

@@ -8,9 +8,8 @@ the encoder, which sees everything, says of the hidden tubelets.
 Deviations. A mask hides the mean coverage of its blocks exactly, there each batch is cut to its
 sample with the fewest visible; block sizes are drawn per sample. The loss is a mean over the
 hidden tokens of both masks, there the mean of two means. The position table splits the width
-evenly over the axes. Rate, decay and momentum run over the whole training; the official schedules
-are 1.25 times as long and cut off (`ipe_scale`), and its warm-up starts at 2e-4. The official code
-has a mask token for each mask, starting at zero; ours is one and starts random.
+evenly over the axes. The official warm-up starts at 2e-4, ours near 0. The official code has a mask
+token for each mask, starting at zero; ours is one and starts random.
 
 Elsewhere than in video, blocks stand in the last two axes of a grid; tokens without a grid are
 hidden one by one, by the two ratios that the blocks cover.
@@ -27,13 +26,15 @@ from omnimask.network.encoder import vit
 from omnimask.objectives.objective import l1
 from omnimask.objectives.targets import TeacherFeatures
 from omnimask.recipe.recipe import Recipe
-from omnimask.recipe.settings import Optim, Run
+from omnimask.recipe.settings import CosineSchedule, Optim, Run
 from omnimask.recipe.teacher import Teacher
 from recipes import small
 from recipes.published import IMAGENET_MEAN, IMAGENET_STD, videos
 from recipes.small import Parts, debug_size, latent, small_recipe
 
 MODALITIES = small.MODALITIES
+# Rate, decay and momentum follow schedules 1.25 times as long as the run, and are cut off.
+IPE_SCALE = 1.25
 TARGET = TeacherFeatures(layers=(0,), norm="layer")
 BLOCKS = SeveralMasks(
     masks=(MultiBlockMask(num_blocks=8, share=0.15), MultiBlockMask(num_blocks=2, share=0.7))
@@ -108,8 +109,9 @@ def _published(size: str) -> Recipe:
             betas=(0.9, 0.999),
             clip_norm=10.0,
             accumulate=16,  # 8 GPUs
+            schedule=CosineSchedule(horizon=IPE_SCALE),
         ),
-        teacher=Teacher(decay=0.998, final_decay=1.0),
+        teacher=Teacher(decay=0.998, final_decay=1.0, ramp=IPE_SCALE),
         run=Run(num_workers=12, checkpoint_every=2_000),
     )
 

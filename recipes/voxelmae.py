@@ -14,8 +14,6 @@ Deviations from the official code:
   points on the car itself (nearer than 2 m) are not removed.
 - At most 8192 voxels of a sweep are kept, and at most 100 points of each; there all voxels, and all
   their points are shown, 100 compared with. LayerNorm in place of BatchNorm in the voxel embedding.
-- Predicted places are as the head gives them, there through tanh.
-- Whether a voxel is occupied is asked at hidden voxels and empty cells; there at visible ones too.
 - The published configurations do not say for how many GPUs they are: 8 are assumed, a batch of 32.
 - Mirrored at x and y, there at one of them. The warm-up starts at 0, there at a tenth. The
   per-modality vector of the encoder has no counterpart. Augmentation and masks are functions of
@@ -30,9 +28,11 @@ from dataclasses import replace
 from modalities.voxels import VoxelCount, VoxelGrid, VoxelPoints
 from omnimask.commands.main import main
 from omnimask.decoders import SelfAttentionDecoder
-from omnimask.masking import RandomMask
+from omnimask.masking import PredictVisible, RandomMask
 from omnimask.network.blocks import BlockStyle
 from omnimask.network.encoder import Encoder
+from omnimask.objectives.heads import TanhHead
+from omnimask.objectives.objective import Objective
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Optim, Run
 from recipes import small
@@ -47,10 +47,17 @@ _BATCH = 32
 def parts(modality: str) -> Parts:
     """Random voxels; three targets, the third at empty cells too."""
     return Parts(
-        masker=small.masker(modality),
-        decoders={"main": small.DECODER},
-        objectives=content(modality),
+        masker=PredictVisible(masker=small.masker(modality)),
+        decoders={"main": replace(small.DECODER, visible="own")},
+        objectives=_objectives(*content(modality)),
     )
+
+
+def _objectives(
+    points: Objective, count: Objective, occupied: Objective
+) -> tuple[Objective, Objective, Objective]:
+    """Places within the voxel; and whether it is occupied, also of visible voxels."""
+    return replace(points, head=TanhHead()), count, replace(occupied, where="all")
 
 
 def cpu(modality: str = "voxels") -> Recipe:
@@ -86,7 +93,7 @@ def base() -> Recipe:
     Status: makes steps at this size on the sample data; not trained at this size here
     """
     style = BlockStyle(mlp_ratio=2.0)  # feed-forward width 256
-    points, count, occupied = content("voxels")
+    points, count, occupied = _objectives(*content("voxels"))
     return Recipe(
         name="voxelmae-base",
         modalities=(
@@ -98,9 +105,13 @@ def base() -> Recipe:
                 empty_share=0.1,
             ),
         ),
-        masker=RandomMask(ratio=0.7),
+        masker=PredictVisible(masker=RandomMask(ratio=0.7)),
         encoder=Encoder(width=128, depth=16, num_heads=8, style=style, class_token=False),
-        decoders={"main": SelfAttentionDecoder(width=128, depth=12, num_heads=8, style=style)},
+        decoders={
+            "main": SelfAttentionDecoder(
+                width=128, depth=12, num_heads=8, style=style, visible="own"
+            )
+        },
         objectives=(
             replace(points, target=VoxelPoints(num_points=10)),
             replace(count, target=VoxelCount(scale="linear")),

@@ -7,17 +7,17 @@ replaced by the nearest of a set of codes, and a decoder turns codes into the te
 judged by their cosine. recipes/beit2.py then predicts the codes of hidden patches.
 
 A run of this recipe names the run folder of its teacher: the small sizes take that of recipes.mae,
-the published one a folder with the weights of CLIP ViT-B/16 in it. BEiT v2 takes this run's folder
-in turn, with `decoder="main"`, which holds the codebook.
+the published one CLIP ViT-B/16 (`omnimask import clip FILE --out encoders/clip-base`). BEiT v2
+takes this run's folder in turn, with `decoder="main"`, which holds the codebook.
 
 Deviations. The codebook of the published size starts from k-means on the first batch, as the
 official one (with quantize_kmeans_init), but on the batch of all processes, there each on its own.
 The official code forgets its counts at every epoch and leaves unused codes; here these are replaced
 by the tokens served worst (objectives/codebook.py). The official target is CLIP's output after its
 projection to 512 numbers; here it is the teacher's normalised output, as wide as it is. Positions
-are fixed sines, there learned from zero, and the per-modality vector has no counterpart. Weights
-start as Xavier-uniform, there normal with deviation 0.02 and divided by sqrt(2 l) in block l;
-warm-up starts near 0, there at 1e-6. The decoder has no [CLS].
+are fixed sines, there learned from zero, and the per-modality vector has no counterpart. The
+decoder's weights start Xavier-uniform, there normal with deviation 0.02, and it has no [CLS];
+warm-up starts near 0, there at 1e-6.
 tests/unit/objectives/test_codebook.py compares the codebook's step with a plain one.
 
 With 64 tokens and 24 images to a step there are 1536 tokens: the small sizes have 256 codes of 16
@@ -101,7 +101,7 @@ def base() -> Recipe:
     Modalities: image
     Paper: https://arxiv.org/abs/2208.06366; settings of the official TOKENIZER.md and the defaults
         of run_vqkd_training.py (vqkd_encoder_base_decoder_3x768x12_clip)
-    Status: a valid recipe; needs a teacher's run folder; not trained at this size here
+    Status: a valid recipe; needs an imported teacher; not trained at this size here
     """
     return Recipe(
         name="vqkd-base",
@@ -110,11 +110,11 @@ def base() -> Recipe:
             ImagePatches(size=(224, 224), patch=(16, 16), mean=(0.5,) * 3, std=(0.5,) * 3),
         ),
         masker=ShowAll(),
-        encoder=vit("base"),
+        encoder=replace(vit("base"), init="normal_by_depth"),
         decoders={"main": QuantisedDecoder()},  # its defaults are the published ones
         objectives=(_features("image"),),
-        # The paper's teacher is CLIP ViT-B/16 (or DINO's): bring its weights as a run folder.
-        teacher=FrozenTeacher(run="runs/teacher-clip-base"),
+        # The paper's teacher is CLIP ViT-B/16, or DINO's.
+        teacher=FrozenTeacher(run="encoders/clip-base"),
         data=imagenet(batch_size=64, crop_scale=(0.08, 1.0)),  # min_crop_scale
         optim=Optim(
             steps=steps_of(epochs=100, samples=IMAGENET_1K, batch=_BATCH),

@@ -105,7 +105,6 @@ def _probe(checkpoints: Sequence[Path], budget: Budget) -> dict[str, Any]:
     """By sense: all scores of the last checkpoint, and the skill of each one on the way."""
     from omnimask.training.checkpoint import load_checkpoint
     from omnimask.transfer.loading import load_encoder
-    from omnimask.transfer.probing.columns import ColumnScores, probe_columns
     from omnimask.transfer.probing.run import untrained_encoder
 
     recipe = load_checkpoint(checkpoints[-1]).recipe
@@ -113,23 +112,29 @@ def _probe(checkpoints: Sequence[Path], budget: Budget) -> dict[str, Any]:
     others = [untrained_encoder(trained[-1].info, s).eval() for s in budget.random_seeds]
     found = {}
     for stream in recipe.data.streams:
-        known, asked = _read(recipe, stream, (*trained, *others), budget)
-
-        def scores(stream: Any = stream, known: Any = known, asked: Any = asked, **rows: slice):
-            spaces = [{n: part[0][row] for n, row in rows.items()} for part in (known, asked)]
-            made = probe_columns(stream.name, *spaces, known[1], asked[1])
-            assert isinstance(made, ColumnScores), "every sense has factors"
-            return made
-
+        if stream.held_out is None:
+            continue
+        sides = _read(recipe, stream, (*trained, *others), budget)
         looks = len(trained)
         last, rest = slice(looks, looks + 1), slice(looks + 1, None)
-        skills = [scores(trained=slice(n, n + 1)).skill["trained"] for n in range(1, looks + 1)]
+        skills = [_scores(stream, sides, trained=slice(n, n + 1)) for n in range(1, looks + 1)]
         steps = [int(path.name.removeprefix("step-")) for path in checkpoints]
         found[stream.name] = {
-            **asdict(scores(trained=last, untrained=rest, raw=slice(0, 1))),
-            "curve": {step: asdict(skill) for step, skill in zip(steps, skills, strict=True)},
+            **asdict(_scores(stream, sides, trained=last, untrained=rest, raw=slice(0, 1))),
+            "curve": {n: asdict(s.skill["trained"]) for n, s in zip(steps, skills, strict=True)},
         }
     return found
+
+
+def _scores(stream: Any, sides: Sequence[Any], **spaces: slice) -> Any:
+    """Of the features at the given places of what `_read` returns."""
+    from omnimask.transfer.probing.columns import probe_columns
+
+    (train, known), (test, asked) = sides
+    parts = [{name: side[rows] for name, rows in spaces.items()} for side in (train, test)]
+    scores = probe_columns(stream.name, parts[0], parts[1], known, asked)
+    assert scores is not None, "every sense has factors"
+    return scores
 
 
 def _read(recipe: Any, stream: Any, encoders: Sequence[Any], budget: Budget) -> list[Any]:

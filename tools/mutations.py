@@ -503,8 +503,8 @@ ENCODER = (
     ),
     Mutation(
         name="layers-sorted",
-        old="*(outputs[layer % len(self.blocks)] for layer in layers)]",
-        new="*(outputs[layer % len(self.blocks)] for layer in sorted(layers))]",
+        old="*(outputs[number] for number in numbers)]",
+        new="*(outputs[number] for number in sorted(numbers))]",
         breaks="layers come in another order than asked",
         tests=("network/test_encoder.py",),
     ),
@@ -724,16 +724,23 @@ DECODERS = (
         tests=("decoders/test_cross_attention.py",),
     ),
     Mutation(
+        name="whole-rows-forget-what-was-visible",
+        old="content = torch.where(is_visible[:, :, None], placed, mask_token.to(placed.dtype))",
+        new="content = mask_token.to(placed.dtype).expand_as(placed)",
+        breaks="visible tokens enter the decoder as mask tokens",
+        tests=("decoders/test_self_attention.py",),
+    ),
+    Mutation(
         name="span-slots-from-one",
         old="slots = (present.long().cumsum(dim=1) - 1).clamp_min(0)",
-        new="slots = present.long().cumsum(dim=1).clamp(0, max(lengths) - 1)",
+        new="slots = present.long().cumsum(dim=1).clamp(0, max(self.rows.lengths) - 1)",
         breaks="a span's tokens get their neighbours' vectors",
         tests=("decoders/test_span.py",),
     ),
     Mutation(
         name="span-forgets-start",
-        old="within = (plan.predict_ids - span.start).clamp(0, len(span) - 1)",
-        new="within = plan.predict_ids.clamp(0, len(span) - 1)",
+        old="within = plan.predict_ids - self.start",
+        new="within = plan.predict_ids",
         breaks="a second modality's rows are read as the first's",
         tests=("decoders/test_span.py",),
     ),
@@ -819,15 +826,15 @@ SCHEDULES_AND_OPTIMISER = (
     ),
     Mutation(
         name="cosine-from-zero",
-        old="share = (step - optim.warmup_steps) / max(optim.steps - optim.warmup_steps, 1)",
+        old="share = (step - optim.warmup_steps) / max(end - optim.warmup_steps, 1)",
         new="share = step / optim.steps",
         breaks="the cosine starts before the warm-up ends",
         tests=("training/test_schedules.py",),
     ),
     Mutation(
         name="decay-falls",
-        old="_half_cosine(optim.weight_decay, optim.final_weight_decay, step / optim.steps)",
-        new="_half_cosine(optim.final_weight_decay, optim.weight_decay, step / optim.steps)",
+        old="_half_cosine(optim.weight_decay, optim.final_weight_decay, step / end)",
+        new="_half_cosine(optim.final_weight_decay, optim.weight_decay, step / end)",
         breaks="weight decay runs backwards",
         tests=("training/test_schedules.py",),
     ),
@@ -1448,6 +1455,58 @@ GUIDES_AND_DEPTHS = (
     ),
 )
 
+RECIPE_PARTS = (
+    Mutation(
+        name="snapshot-student-stays",
+        old='if not name.startswith("teacher."):\n                value.copy_(fresh[name])',
+        new='if name.startswith("teacher."):\n                value.copy_(fresh[name])',
+        breaks="the teacher is drawn anew at a stage, and the student goes on",
+        tests=("recipes/test_dbot.py",),
+    ),
+    Mutation(
+        name="fusion-without-softmax",
+        old="weights = self.weights.softmax(dim=0)",
+        new="weights = self.weights",
+        breaks="blocks are summed by weights that do not add up to one",
+        tests=("decoders/test_self_attention.py",),
+    ),
+    Mutation(
+        name="cosines-of-plain-vectors",
+        old="F.linear(F.normalize(x, dim=-1), weights)",
+        new="F.linear(x, weights)",
+        breaks="a cosine grows with the length of its token",
+        tests=("objectives/test_heads.py",),
+    ),
+    Mutation(
+        name="start-by-depth-from-zero",
+        old="for number, block in enumerate(blocks, start=1):",
+        new="for number, block in enumerate(blocks, start=2):",
+        breaks="the first block starts as the second should",
+        tests=("network/test_blocks.py",),
+    ),
+    Mutation(
+        name="ista-with-a-residual",
+        old="return self.dictionary.sparsen(self.norm2(x))",
+        new="return x + self.dictionary.sparsen(self.norm2(x))",
+        breaks="a white-box block is no sparse code",
+        tests=("network/test_crate.py",),
+    ),
+    Mutation(
+        name="histograms-with-signs",
+        old=".floor().long() % bins",
+        new=".floor().long().abs() % bins",
+        breaks="an edge and its negative fall into different bins",
+        tests=("modalities/test_image_hog.py",),
+    ),
+    Mutation(
+        name="thaws-too-early",
+        old='return progress >= frozen.until or not name.startswith("backbone.")',
+        new="return True",
+        breaks="an encoder that should wait learns from the first step",
+        tests=("finetuning/test_layers.py",),
+    ),
+)
+
 MUTATIONS: tuple[Mutation, ...] = (
     *OBJECTIVES_AND_REDUCTION,
     *LOSSES,
@@ -1471,6 +1530,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     *PROTOTYPES_AND_CODEBOOKS,
     *VOLUMES_AND_SERIES,
     *GUIDES_AND_DEPTHS,
+    *RECIPE_PARTS,
     Mutation(
         name="damage-overlooked",
         old="    if has_sums and (damage := find_damage(folder)):\n",

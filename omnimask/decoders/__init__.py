@@ -8,12 +8,16 @@ from omnimask.decoders.depth import DepthDecoder
 from omnimask.decoders.direct import NoDecoder
 from omnimask.decoders.early_context import EarlyContextDecoder
 from omnimask.decoders.quantised import QuantisedDecoder
+from omnimask.decoders.reading import BlockOutput, LayerFusion, Reading
+from omnimask.decoders.replaced import ReplacedDecoder
 from omnimask.decoders.self_attention import SelfAttentionDecoder
 from omnimask.decoders.span import SpanDecoder
 from omnimask.decoders.summary import SummaryDecoder
+from omnimask.decoders.visible import VisibleDecoder
 from omnimask.decoders.window import WindowDecoder
 
 __all__ = [
+    "BlockOutput",
     "ClassTokenDecoder",
     "ConvDecoder",
     "CrossAttentionDecoder",
@@ -21,12 +25,16 @@ __all__ = [
     "DepthDecoder",
     "EarlyContextDecoder",
     "HasCodebook",
+    "LayerFusion",
     "NoDecoder",
     "OfOneModality",
     "QuantisedDecoder",
+    "Reading",
+    "ReplacedDecoder",
     "SelfAttentionDecoder",
     "SpanDecoder",
     "SummaryDecoder",
+    "VisibleDecoder",
     "WindowDecoder",
     "check_hidden",
 ]

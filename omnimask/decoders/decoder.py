@@ -8,16 +8,18 @@ the plan's visible tokens of a loss of its own, such as a codebook's commitment.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from omnimask.foundation.errors import RecipeError
-from omnimask.masking.plan import MaskPlan
-from omnimask.network.encoder import Encoder
+from omnimask.masking.plan import MaskPlan, flat_ids, pick, sum_rows
+from omnimask.network.encoder import Encoded, Encoder, Places
 from omnimask.tokens.modality import Modality
-from omnimask.tokens.tokens import Layout, Rows
+from omnimask.tokens.tokens import Layout, Rows, Span
 
 
 @runtime_checkable
@@ -82,6 +84,65 @@ def place_visible(
 def present_tokens(layout: Layout, copies: int) -> Bool[Tensor, "r n"]:
     """Tokens that a row has at all, to be shown or to be predicted; the others are padding."""
     return (layout.valid | layout.scorable).repeat_interleave(copies, dim=0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WholeRows:
+    """One or all spans of a group with every token that is there, visible or not, packed.
+
+    `present` says which of the tokens from `start` on are.
+    """
+
+    encoded: Encoded
+    start: int
+    present: Bool[Tensor, "r m"]
+    rows: Rows
+
+    @classmethod
+    def of(cls, encoded: Encoded, spans: Sequence[Span]) -> "WholeRows":
+        """`spans` follow one another in the sequence."""
+        copies, start = encoded.plan.copies, spans[0].start
+        # A span's valid tokens are all scorable or none is, so the larger number counts both kinds.
+        counts = sum_rows(
+            [
+                [max(pair) for pair in zip(span.num_valid, span.num_scorable, strict=True)]
+                for span in spans
+            ]
+        )
+        return cls(
+            encoded=encoded,
+            start=start,
+            present=present_tokens(encoded.layout, copies)[:, start : spans[-1].stop],
+            rows=Rows.of(tuple(count for count in counts for _ in range(copies))),
+        )
+
+    def fill(
+        self, visible: Float[Tensor, "t d"], mask_token: Float[Tensor, " d"], places: Places
+    ) -> tuple[Float[Tensor, "q d"], Float[Tensor, "q d"]]:
+        """The packed tokens' contents, their own vectors where visible and the mask token
+        elsewhere; and their places.
+        """
+        layout, plan = self.encoded.layout, self.encoded.plan
+        num_tokens = layout.num_tokens
+        placed, is_visible = place_visible(visible, plan, num_tokens=num_tokens)
+        stop = self.start + self.present.shape[1]
+        all_ids = torch.arange(self.start, stop, device=placed.device).expand_as(self.present)
+        ids, _ = pick(all_ids, self.present, self.rows.lengths)
+        content = torch.where(is_visible[:, :, None], placed, mask_token.to(placed.dtype))
+        of_row = flat_ids(ids, self.rows.lengths, 1, num_tokens)
+        of_sample = flat_ids(ids, self.rows.lengths, plan.copies, num_tokens)
+        return content.flatten(0, 1).index_select(0, of_row), places(layout, of_sample)
+
+    def at_predicted(self, packed: Float[Tensor, "q d"]) -> Float[Tensor, "r n_predict d"]:
+        """The packed tokens' vectors at the predicted ids, zero at those of other spans."""
+        plan, present = self.encoded.plan, self.present
+        queries = self.rows.unpack(packed, width=max(*self.rows.lengths, 1))
+        slots = (present.long().cumsum(dim=1) - 1).clamp_min(0)
+        within = plan.predict_ids - self.start
+        inside = plan.predict_ok & (within >= 0) & (within < present.shape[1])
+        slots = slots.gather(1, within.clamp(0, present.shape[1] - 1))
+        slots = slots[:, :, None].expand(-1, -1, queries.shape[2])
+        return queries.gather(1, slots) * inside[:, :, None]
 
 
 def predicted_rows(

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnimask.decoders.decoder import place_visible, present_tokens
+from omnimask.decoders.decoder import WholeRows
 from omnimask.foundation.errors import RecipeError, nearest_names
-from omnimask.masking.plan import MaskPlan, flat_ids, pick
 from omnimask.network.blocks import Attention, Block, BlockStyle, Packing, check_heads, initialise
 from omnimask.network.encoder import Encoded, Encoder, Places
 from omnimask.tokens.modality import Modality
-from omnimask.tokens.tokens import Layout, Lengths, Rows, Span
+from omnimask.tokens.tokens import Layout, Rows, Span
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,13 +80,11 @@ class _SpanModule(nn.Module):
         initialise(self, exclude=[self.places])
 
     def forward(self, encoded: Encoded) -> Float[Tensor, "r n_predict d"]:
-        layout, plan = encoded.layout, encoded.plan
-        span = self._span(layout)
-        present = present_tokens(layout, plan.copies)[:, span.start : span.stop]
-        rows = Rows.of(_num_present(span, plan.copies))
-        packing = Packing(groups=(rows,))
+        whole = WholeRows.of(encoded, [self._span(encoded.layout)])
+        packing = Packing(groups=(whole.rows,))
         visible = self.project(encoded.visible[0])
-        x = self._queries(visible, present, rows, encoded)
+        content, places = whole.fill(visible, self.mask_token, self.places)
+        x = content + places
         context, context_rows = self._context(visible, encoded)
         x = self.cross(
             self.norm_query(x),
@@ -98,7 +95,7 @@ class _SpanModule(nn.Module):
         x = x + self.mlp(self.norm_mlp(x))
         for block in self.blocks:
             x = block(x, packing)
-        return _at_predicted(x, rows, present, span=span, plan=plan)
+        return whole.at_predicted(x)
 
     def _span(self, layout: Layout) -> Span:
         names = [span.modality for span in layout.spans]
@@ -109,24 +106,6 @@ class _SpanModule(nn.Module):
             )
         return layout.spans[names.index(self.modality)]
 
-    def _queries(
-        self,
-        visible: Float[Tensor, "t d"],
-        present: Bool[Tensor, "r m"],
-        rows: Rows,
-        encoded: Encoded,
-    ) -> Float[Tensor, "q d"]:
-        """Packed queries: the tokens of the span that are there, as `rows` has them."""
-        layout, plan = encoded.layout, encoded.plan
-        span, num_tokens = self._span(layout), layout.num_tokens
-        placed, is_visible = place_visible(visible, plan, num_tokens=num_tokens)
-        all_ids = torch.arange(span.start, span.stop, device=present.device).expand_as(present)
-        ids, _ = pick(all_ids, present, rows.lengths)
-        content = torch.where(is_visible[:, :, None], placed, self.mask_token.to(placed.dtype))
-        of_row = flat_ids(ids, rows.lengths, 1, num_tokens)
-        of_sample = flat_ids(ids, rows.lengths, plan.copies, num_tokens)
-        return content.flatten(0, 1).index_select(0, of_row) + self.places(layout, of_sample)
-
     def _context(
         self, visible: Float[Tensor, "t d"], encoded: Encoded
     ) -> tuple[Float[Tensor, "s d"], Rows]:
@@ -134,26 +113,3 @@ class _SpanModule(nn.Module):
         rows = Rows.of((encoded.num_prefix,) * len(num_visible), num_visible)
         placed = visible + self.places(encoded.layout, encoded.packed_visible())
         return rows.join(self.project(encoded.prefix[0]).to(placed.dtype), placed), rows
-
-
-def _num_present(span: Span, copies: int) -> Lengths:
-    # Every valid token is scorable or none is, so the larger number counts those that are either.
-    counts = [max(pair) for pair in zip(span.num_valid, span.num_scorable, strict=True)]
-    return tuple(count for count in counts for _ in range(copies))
-
-
-def _at_predicted(
-    packed: Float[Tensor, "q d"],
-    rows: Rows,
-    present: Bool[Tensor, "r m"],
-    *,
-    span: Span,
-    plan: MaskPlan,
-) -> Float[Tensor, "r n_predict d"]:
-    """The queries' vectors at the predicted ids, zero at those of other spans."""
-    queries = rows.unpack(packed, width=max(*rows.lengths, 1))
-    slots = (present.long().cumsum(dim=1) - 1).clamp_min(0)
-    inside = plan.predict_ok & (plan.predict_ids >= span.start) & (plan.predict_ids < span.stop)
-    within = (plan.predict_ids - span.start).clamp(0, len(span) - 1)
-    slots = slots.gather(1, within)[:, :, None].expand(-1, -1, queries.shape[2])
-    return queries.gather(1, slots) * inside[:, :, None]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -12,6 +12,7 @@ from omnimask.foundation.errors import RecipeError
 from omnimask.masking.plan import MaskPlan
 from omnimask.network.blocks import Block, BlockStyle, Packing, check_heads, initialise
 from omnimask.network.encoder import Encoded, Encoder, Places
+from omnimask.network.relative import RelativePlaces, pair_entries
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import Layout, Rows, Span
 
@@ -32,11 +33,12 @@ class WindowDecoder:
     (https://arxiv.org/abs/2306.00561, section 3) has, for 250 tokens, width=384, depth=4,
     num_heads=8, windows=(2, 5, 10, 25, 50, 125, None, None), shift=False.
 
-    As in both, [CLS] and registers are left out. Both add learned biases by relative position in
-    a window, and AudioMAE's blocks have Swin v2's post-norm and cosine attention; here blocks are
-    as `style` says, and places are in the tokens. Shifted windows are Swin's with its mask. Tokens
-    neither visible nor predicted are absent, so windows may hold fewer. A dense call with a mask
-    costs as much as global attention.
+    As in both, [CLS] and registers are left out. `relative_bias`: every head and block learns a
+    bias for how far two tokens stand apart, along the axes of the grid where all windows are on
+    them, else along the flattened tokens. AudioMAE's blocks have Swin v2's post-norm and cosine
+    attention; here blocks are as `style` says, and places are in the tokens. Shifted windows are
+    Swin's with its mask. Tokens neither visible nor predicted are absent, so windows may hold
+    fewer. A dense call with a mask costs as much as global attention.
     """
 
     width: int = 512
@@ -44,6 +46,7 @@ class WindowDecoder:
     num_heads: int = 16
     windows: tuple[Window, ...] = ((4, 4),)
     shift: bool | tuple[bool, ...] = (True, False)
+    relative_bias: bool = False
     style: BlockStyle = field(default_factory=BlockStyle)
 
     def __post_init__(self) -> None:
@@ -108,8 +111,12 @@ class _Windowed(nn.Module):
         self.places = Places(modalities, config.width)
         self.mask_token = nn.Parameter(torch.empty(config.width))
         nn.init.trunc_normal_(self.mask_token, std=0.02)
+        flat = not all(isinstance(window, tuple) for window in config.windows)
+        self.relative = RelativePlaces(modalities, flat=flat) if config.relative_bias else None
+        num_relative = 0 if self.relative is None else self.relative.num_entries
         self.blocks = nn.ModuleList(
-            Block(config.width, config.num_heads, config.style) for _ in range(config.depth)
+            Block(config.width, config.num_heads, config.style, num_relative=num_relative)
+            for _ in range(config.depth)
         )
         self.norm = config.style.build_norm(config.width)
         initialise(self, exclude=[self.places])
@@ -120,14 +127,26 @@ class _Windowed(nn.Module):
         masks = self.mask_token + self.places(layout, encoded.packed_predict())
         rows = Rows.of(plan.num_visible, plan.num_predict)
         x = rows.join(visible, masks.to(visible.dtype))
-        still = Packing(groups=(rows,), allowed=self._allowed(layout, plan, shifted=False))
+        still = Packing(
+            groups=(rows,),
+            allowed=self._allowed(layout, plan, shifted=False),
+            pairs=self._pairs(encoded, rows),
+        )
         moved = still
         if self.config.shift:
-            moved = Packing(groups=(rows,), allowed=self._allowed(layout, plan, shifted=True))
+            moved = replace(still, allowed=self._allowed(layout, plan, shifted=True))
         for number, block in enumerate(self.blocks):
             x = block(x, moved if number % 2 else still)
         _, predict = rows.split(x)
         return Rows.of(plan.num_predict).unpack(self.norm(predict))
+
+    def _pairs(self, encoded: Encoded, rows: Rows) -> tuple[Tensor, ...] | None:
+        """For every query and key of a row, the entry of the bias tables."""
+        if self.relative is None:
+            return None
+        cells = self.relative.of(encoded.layout).flatten(0, 1)
+        of_tokens = (encoded.packed_visible(), encoded.packed_predict())
+        return (pair_entries(rows.join(*(cells.index_select(0, ids) for ids in of_tokens)), rows),)
 
     def _allowed(
         self, layout: Layout, plan: MaskPlan, *, shifted: bool

@@ -28,9 +28,12 @@ PLACES = {
         "decoders.direct": "NoDecoder",
         "decoders.early_context": "EarlyContextDecoder",
         "decoders.quantised": "QuantisedDecoder",
+        "decoders.reading": "BlockOutput LayerFusion",
+        "decoders.replaced": "ReplacedDecoder",
         "decoders.self_attention": "SelfAttentionDecoder",
         "decoders.span": "SpanDecoder",
         "decoders.summary": "SummaryDecoder",
+        "decoders.visible": "VisibleDecoder",
         "decoders.window": "WindowDecoder",
         "masking.axis": "AxisMask",
         "masking.blocks": "BlockMask",
@@ -56,15 +59,19 @@ PLACES = {
         "network.trained_axis": "TrainedAxis",
         "objectives.change": "Change",
         "objectives.clusters": "OnlineClusters",
+        "objectives.heads": "CosineHead LinearHead SubCells TanhHead",
         "objectives.late_targets": "LossOf OtherCopy",
         "objectives.objective": (
-            "Objective TemperedCrossEntropy bce cosine cross_entropy l1 mse ranking smooth_l1"
+            "Objective SmoothL1 TemperedCrossEntropy bce cosine cross_entropy l1 mse ranking "
+            "smooth_l1"
         ),
         "objectives.targets": "Content Pooled TeacherCodes TeacherFeatures",
         "recipe.recipe": "Recipe",
-        "recipe.settings": "Data LabelTable Optim Run Stream TargetOptim",
+        "recipe.settings": (
+            "CosineSchedule Data LabelTable Optim Run StepSchedule Stream TargetOptim"
+        ),
         "recipe.start": "Start",
-        "recipe.teacher": "FrozenTeacher Teacher",
+        "recipe.teacher": "FrozenTeacher SnapshotTeacher Teacher",
         "transfer.exporting.graph_file": "GraphFile GraphInput",
         "transfer.finetuning.classification": "Classification MultiLabel",
         "transfer.finetuning.place_head": "SegmentationHead",

@@ -2,10 +2,11 @@
 variable-length call on a GPU.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -31,34 +32,75 @@ class BlockStyle:
 
     `layer_scale`: initial value of a learned scale per channel (https://arxiv.org/abs/2103.17239),
     None for no scale. `swiglu`: gated MLP with two thirds of the hidden width, so that the number
-    of weights stays (https://arxiv.org/abs/2002.05202). `qk_norm`: queries and keys normalised per
-    head. `norm_eps`: added to variances in norms. `attention`: "varlen" takes one variable-length
-    call on CUDA in half precision.
+    of weights stays (https://arxiv.org/abs/2002.05202). `act`: of an MLP without a gate,
+    "quick_gelu" is x sigmoid(1.702 x) as in CLIP. `sub_norm`: one more norm in the MLP, before its
+    last layer, and in the attention, before its output layer (EVA-02,
+    https://arxiv.org/abs/2303.11331, section 2.1). `qk_norm`: queries and keys normalised per head.
+    `norm_eps`: added to variances in norms. `attention`: "varlen" takes one variable-length call on
+    CUDA in half precision. `kind`: "crate" and "crate_inverse" are the coding and decoding blocks
+    of `crate.py`, which use `norm` and `norm_eps` alone of the other fields.
     """
+
+    kind: Literal["vit", "crate", "crate_inverse"] = "vit"
 
     mlp_ratio: float = 4.0
     norm: Literal["layer", "rms"] = "layer"
     norm_eps: float = 1e-6
     swiglu: bool = False
+    act: Literal["gelu", "quick_gelu"] = "gelu"
+    sub_norm: bool = False
     qk_norm: bool = False
     layer_scale: float | None = None
     attention: AttentionPath = "dense"
 
-    def build_norm(self, dim: int) -> nn.Module:
+    def build_norm(self, dim: int, *, weights: bool = True) -> nn.Module:
+        """`weights`: with a learned scale (and shift) per channel."""
         kind = nn.LayerNorm if self.norm == "layer" else nn.RMSNorm
-        return kind(dim, eps=self.norm_eps)
+        return kind(dim, eps=self.norm_eps, elementwise_affine=weights)
 
     def build_scale(self, dim: int) -> nn.Module:
         from timm.layers.layer_scale import LayerScale
 
         return nn.Identity() if self.layer_scale is None else LayerScale(dim, self.layer_scale)
 
+    def build_block(
+        self,
+        dim: int,
+        num_heads: int,
+        *,
+        num_relative: int = 0,
+        drop_path: float = 0.0,
+        name: str = "",
+    ) -> nn.Module:
+        """A block of this kind; those of `crate.py` take neither bias tables nor dropped paths."""
+        from omnimask.network.crate import CodingBlock, DecodingBlock
+
+        if self.kind == "crate":
+            return CodingBlock(dim, num_heads, self)
+        if self.kind == "crate_inverse":
+            return DecodingBlock(dim, num_heads, self)
+        return Block(
+            dim, num_heads, self, num_relative=num_relative, drop_path=drop_path, name=name
+        )
+
     def build_mlp(self, dim: int) -> nn.Module:
         from timm.layers.mlp import Mlp, SwiGLU
 
+        # timm hands a device and a type on, which are the default's here.
+        norm: Any = (lambda width, **_: self.build_norm(width)) if self.sub_norm else None
         if self.swiglu:
-            return SwiGLU(dim, hidden_features=_whole(dim * self.mlp_ratio * 2 / 3))
-        return Mlp(dim, hidden_features=_whole(dim * self.mlp_ratio))
+            hidden = _whole(dim * self.mlp_ratio * 2 / 3)
+            return SwiGLU(dim, hidden_features=hidden, norm_layer=norm)
+        act = nn.GELU if self.act == "gelu" else QuickGELU
+        hidden = _whole(dim * self.mlp_ratio)
+        return Mlp(dim, hidden_features=hidden, act_layer=act, norm_layer=norm)
+
+
+class QuickGELU(nn.Module):
+    """CLIP's approximation of GELU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(1.702 * x)
 
 
 def _whole(width: float) -> int:
@@ -82,9 +124,10 @@ class Packing:
 
     Of each token, where the encoder uses it: `angles` by which it is rotated, `positions` that are
     added to it in front of every block, and `cells` (`RelativePlaces.of`), from which the encoder
-    makes `pairs`: per group (r n n), the entry of the bias table for every query and key of a row.
-    `rngs` has one `Rng` per group, one stream per row; without it no branch is dropped. `allowed`
-    narrows, in a single group, which tokens of a row see one another (`attend_packed`).
+    makes `pairs`: per group (r n n), the entry of the bias table for every query and key of a row;
+    or `biases`, per group (r h n n), where all blocks have one table. `rngs` has one `Rng` per
+    group, one stream per row; without it no branch is dropped. `allowed` narrows, in a single
+    group, which tokens of a row see one another (`attend_packed`).
     """
 
     groups: tuple[Rows, ...]
@@ -92,6 +135,7 @@ class Packing:
     positions: Float[Tensor, "t d"] | None = None
     cells: Int64[Tensor, "t 2"] | None = None
     pairs: tuple[Int64[Tensor, "..."], ...] | None = None
+    biases: tuple[Float[Tensor, "..."], ...] | None = None
     rngs: tuple[Rng, ...] | None = None
     allowed: Bool[Tensor, "r heads n n"] | None = None
 
@@ -116,6 +160,7 @@ class Block(nn.Module):
             num_heads,
             qk_norm=style.qk_norm,
             num_relative=num_relative,
+            sub_norm=style.build_norm(dim) if style.sub_norm else None,
             path=style.attention,
         )
         self.scale1 = style.build_scale(dim)
@@ -191,7 +236,8 @@ class Attention(nn.Module):
     """Multi-head attention of packed rows to themselves, or to packed rows of a context.
 
     `qk_norm` normalises queries and keys per head (https://arxiv.org/abs/2302.05442, section 2).
-    `num_relative`: entries of a learned bias table, which starts at zero; 0 for no bias.
+    `num_relative`: entries of a learned bias table, which starts at zero; 0 for none of its own.
+    `sub_norm`: a norm of what the heads say, before the output layer.
     """
 
     def __init__(
@@ -202,6 +248,7 @@ class Attention(nn.Module):
         context_dim: int | None = None,
         qk_norm: bool = False,
         num_relative: int = 0,
+        sub_norm: nn.Module | None = None,
         path: AttentionPath = "dense",
     ) -> None:
         super().__init__()
@@ -214,6 +261,7 @@ class Attention(nn.Module):
         self.q_norm = nn.RMSNorm(head_dim) if qk_norm else None
         self.k_norm = nn.RMSNorm(head_dim) if qk_norm else None
         self.relative = nn.Parameter(torch.zeros(num_relative, num_heads)) if num_relative else None
+        self.sub_norm = sub_norm
         self.proj = nn.Linear(dim, dim)
 
     def forward(
@@ -237,15 +285,19 @@ class Attention(nn.Module):
         out = attend_packed(
             q, k, v, groups=groups, key_groups=key_groups, masks=masks, path=self.path
         )
-        return self.proj(out.flatten(1))
+        out = out.flatten(1)
+        return self.proj(out if self.sub_norm is None else self.sub_norm(out))
 
-    def _masks(self, packing: Packing) -> list[Tensor] | None:
-        if packing.allowed is not None:
+    def _masks(self, packing: Packing) -> Sequence[Tensor] | None:
+        biases = packing.biases
+        if self.relative is not None:
+            assert packing.pairs is not None, "a bias table needs to know where tokens stand"
+            biases = [look_up(self.relative, entries) for entries in packing.pairs]
+        if packing.allowed is None:
+            return biases
+        if biases is None:
             return [packing.allowed]
-        if self.relative is None:
-            return None
-        assert packing.pairs is not None, "an encoder with a bias table says where its tokens stand"
-        return [look_up(self.relative, entries) for entries in packing.pairs]
+        return [bias.masked_fill(~packing.allowed, float("-inf")) for bias in biases]
 
     def _project(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         if self.qkv is not None:
@@ -358,6 +410,29 @@ def rotate(x: Float[Tensor, "t h d"], angles: Float[Tensor, "t half"]) -> Float[
     cos, sin = angles.cos()[:, None].to(x.dtype), angles.sin()[:, None].to(x.dtype)
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+
+
+def initialise_normal(module: nn.Module, *, std: float = 0.02) -> None:
+    """Linear layers from a normal distribution cut off at two deviations, with zero bias."""
+    for inner in module.modules():
+        if isinstance(inner, nn.Linear):
+            nn.init.trunc_normal_(inner.weight, std=std, a=-2 * std, b=2 * std)
+            if inner.bias is not None:
+                nn.init.zeros_(inner.bias)
+
+
+@torch.no_grad()
+def initialise_by_depth(blocks: Sequence[nn.Module]) -> None:
+    """Normal layers, with the output layers of block l = 1, 2, ... divided by sqrt(2 l), as BEiT
+    (https://arxiv.org/abs/2106.08254, section 2.5).
+    """
+    for number, block in enumerate(blocks, start=1):
+        assert isinstance(block, Block)
+        initialise_normal(block)
+        outputs = block.mlp.fc2
+        assert isinstance(outputs, nn.Linear), "both kinds of MLP end in fc2"
+        for last in (block.attn.proj, outputs):
+            last.weight.div_(math.sqrt(2 * number))
 
 
 def initialise(module: nn.Module, *, exclude: Sequence[nn.Module] = ()) -> None:

@@ -14,9 +14,16 @@ from torch.utils.checkpoint import checkpoint
 from omnimask.foundation.errors import RecipeError, nearest_names
 from omnimask.foundation.rng import Rng
 from omnimask.masking.plan import MaskPlan
-from omnimask.network.blocks import Block, BlockStyle, Packing, check_heads, initialise
+from omnimask.network.blocks import (
+    BlockStyle,
+    Packing,
+    check_heads,
+    initialise,
+    initialise_by_depth,
+    initialise_normal,
+)
 from omnimask.network.positions import Rotary, rotary_angles
-from omnimask.network.relative import RelativePlaces, of_prefix, pair_entries
+from omnimask.network.relative import RelativePlaces, look_up, of_prefix, pair_entries
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import Layout, Rows, Tokens, View
 
@@ -39,11 +46,14 @@ class Encoder:
     queries and keys by the tokens' coordinates as `rotary` says, "both" does both, "none" neither.
     `places_every_block` adds the position embedding in front of every block instead of once, as in
     Point-BERT (https://arxiv.org/abs/2111.14819) and Point-MAE. `relative_bias`: each block learns
-    a bias for how far two cells of a grid stand apart (`relative.py`). `num_registers`: learned
-    tokens beside [CLS] (https://arxiv.org/abs/2309.16588). `norm_contents`: a norm of each
-    modality's embedded values before places are added, so that small ones enter as large as the
-    others. `drop_path` is the last block's probability, rising linearly from 0.
-    `checkpoint_blocks` recomputes activations in the backward pass.
+    a bias for how far two cells of a grid stand apart (`relative.py`); with "shared" all blocks
+    learn one together. `num_registers`: learned tokens beside [CLS]
+    (https://arxiv.org/abs/2309.16588). `norm_contents`: a norm of each modality's embedded values
+    before places are added, so that small ones enter as large as the others. `pre_norm`: a norm of
+    what enters the first block, as in CLIP. `norm_weights`: whether the norm after the last block
+    has a learned scale. `init`: Xavier-uniform as MAE, or BEiT's, normal with deviation 0.02 and by
+    depth (`initialise_by_depth`). `drop_path` is the last block's probability, rising linearly from
+    0. `checkpoint_blocks` recomputes activations in the backward pass.
     """
 
     width: int = 768
@@ -53,10 +63,13 @@ class Encoder:
     positions: Literal["additive", "rotary", "both", "none"] = "additive"
     rotary: Rotary = field(default_factory=Rotary)
     places_every_block: bool = False
-    relative_bias: bool = False
+    relative_bias: bool | Literal["shared"] = False
     class_token: bool = True
     num_registers: int = 0
     norm_contents: bool = False
+    pre_norm: bool = False
+    norm_weights: bool = True
+    init: Literal["xavier", "normal_by_depth"] = "xavier"
     drop_path: float = 0.0
     checkpoint_blocks: bool = False
 
@@ -73,6 +86,22 @@ class Encoder:
             raise RecipeError(
                 "encoder.places_every_block needs position embeddings to add, but positions is "
                 f"{self.positions!r}; write positions='additive'"
+            )
+        if self.style.kind != "vit":
+            self._check_white_box()
+
+    def _check_white_box(self) -> None:
+        if (
+            self.positions != "additive"
+            or self.places_every_block
+            or self.relative_bias
+            or self.drop_path
+            or self.init != "xavier"
+        ):
+            raise RecipeError(
+                f"encoder.style.kind={self.style.kind!r} has blocks without rotary places, bias "
+                "tables, places in every block, dropped paths and BEiT's start; leave these at "
+                "their defaults, or write kind='vit'"
             )
 
     @property
@@ -104,9 +133,10 @@ class Encoded:
 
     First the packed output of the encoder, cut into its three parts, for each returned layer:
     entry 0 is the normalised output, the chosen layers follow in the order of choice; `predict`
-    parts are empty unless the backbone has a mask token. Then, filled in as the step goes on and
-    detached, for targets that are made of it: by decoder its `features` (r n_predict d), by
-    objective the `losses` (r n_predict) of predicted tokens and which of them are `counted`.
+    parts are empty unless the backbone has a mask token. `norm` is the encoder's last, for decoders
+    that make something of other layers that is to pass through it. Then, filled in as the step
+    goes on and detached, for targets that are made of it: by decoder its `features` (r n_predict
+    d), by objective the `losses` (r n_predict) of predicted tokens and which of them are `counted`.
     """
 
     view: View
@@ -115,6 +145,7 @@ class Encoded:
     visible: tuple[Float[Tensor, "t d"], ...] = ()
     predict: tuple[Float[Tensor, "q d"], ...] = ()
     num_prefix: int = 0
+    norm: nn.Module | None = None
     features: dict[str, Tensor] = field(default_factory=dict)
     losses: dict[str, Tensor] = field(default_factory=dict)
     counted: dict[str, Tensor] = field(default_factory=dict)
@@ -179,6 +210,8 @@ class Backbone(nn.Module):
             nn.init.trunc_normal_(self.mask_token, std=0.02)
         self.relative = RelativePlaces(modalities)
         self.encoder = TransformerEncoder(encoder, num_relative=self.relative.num_entries)
+        if encoder.init == "normal_by_depth":
+            initialise_normal(self.contents)
 
     def forward(
         self, masked: Sequence[tuple[View, MaskPlan]], *, layers: Sequence[int] = ()
@@ -265,6 +298,7 @@ class Backbone(nn.Module):
             visible=visible,
             predict=predict,
             num_prefix=num_prefix,
+            norm=self.encoder.norm,
         )
 
 
@@ -354,18 +388,25 @@ class TransformerEncoder(nn.Module):
             nn.init.trunc_normal_(self.prefix, std=0.02)
         last = max(config.depth - 1, 1)
         self.blocks = nn.ModuleList(
-            Block(
+            config.style.build_block(
                 config.width,
                 config.num_heads,
-                config.style,
-                num_relative=num_relative if config.relative_bias else 0,
+                num_relative=num_relative if config.relative_bias is True else 0,
                 drop_path=config.drop_path * layer / last,
                 name=f"block {layer}",
             )
             for layer in range(config.depth)
         )
-        self.norm = config.style.build_norm(config.width)
-        initialise(self.blocks)
+        shared = config.relative_bias == "shared"
+        self.relative = (
+            nn.Parameter(torch.zeros(num_relative, config.num_heads)) if shared else None
+        )
+        self.pre_norm = config.style.build_norm(config.width) if config.pre_norm else None
+        self.norm = config.style.build_norm(config.width, weights=config.norm_weights)
+        if config.init == "xavier":
+            initialise(self.blocks)
+        else:
+            initialise_by_depth(list(self.blocks))
 
     def forward(
         self, x: Float[Tensor, "t d"], packing: Packing, *, layers: Sequence[int] = ()
@@ -373,15 +414,17 @@ class TransformerEncoder(nn.Module):
         """Packed tokens of all groups -> [normalised output, then the outputs of `layers`].
 
         Every row gets the prefix tokens in front, in the outputs too: s = t + prefixes.
-        `layers` count blocks from the last (-1); their outputs are not normalised.
+        `layers` count blocks from the last (-1), before the first (-depth - 1) stands what enters
+        it; their outputs are not normalised.
         """
         x, packing = self._add_prefix(x, packing)
+        if self.pre_norm is not None:
+            x = self.pre_norm(x)
         if packing.cells is not None:
-            cells = packing.cells.split([rows.num_tokens for rows in packing.groups])
-            pairs = map(pair_entries, cells, packing.groups)
-            packing = replace(packing, pairs=tuple(pairs))
-        returned = {layer % len(self.blocks): None for layer in layers}
-        outputs: dict[int, Tensor] = {}
+            packing = self._with_pairs(packing, packing.cells)
+        numbers = [layer + len(self.blocks) for layer in layers]
+        returned = dict.fromkeys(numbers)
+        outputs: dict[int, Tensor] = {-1: x}
         for number, block in enumerate(self.blocks):
             if self.config.checkpoint_blocks and self.training:
                 x = checkpoint(block, x, packing, use_reentrant=False)
@@ -389,7 +432,15 @@ class TransformerEncoder(nn.Module):
                 x = block(x, packing)
             if number in returned:
                 outputs[number] = x
-        return [self.norm(x), *(outputs[layer % len(self.blocks)] for layer in layers)]
+        return [self.norm(x), *(outputs[number] for number in numbers)]
+
+    def _with_pairs(self, packing: Packing, cells: Tensor) -> Packing:
+        """With the table entries of all pairs, or with their biases where blocks share a table."""
+        per_group = cells.split([rows.num_tokens for rows in packing.groups])
+        pairs = tuple(map(pair_entries, per_group, packing.groups))
+        if self.relative is None:
+            return replace(packing, pairs=pairs)
+        return replace(packing, biases=tuple(look_up(self.relative, each) for each in pairs))
 
     def _add_prefix(self, x: Tensor, packing: Packing) -> tuple[Tensor, Packing]:
         """The prefix tokens in front of every row of every group."""

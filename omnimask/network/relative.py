@@ -27,16 +27,19 @@ class RelativePlaces:
     https://arxiv.org/abs/2103.14030, equation 4: one learned number per head for each distance
     between two cells of a modality's grid, per axis and signed. Here one table serves all
     modalities: `NUM_COMMON` entries, then for each with a grid the product of (2 n - 1) over its
-    axes, in the order of `modalities`.
+    axes, in the order of `modalities`. `flat` numbers tokens in their sequence instead, as if on
+    one axis, with or without a grid.
     """
 
-    def __init__(self, modalities: Sequence[Modality]) -> None:
+    def __init__(self, modalities: Sequence[Modality], *, flat: bool = False) -> None:
+        self.flat = flat
         self.starts: dict[str, int] = {}
         self.sizes: dict[str, tuple[int, ...]] = {}
         self.num_entries = NUM_COMMON
         for modality in modalities:
-            if modality.grid is not None:
-                sizes = tuple(modality.grid.values())
+            if flat or modality.grid is not None:
+                grid = {} if modality.grid is None else modality.grid
+                sizes = (modality.num_tokens,) if flat else tuple(grid.values())
                 self.starts[modality.name], self.sizes[modality.name] = self.num_entries, sizes
                 self.num_entries += math.prod(distances(sizes))
 
@@ -57,6 +60,9 @@ class RelativePlaces:
         itself = 0
         if modality in self.sizes:
             sizes = self.sizes[modality]
+            if self.flat:
+                numbers = torch.arange(coords.shape[1], device=coords.device)
+                coords = numbers[None, :, None].expand(coords.shape[0], -1, -1)
             for axis, size in enumerate(sizes):
                 place = coords[:, :, axis].round().long().clamp(0, size - 1)
                 cell = cell * (2 * size - 1) + place
@@ -108,7 +114,7 @@ def carry_tables(
     carried = dict(weights)
     lines: dict[str, None] = {}
     for name, table in weights.items():
-        if name.endswith(".attn.relative"):
+        if name.endswith((".attn.relative", ".encoder.relative")):
             fresh = table.new_zeros(after.num_entries, table.shape[1])
             fresh[:NUM_COMMON] = table[:NUM_COMMON]
             for modality in new:

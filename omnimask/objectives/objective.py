@@ -15,6 +15,7 @@ from torch import Tensor
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.network.encoder import Encoded
+from omnimask.objectives.heads import Head, LinearHead
 from omnimask.objectives.late_targets import LateTarget
 from omnimask.objectives.targets import Target, TrainedTarget
 
@@ -30,7 +31,7 @@ class Loss(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Objective:
-    """`decoder` predicts `target` of `modality`'s tokens, and `loss` compares.
+    """`decoder` and `head` predict `target` of `modality`'s tokens, and `loss` compares.
 
     `where`: at the tokens that were hidden, at those that were visible, or at all; the masker must
     put these tokens into the plan's predicted ids. `weight` multiplies the mean loss.
@@ -41,6 +42,7 @@ class Objective:
     target: Target | TrainedTarget | LateTarget
     loss: Loss
     decoder: str = "main"
+    head: Head = field(default_factory=LinearHead)
     where: Literal["hidden", "visible", "all"] = "hidden"
     weight: float = 1.0
 
@@ -150,6 +152,23 @@ def smooth_l1(
     return F.smooth_l1_loss(predicted, truth, reduction="none").mean(dim=-1)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SmoothL1:
+    """As `smooth_l1`, quadratic below `beta`, where it has the value beta / 2."""
+
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.beta > 0.0:
+            raise RecipeError(f"SmoothL1.beta must be > 0, got {self.beta}; write 1.0")
+
+    def __call__(
+        self, predicted: Float[Tensor, "r n p"], truth: Float[Tensor, "r n t"], /
+    ) -> Float[Tensor, "r n"]:
+        errors = F.smooth_l1_loss(predicted, truth, reduction="none", beta=self.beta)
+        return errors.mean(dim=-1)
+
+
 def cross_entropy(
     predicted: Float[Tensor, "r n p"], truth: Float[Tensor, "r n t"]
 ) -> Float[Tensor, "r n"]:
@@ -200,9 +219,8 @@ def ranking(
 class TemperedCrossEntropy:
     """Cross-entropy of logits / `temperature` with a truth of p probabilities.
 
-    CAPI, https://arxiv.org/abs/2502.08769; the truth is that of `OnlineClusters`. There the
-    student's logits are cosines, between the prediction and prototypes of its own, with a learned
-    length for each prototype; here they are those of the objective's linear head.
+    CAPI, https://arxiv.org/abs/2502.08769; the truth is that of `OnlineClusters`, the logits are
+    those of a `CosineHead`.
     """
 
     temperature: float = 0.12

@@ -91,24 +91,31 @@ class Content:
     token's values (MAE, https://arxiv.org/abs/2111.06377, section 3, with its eps 1e-6 on the
     unbiased variance); "channel" does so for each of `num_channels` interleaved channels of a token
     (VideoMAE, https://arxiv.org/abs/2203.12602: deviation plus 1e-6, there of pixels in [0, 1],
-    here of pixels over their channel's deviation).
+    here of pixels over their channel's deviation). `part`: only the first of so many equal parts
+    of the values, such as one of the two frames of a tubelet.
     """
 
     norm: Literal["none", "token", "channel"] = "none"
     num_channels: int = 1
+    part: int = 1
 
     @property
     def teacher_layers(self) -> tuple[TeacherOutput, ...]:
         return ()
 
     def num_predicted(self, modality: Modality, teacher_dim: int, /) -> int:
+        if self.part < 1 or modality.num_values % self.part:
+            raise RecipeError(
+                f"Content(part={self.part}) must divide the {modality.num_values} values of a "
+                f"{modality.name} token; write part=1 for all of them"
+            )
         if self.norm == "channel" and modality.num_values % self.num_channels:
             raise RecipeError(
                 f"Content(norm='channel', num_channels={self.num_channels}) does not divide the "
                 f"{modality.num_values} values of a {modality.name} token; set num_channels to the "
                 "number of channels of that modality"
             )
-        return modality.num_values
+        return modality.num_values // self.part
 
     def known(self, tokens: Tokens, /) -> Bool[Tensor, "b n"]:
         return tokens.scorable
@@ -116,18 +123,23 @@ class Content:
     def __call__(
         self, modality: Modality, tokens: Tokens, teacher: Sequence[Tensor] = (), /
     ) -> Float[Tensor, "b n t"]:
+        values = self._part_of(tokens)
         if self.norm == "none":
-            return tokens.values.float()
-        parts, mean, deviation = self._statistics(tokens.values.float())
-        return ((parts - mean) / deviation).reshape(tokens.values.shape)
+            return values
+        parts, mean, deviation = self._statistics(values)
+        return ((parts - mean) / deviation).reshape(values.shape)
 
     def restore(
         self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
     ) -> Float[Tensor, "b n v"] | None:
-        if self.norm == "none":
-            return predicted
-        parts, mean, deviation = self._statistics(tokens.values.float())
-        return (predicted.reshape(parts.shape) * deviation + mean).reshape(predicted.shape)
+        if self.norm != "none":
+            parts, mean, deviation = self._statistics(self._part_of(tokens))
+            predicted = (predicted.reshape(parts.shape) * deviation + mean).reshape(predicted.shape)
+        return predicted if self.part == 1 else predicted.repeat(1, 1, self.part)
+
+    def _part_of(self, tokens: Tokens) -> Float[Tensor, "b n w"]:
+        values = tokens.values if self.part == 1 else tokens.values.chunk(self.part, dim=-1)[0]
+        return values.float()
 
     @property
     def restores_with(self) -> str:

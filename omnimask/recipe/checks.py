@@ -14,7 +14,7 @@ from omnimask.objectives.objective import Objective
 from omnimask.objectives.targets import TeacherCodes
 from omnimask.recipe.settings import Stream
 from omnimask.recipe.start import Start
-from omnimask.recipe.teacher import FrozenTeacher, Teacher
+from omnimask.recipe.teacher import FrozenTeacher, SnapshotTeacher, Teacher
 from omnimask.tokens.modality import Modality
 
 
@@ -115,7 +115,7 @@ def _check_other_copy(
 
 
 def check_teacher(
-    teacher: Teacher | FrozenTeacher | None,
+    teacher: Teacher | SnapshotTeacher | FrozenTeacher | None,
     objectives: Sequence[Objective],
     predicted_hints: Sequence[str],
     *,
@@ -160,7 +160,7 @@ def _check_codes(teacher: object, where: str, target: object) -> None:
 
 def check_hints(
     hints: Sequence[str],
-    teacher: Teacher | FrozenTeacher | None,
+    teacher: Teacher | SnapshotTeacher | FrozenTeacher | None,
     objectives: Sequence[Objective],
     modalities: Sequence[Modality],
     hidden: str,

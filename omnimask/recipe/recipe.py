@@ -23,7 +23,7 @@ from omnimask.recipe.checks import (
 )
 from omnimask.recipe.settings import Data, Optim, Run
 from omnimask.recipe.start import Start
-from omnimask.recipe.teacher import FrozenTeacher, Teacher
+from omnimask.recipe.teacher import FrozenTeacher, SnapshotTeacher, Teacher
 from omnimask.tokens.modality import Modality
 
 R = TypeVar("R")
@@ -35,7 +35,7 @@ class Recipe:
 
     `hidden`: "drop" leaves hidden tokens out of the encoder (MAE), "replace" puts a mask token in
     their place (SimMIM). `hints` are made of the data, for maskers that ask for them by name.
-    `teacher` is an EMA of the student or another run's encoder. `start`:
+    `teacher` is an EMA of the student, the student of a stage before, or another encoder. `start`:
     trained encoders that the weights begin as, instead of random ones. `seed` starts the other
     weights and every random choice of the run.
     """
@@ -50,7 +50,7 @@ class Recipe:
     optim: Optim
     hidden: Literal["drop", "replace"] = "drop"
     hints: Mapping[str, Hint] = field(default_factory=dict)
-    teacher: Teacher | FrozenTeacher | None = None
+    teacher: Teacher | SnapshotTeacher | FrozenTeacher | None = None
     start: tuple[Start, ...] = ()
     run: Run = field(default_factory=Run)
     seed: int = 0
@@ -97,6 +97,11 @@ class Recipe:
 
     def modality(self, name: str) -> Modality:
         return next(modality for modality in self.modalities if modality.name == name)
+
+    def num_predicted(self, objective: Objective) -> int:
+        """The width of an objective's predictions."""
+        modality = self.modality(objective.modality)
+        return objective.target.num_predicted(modality, self.teacher_encoder.width)
 
 
 def override(recipe: R, assignments: Sequence[str]) -> R:

@@ -79,11 +79,45 @@ class TargetOptim:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CosineSchedule:
+    """Half a cosine from the peak rate to the final one over `horizon` times the run's steps; above
+    1 it is cut off at the run's end, before it has come down.
+    """
+
+    horizon: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.horizon >= 1.0:
+            raise RecipeError(
+                f"optim.schedule.horizon must be >= 1, got {self.horizon}; 1.25 ends at 80 % of "
+                "the schedule"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepSchedule:
+    """The peak rate, multiplied by `factor` at each of the shares `at` of the run; `final_lr` has
+    no part in it.
+    """
+
+    at: tuple[float, ...]
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not self.at or not all(0.0 < share < 1.0 for share in self.at):
+            raise RecipeError(
+                f"optim.schedule.at must be shares of the run in (0, 1), got {self.at}; write "
+                "(0.875,) for the last eighth"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Optim:
     """AdamW with linear warm-up and cosine decay; biases, norms and other vectors do not decay.
 
-    `lr` is the peak, `final_lr` the end. The weight decay goes from `weight_decay` to
-    `final_weight_decay` by half a cosine, None keeps it. `clip_norm` limits the gradient's global
+    `lr` is the peak, `final_lr` the end, `schedule` the way between them after the warm-up. The
+    weight decay goes from `weight_decay` to `final_weight_decay` by half a cosine (over the horizon
+    of the schedule), None keeps it. `clip_norm` limits the gradient's global
     norm, None does not. `accumulate` micro-batches make one step. `targets` is for weights of
     trained targets alone.
     """
@@ -97,6 +131,7 @@ class Optim:
     betas: tuple[float, float] = (0.9, 0.95)
     clip_norm: float | None = 1.0
     accumulate: int = 1
+    schedule: CosineSchedule | StepSchedule = field(default_factory=CosineSchedule)
     targets: TargetOptim = field(default_factory=TargetOptim)
 
     def __post_init__(self) -> None:

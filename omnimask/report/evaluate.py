@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from omnimask.data.label_tables import label_columns
 from omnimask.data.samples import Batch, Unreadable, choose_samples, read_batches, spread
@@ -239,15 +239,12 @@ class _Truths:
             if self.parts[objective.name]
         }
         return {
-            objective.name: fit_constant(objective.loss, truths, self._width(objective))
+            objective.name: fit_constant(
+                objective.loss, truths, self.model.recipe.num_predicted(objective)
+            )
             for objective, truths in found.items()
             if len(truths)
         }
-
-    def _width(self, objective: Objective) -> int:
-        head = self.model.heads[objective.name]
-        assert isinstance(head, nn.Linear), "model.py builds every head as one linear layer"
-        return head.out_features
 
 
 def _thinned(rows: Tensor, count: int) -> Tensor:

@@ -25,6 +25,9 @@ from omnimask.foundation.versions import versions
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.run_recipe import RunRecipe
 
+# Of an encoder folder, which has no run around it (transfer/encoder_folder.py).
+ENCODER_INFO, ENCODER_WEIGHTS = "encoder.json", "encoder.safetensors"
+
 _UNFINISHED, _DAMAGED = ".unfinished", ".damaged"
 
 R = TypeVar("R")  # a RunRecipe; no bound, as checks at runtime cannot take a protocol's fields

@@ -3,23 +3,64 @@
 from dataclasses import replace
 from pathlib import Path
 
+from torch import Tensor
+
 from omnimask.decoders import Decoder, HasCodebook
 from omnimask.foundation.errors import RecipeError
+from omnimask.foundation.records import load
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.teacher import FrozenTeacher
 from omnimask.tokens.modality import Modality
-from omnimask.training.checkpoint import last_checkpoint, list_checkpoints, load_recipe
+from omnimask.training.checkpoint import (
+    ENCODER_INFO,
+    ENCODER_WEIGHTS,
+    last_checkpoint,
+    list_checkpoints,
+    load_checkpoint,
+    load_recipe,
+    load_tensors,
+    read_saved,
+)
 
 
 def fill_frozen(teacher: FrozenTeacher) -> FrozenTeacher:
-    """The record with what its run folder tells. RecipeError where there is no such run, or none
-    with such a codebook.
+    """The record with what its folder tells, a run's or an encoder's. RecipeError where there is
+    none, or none with such a codebook.
     """
     if teacher.is_filled:
         return teacher
+    folder = encoder_folder_of(teacher)
+    if folder is not None:
+        return _fill_from_encoder(teacher, folder)
     recipe = load_recipe(checkpoint_of(teacher))
     codebook = None if teacher.decoder is None else _codebook_of(teacher.decoder, teacher, recipe)
     return replace(teacher, encoder=recipe.encoder, modalities=recipe.modalities, codebook=codebook)
+
+
+def encoder_folder_of(teacher: FrozenTeacher) -> Path | None:
+    """Its folder, where that holds an encoder alone and not a run."""
+    folder = Path(teacher.run or "")
+    return folder if teacher.run and (folder / ENCODER_INFO).is_file() else None
+
+
+def frozen_weights(teacher: FrozenTeacher) -> dict[str, Tensor]:
+    """The weights in its folder, by their names in a run."""
+    folder = encoder_folder_of(teacher)
+    if folder is not None:
+        return load_tensors(folder / ENCODER_WEIGHTS)
+    return load_checkpoint(checkpoint_of(teacher)).weights
+
+
+def _fill_from_encoder(teacher: FrozenTeacher, folder: Path) -> FrozenTeacher:
+    if teacher.decoder is not None:
+        raise RecipeError(
+            f"teacher.decoder={teacher.decoder!r}: {folder} holds an encoder without decoders; "
+            "name the folder of a run that trained a codebook in teacher.run"
+        )
+    saved = read_saved(folder / ENCODER_INFO)
+    saved.pop("hash", None)
+    info = load(saved, str(folder / ENCODER_INFO))
+    return replace(teacher, encoder=info.encoder, modalities=info.modalities)
 
 
 def _codebook_of(name: str, teacher: FrozenTeacher, recipe: Recipe) -> Decoder:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from omnimask.data.streams import StepBatch, Steps
 from omnimask.objectives.objective import Outcome
 from omnimask.recipe.run_recipe import RunRecipe
-from omnimask.recipe.settings import Optim
+from omnimask.recipe.settings import CosineSchedule, Optim, StepSchedule
 from omnimask.tokens.tokens import Group
 from omnimask.training.job import Job, Learner
 from omnimask.training.step import Hints
@@ -158,18 +158,24 @@ def set_schedules(optimizer: torch.optim.Optimizer, optim: Optim, step: int) -> 
 
 
 def learning_rate(optim: Optim, step: int) -> float:
-    """The rate of step 0, 1, ...: linear warm-up, then half a cosine from `lr` to `final_lr`."""
+    """The rate of step 0, 1, ...: linear warm-up, then as the schedule says."""
     if step < optim.warmup_steps:
         return optim.lr * (step + 1) / optim.warmup_steps
-    share = (step - optim.warmup_steps) / max(optim.steps - optim.warmup_steps, 1)
+    if isinstance(optim.schedule, StepSchedule):
+        passed = sum(step >= share * optim.steps for share in optim.schedule.at)
+        return optim.lr * optim.schedule.factor**passed
+    end = optim.steps * optim.schedule.horizon
+    share = (step - optim.warmup_steps) / max(end - optim.warmup_steps, 1)
     return _half_cosine(optim.lr, optim.final_lr, share)
 
 
 def weight_decay(optim: Optim, step: int) -> float:
-    """The decay of step 0, 1, ...: half a cosine over the whole run, without warm-up."""
+    """The decay of step 0, 1, ...: half a cosine over the schedule's horizon, without warm-up."""
     if optim.final_weight_decay is None:
         return optim.weight_decay
-    return _half_cosine(optim.weight_decay, optim.final_weight_decay, step / optim.steps)
+    schedule = optim.schedule
+    end = optim.steps * (schedule.horizon if isinstance(schedule, CosineSchedule) else 1.0)
+    return _half_cosine(optim.weight_decay, optim.final_weight_decay, step / end)
 
 
 def _half_cosine(start: float, end: float, share: float) -> float:

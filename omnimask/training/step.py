@@ -12,13 +12,12 @@ from torch import Tensor, nn
 
 from omnimask.masking.hints import Hint
 from omnimask.masking.plan import MaskPlan
-from omnimask.network.blocks import initialise
 from omnimask.network.encoder import Backbone, Encoded
 from omnimask.objectives.late_targets import LateTarget
 from omnimask.objectives.objective import Objective, Outcome
 from omnimask.objectives.targets import Target, TrainedTarget
 from omnimask.recipe.recipe import Recipe
-from omnimask.recipe.teacher import Teacher
+from omnimask.recipe.teacher import SnapshotTeacher, Teacher
 from omnimask.tokens.tokens import Group, Tokens, View
 from omnimask.training.ema import update_ema
 from omnimask.training.health import measure_health
@@ -219,11 +218,27 @@ class MaskedModel(nn.Module):
         """Every gradient counts."""
 
     def after_step(self, progress: float) -> None:
-        """An EMA teacher follows; `progress` is the share of training that is now done."""
-        teacher = self.recipe.teacher
+        """A teacher made from the student follows; `progress` is the share of training that is now
+        done.
+        """
+        teacher, steps = self.recipe.teacher, self.recipe.optim.steps
+        if isinstance(teacher, SnapshotTeacher):
+            stage = teacher.stage_begun(round(progress * steps), steps)
+            if stage is not None:
+                self._begin_stage(stage)
         if isinstance(teacher, Teacher):
             assert self.teacher is not None
             update_ema(self.teacher, self, teacher.decay_at(progress))
+
+    @torch.no_grad()
+    def _begin_stage(self, stage: int) -> None:
+        """The teacher becomes the student, and the student is drawn anew."""
+        assert self.teacher is not None
+        update_ema(self.teacher, self, 0.0)
+        fresh = build_model(self.recipe, stage=stage).state_dict()
+        for name, value in self.state_dict().items():
+            if not name.startswith("teacher."):
+                value.copy_(fresh[name])
 
     def predictions(self, encoded: Encoded) -> dict[str, Float[Tensor, "r n p"]]:
         """Each objective's prediction at the plan's predicted ids, for the view's modalities."""
@@ -250,16 +265,16 @@ def _hint_of(hint: Hint, tokens: Tokens) -> Float[Tensor, "b n"]:
     return hint(tokens) if hint.fits(tokens.grid) else nothing
 
 
-def build_model(recipe: Recipe) -> MaskedModel:
-    """The model with weights that depend on `recipe.seed` alone."""
+_STAGE_SEED = 1_000_003  # seeds of a run's stages; far from those of its neighbours
+
+
+def build_model(recipe: Recipe, *, stage: int = 0) -> MaskedModel:
+    """The model with weights that depend on `recipe.seed` and the stage alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
+        torch.manual_seed(recipe.seed + stage * _STAGE_SEED)
         return MaskedModel(recipe)
 
 
-def _head(recipe: Recipe, objective: Objective) -> nn.Linear:
+def _head(recipe: Recipe, objective: Objective) -> nn.Module:
     width = recipe.decoders[objective.decoder].output_width(recipe.encoder)
-    modality = recipe.modality(objective.modality)
-    head = nn.Linear(width, objective.target.num_predicted(modality, recipe.teacher_encoder.width))
-    initialise(head)
-    return head
+    return objective.head.build(width, recipe.num_predicted(objective))

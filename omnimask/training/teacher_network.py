@@ -18,8 +18,7 @@ from omnimask.network.encoder import Backbone, Encoded
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.teacher import FrozenTeacher
 from omnimask.tokens.tokens import TeacherOutput, View
-from omnimask.training.checkpoint import load_checkpoint
-from omnimask.training.frozen_teacher import checkpoint_of
+from omnimask.training.frozen_teacher import frozen_weights
 
 
 class TeacherNetwork(nn.Module):
@@ -161,8 +160,8 @@ def build_teacher(
 
 
 def load_frozen(network: TeacherNetwork, teacher: FrozenTeacher) -> None:
-    """Reads the weights of the teacher's run into the network."""
-    weights = load_checkpoint(checkpoint_of(teacher)).weights
+    """Reads the weights in the teacher's folder into the network."""
+    weights = frozen_weights(teacher)
     _load(network.backbone, weights, "backbone.", teacher)
     if network.codebook is not None:
         _load(network.codebook, weights, f"decoders.{teacher.decoder}.", teacher)

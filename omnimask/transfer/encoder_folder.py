@@ -13,6 +13,8 @@ from omnimask.foundation.checksums import NAME, find_damage, write_checksums
 from omnimask.foundation.errors import DamageError, RecipeError
 from omnimask.foundation.records import dump, load
 from omnimask.recipe.teacher import Teacher
+from omnimask.training.checkpoint import ENCODER_INFO as INFO
+from omnimask.training.checkpoint import ENCODER_WEIGHTS as WEIGHTS
 from omnimask.training.checkpoint import (
     Checkpoint,
     fill_weights,
@@ -21,8 +23,6 @@ from omnimask.training.checkpoint import (
     write_json,
 )
 from omnimask.transfer.pretrained_encoder import EncoderInfo, PretrainedEncoder
-
-INFO, WEIGHTS = "encoder.json", "encoder.safetensors"
 
 Which = Literal["student", "teacher"]
 

@@ -109,15 +109,26 @@ _FORMAT_1 = {
 }
 
 
+# Fields that came later, with the values that leave an encoder as it was.
+_SINCE_FORMAT_1 = {
+    "omnimask:BlockStyle": {"kind": "vit", "act": "gelu", "sub_norm": False},
+    "omnimask:Encoder": {"pre_norm": False, "norm_weights": True, "init": "xavier"},
+}
+
+
 def _as_format_1(saved: Any) -> Any:
-    """With the names of parts as format 1 had them: hashes in older files of vectors still hold."""
+    """With the names and fields of parts as format 1 had them: hashes in older files of vectors
+    still hold.
+    """
     names = {**_FORMAT_1, **vars(importlib.import_module("modalities")).get("FORMAT_1", {})}
 
     def renamed(value: Any) -> Any:
         if isinstance(value, dict):
+            later = _SINCE_FORMAT_1.get(value.get("record", ""), {})
             return {
                 key: names.get(item, item) if key in ("record", "function") else renamed(item)
                 for key, item in value.items()
+                if key not in later or item != later[key]
             }
         return [renamed(item) for item in value] if isinstance(value, list | tuple) else value
 

@@ -12,7 +12,7 @@ from omnimask.network.encoder import Encoder
 from omnimask.network.relative import carry_tables
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.start import Start
-from omnimask.recipe.teacher import Teacher
+from omnimask.recipe.teacher import SnapshotTeacher, Teacher
 from omnimask.tokens.modality import Modality
 from omnimask.training.checkpoint import fill_weights
 from omnimask.training.ema import update_ema
@@ -28,7 +28,10 @@ _EVERY = (
     "positions",
     "places_every_block",
 )  # fields of an `Encoder` on which tokenizers depend
-_OF_BLOCKS = ("num_heads", "class_token", "num_registers", "rotary", "relative_bias")
+_OF_BLOCKS = (
+    *("num_heads", "class_token", "num_registers", "rotary", "relative_bias"),
+    *("pre_norm", "norm_weights"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +101,7 @@ def take_weights(model: MaskedModel, opened: Sequence[OpenedStart]) -> None:
     for part in opened:
         kept = {k: v for k, v in model.state_dict().items() if not _is_below(k, part.taken)}
         fill_weights(model, {**kept, **part.weights}, source=part.line)
-    if opened and isinstance(model.recipe.teacher, Teacher):
+    if opened and isinstance(model.recipe.teacher, Teacher | SnapshotTeacher):
         assert model.teacher is not None
         update_ema(model.teacher, model, 0.0)
 

@@ -52,6 +52,8 @@ def _image_from_probe() -> FinetuneRecipe:
 
 
 def _balanced(task: Task) -> Task:
+    if isinstance(task, Segmentation):  # of an encoder of two blocks
+        task = replace(task, head=replace(task.head, layers=(-1, -2)))
     if isinstance(task, Classification):  # of few samples
         return replace(task, weights="balanced", min_samples=1)
     assert isinstance(task, Segmentation)

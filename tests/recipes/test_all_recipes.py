@@ -36,7 +36,8 @@ from tests.unit.runs import assert_same_weights, losses, train_until
 METHODS = (
     *("mae", "simmim", "beit2", "vqkd", "data2vec2", "vjepa", "crossmae", "capi", "hpm"),
     *("colormae", "maskdistill", "videomae", "audiomae", "mwmae", "pointmae", "pointcmae"),
-    *("voxelmae", "remasker", "multimae", "hiendmae", "mamp"),
+    *("voxelmae", "remasker", "multimae", "hiendmae", "mamp", "mff", "beit", "dbot", "localmim"),
+    *("maest", "cratemae", "uta", "eva02", "mask3d", "fgmae"),
 )
 
 

@@ -38,7 +38,7 @@ def test_decoders_have_twelve_blocks_that_read_all_layers():
         decoder = recipe.decoders["main"]
         assert isinstance(decoder, CrossAttentionDecoder)
         assert (decoder.width, decoder.depth) == (width, 12)
-        assert decoder.layers(recipe.encoder) == tuple(range(-12, 0))
+        assert decoder.layers(recipe.encoder) == tuple(range(-13, 0)), "and what enters the first"
 
 
 def test_a_prediction_does_not_depend_on_what_else_is_predicted(sample_data: Path):

@@ -29,6 +29,12 @@ ENCODERS = {
     "qk_norm": replace(SMALL, style=BlockStyle(qk_norm=True, layer_scale=0.3)),
     "centred": replace(SMALL, positions="rotary", rotary=Rotary(max_period=100.0, centred=True)),
     "relative": replace(SMALL, positions="none", relative_bias=True),
+    "shared": replace(
+        SMALL, pre_norm=True, relative_bias="shared", style=BlockStyle(sub_norm=True)
+    ),
+    "quick gelu": replace(
+        SMALL, norm_weights=False, style=BlockStyle(act="quick_gelu", sub_norm=True)
+    ),
     "every block": replace(SMALL, places_every_block=True, relative_bias=True),
     "swiglu": replace(SMALL, style=BlockStyle(swiglu=True, norm="rms")),
 }

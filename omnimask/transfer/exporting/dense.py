@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from omnimask.foundation.errors import RecipeError
 from omnimask.network.blocks import Attention, Block, rotate
 from omnimask.network.positions import rotary_angles
 from omnimask.network.relative import look_up, of_prefix, padded_entries
@@ -39,7 +40,13 @@ class DenseEncoder(nn.Module):
         if modality in positions:  # not where the encoder only rotates
             self.position = positions[modality]
         self.place = backbone.places.modalities[modality]
-        self.prefix = backbone.encoder.prefix
+        if config.style.kind != "vit":
+            raise RecipeError(
+                f"encoder.style.kind={config.style.kind!r} has no graph yet; the format encoder "
+                "holds it"
+            )
+        self.prefix, self.pre_norm = backbone.encoder.prefix, backbone.encoder.pre_norm
+        self.shared_table = backbone.encoder.relative
         self.blocks, self.norm = backbone.encoder.blocks, backbone.encoder.norm
 
     @property
@@ -62,6 +69,8 @@ class DenseEncoder(nn.Module):
         if self.prefix is not None:
             x = torch.cat([self.prefix.expand(x.shape[0], -1, -1), x], dim=1)
             allowed = F.pad(valid, (num_prefix, 0), value=True)
+        if self.pre_norm is not None:
+            x = self.pre_norm(x)
         # The smallest number instead of -inf keeps a row without any token finite.
         bias = torch.zeros_like(allowed, dtype=x.dtype)
         bias = bias.masked_fill(~allowed, torch.finfo(x.dtype).min)[:, None, None, :]
@@ -69,7 +78,7 @@ class DenseEncoder(nn.Module):
         for block in self.blocks:
             assert isinstance(block, Block)
             x = x if places is None else x + places
-            table = block.attn.relative
+            table = self.shared_table if block.attn.relative is None else block.attn.relative
             near = 0.0 if table is None or pairs is None else look_up(table, pairs)
             x = _run_block(block, x, bias + near, angles)
         x = self.norm(x)
@@ -126,7 +135,8 @@ def _attend(attention: Attention, x: Tensor, bias: Tensor, angles: Tensor | None
         q, k = _rotate(q, angles), _rotate(k, angles)
     q, k, v = (part.transpose(1, 2) for part in (q, k, v))
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-    return attention.proj(out.transpose(1, 2).flatten(2))
+    out = out.transpose(1, 2).flatten(2)
+    return attention.proj(out if attention.sub_norm is None else attention.sub_norm(out))
 
 
 def _rotate(x: Tensor, angles: Tensor) -> Tensor:

@@ -30,7 +30,12 @@ def check_plain(config: Encoder, *, of: str) -> None:
         )
     strange = {
         "places_every_block=True": config.places_every_block,
-        "relative_bias=True": config.relative_bias,
+        "relative_bias": bool(config.relative_bias),
+        "pre_norm=True": config.pre_norm,
+        "norm_weights=False": not config.norm_weights,
+        f"kind={config.style.kind!r}": config.style.kind != "vit",
+        f"act={config.style.act!r}": config.style.act != "gelu",
+        "sub_norm=True": config.style.sub_norm,
         "swiglu=True": config.style.swiglu,
         "qk_norm=True": config.style.qk_norm,
         "norm='rms'": config.style.norm == "rms",

@@ -33,7 +33,10 @@ def is_frozen(name: str, frozen: Freeze, depth: int) -> bool:
 
 
 def has_thawed(name: str, frozen: Freeze, *, depth: int, progress: float) -> bool:
-    """Whether a layer learns at `progress` of the run; layer l begins at thaw * (L - l) / L."""
+    """Whether a layer learns at `progress` of the run; layer l begins at thaw * (L - l) / L, or the
+    whole encoder at `until`."""
+    if frozen.until:
+        return progress >= frozen.until or not name.startswith("backbone.")
     begins = frozen.thaw * (depth + 1 - layer_of(name, depth)) / (depth + 1)
     return progress >= begins
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking.full import full_plan
 from omnimask.masking.plan import MaskPlan
 from omnimask.network.encoder import Backbone, Encoded
@@ -44,6 +45,7 @@ class FinetunedModel(nn.Module):
             add_lora(self.backbone, recipe.lora)
         task = recipe.task
         self.layers = task.head.layers if isinstance(task, Segmentation) else ()
+        _check_layers(self.layers, encoder.depth)
         self.head = _build_head(recipe)
         freeze(self, recipe.frozen, encoder.depth, layers=self.layers)
         self.average = None
@@ -129,7 +131,7 @@ class FinetunedModel(nn.Module):
     def before_clip(self, progress: float) -> None:
         """Layers that have not thawed yet lose their gradients, so that they stay as they are."""
         frozen, depth = self.recipe.frozen, self.recipe.encoder.depth
-        if frozen.thaw == 0.0:
+        if frozen.thaw == frozen.until == 0.0:
             return
         for name, parameter in self.named_parameters():
             if not has_thawed(name, frozen, depth=depth, progress=progress):
@@ -175,6 +177,14 @@ class FinetunedModel(nn.Module):
         if self.training and show is not None:
             return show(view.layout, view.group.rng.child("show"), None, progress)[0]
         return full_plan(view.layout)
+
+
+def _check_layers(layers: Sequence[int], depth: int) -> None:
+    if not all(-depth <= layer < 0 for layer in layers):
+        raise RecipeError(
+            f"task.head.layers count blocks from the last, -1 to -{depth} (encoder.depth), got "
+            f"{layers}; name blocks that the encoder has"
+        )
 
 
 def _build_head(recipe: FinetuneRecipe) -> nn.Module:

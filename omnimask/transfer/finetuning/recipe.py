@@ -35,15 +35,23 @@ class Labels:
 class Freeze:
     """What does not learn: the whole `encoder`, or the embeddings and the first `blocks` of it.
 
-    `thaw`: the share of the run over which layers begin to learn one after the other, from the head
-    down (gradual unfreezing, https://arxiv.org/abs/1801.06146, section 3.3); 0: all at once.
+    `until`: the share of the run up to which nothing of the encoder learns and after which all of
+    it does (ExpPoint-MAE, https://arxiv.org/abs/2306.10798). `thaw`: the share of the run over
+    which layers begin to learn one after the other, from the head down (gradual unfreezing,
+    https://arxiv.org/abs/1801.06146, section 3.3); 0: all at once.
     """
 
     encoder: bool = False
     blocks: int = 0
     thaw: float = 0.0
+    until: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.until < 1.0 or (self.until and (self.thaw or self.encoder)):
+            raise RecipeError(
+                f"frozen.until must be in [0, 1), without thaw or encoder=True, got {self}; write "
+                "Freeze(until=0.8)"
+            )
         if not 0.0 <= self.thaw <= 1.0:
             raise RecipeError(f"frozen.thaw must be in [0, 1], got {self.thaw}")
 

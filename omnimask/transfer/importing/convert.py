@@ -18,7 +18,7 @@ from omnimask.transfer.importing.block_weights import (
     take_blocks,
 )
 from omnimask.transfer.importing.point_groups import take_points
-from omnimask.transfer.importing.tokenizers import Known, take_grid
+from omnimask.transfer.importing.tokenizers import PRE_NORM, Known, take_grid
 from omnimask.transfer.pretrained_encoder import EncoderInfo, PretrainedEncoder
 
 # facebookresearch/dinov3, dinov3/layers/rope_position_encoding.py: base 100, coordinates from -1
@@ -33,8 +33,10 @@ def convert(
     state = dict(state)
     tokenizer = take_points(state, known) if known.kind == "points" else take_grid(state, known)
     width = tokenizer.width
+    pre_norm = PRE_NORM in state
     encoder = Encoder(
         width=width,
+        pre_norm=pre_norm,
         depth=1 + max((int(k.split(".")[1]) for k in state if k.startswith("blocks.")), default=0),
         num_heads=_num_heads(width, known),
         positions=tokenizer.positions,
@@ -47,6 +49,7 @@ def convert(
             mlp_ratio=hidden_width(state) / width * (1.5 if is_gated(state) else 1.0),
             swiglu=is_gated(state),
             norm_eps=known.norm_eps,
+            act=known.act,
             layer_scale=1.0 if "blocks.0.ls1.gamma" in state else None,
         ),
     )
@@ -58,6 +61,9 @@ def convert(
         "backbone.encoder.norm.weight": take(state, "norm.weight"),
         "backbone.encoder.norm.bias": take(state, "norm.bias"),
     }
+    if pre_norm:
+        for kind in ("weight", "bias"):
+            weights[f"backbone.encoder.pre_norm.{kind}"] = take(state, f"norm_pre.{kind}")
     _check_periods(state)
     prefix = [part for part in (tokenizer.class_token, tokenizer.registers) if part is not None]
     if prefix:

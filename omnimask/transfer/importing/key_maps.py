@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -64,6 +64,36 @@ _HF_DINOV3 = (
     (r"^embeddings\.patch_embeddings\.(weight|bias)$", r"patch_embed.proj.\1"),
     *_HF_BLOCK,
 )
+# Towers of pictures; the text's, the projections into the space of both and the temperature go.
+_HF_CLIP = (
+    (r"^vision_model\.", ""),
+    (r"^embeddings\.class_embedding$", "cls_token"),
+    (r"^embeddings\.position_embedding\.weight$", "pos_embed"),
+    (r"^embeddings\.patch_embedding\.", "patch_embed.proj."),
+    (r"^pre_layrnorm\.", "norm_pre."),
+    (r"^post_layernorm\.", "norm."),
+    (r"^encoder\.layers\.(\d+)\.", r"blocks.\1."),
+    (r"\.self_attn\.([qkv])_proj\.", r".attn.\1."),
+    (r"\.self_attn\.out_proj\.", ".attn.proj."),
+    (r"\.layer_norm([12])\.", r".norm\1."),
+)
+_OPENAI_CLIP = (
+    (r"^visual\.", ""),
+    (r"^class_embedding$", "cls_token"),
+    (r"^positional_embedding$", "pos_embed"),
+    (r"^conv1\.", "patch_embed.proj."),
+    (r"^ln_pre\.", "norm_pre."),
+    (r"^ln_post\.", "norm."),
+    (r"^transformer\.resblocks\.(\d+)\.", r"blocks.\1."),
+    (r"\.attn\.in_proj_", ".attn.qkv."),
+    (r"\.attn\.out_proj\.", ".attn.proj."),
+    (r"\.ln_([12])\.", r".norm\1."),
+    (r"\.mlp\.c_fc\.", ".mlp.fc1."),
+    (r"\.mlp\.c_proj\.", ".mlp.fc2."),
+)
+_CLIP_DROPPED = (
+    r"^(text_model\.|text_projection\.|visual_projection\.|logit_scale|proj$)|position_ids$"
+)
 _HF_DROPPED = r"^(decoder\.|encoder_to_decoder\.|pooler\.|classifier\.|mask_token$)"
 
 
@@ -81,7 +111,18 @@ class KeyMap:
     positions: Literal["table", "rotary"] = "table"
     norm_eps: float = 1e-6
     heads: Mapping[int, int] = field(default_factory=lambda: _HEADS)
+    act: Literal["gelu", "quick_gelu"] = "gelu"
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
 
+
+_CLIP: dict[str, Any] = {
+    "dropped": _CLIP_DROPPED,
+    "norm_eps": 1e-5,
+    "act": "quick_gelu",
+    "mean": (0.48145466, 0.4578275, 0.40821073),
+    "std": (0.26862954, 0.26130258, 0.27577711),
+}
 
 # Read off the code that made the checkpoints: module names, norm eps, biases, position tables.
 KEY_MAPS: dict[str, KeyMap] = {
@@ -143,6 +184,11 @@ KEY_MAPS: dict[str, KeyMap] = {
         dropped=r"^(MAE_decoder|decoder_pos_embed|increase_dim)\.|^mask_token$",
         norm_eps=1e-5,
     ),
+    # openai/CLIP, clip/model.py and clip.py: a norm before the first block, no bias of patches,
+    # QuickGELU, torch's eps; `visual.proj`, which only [CLS] goes through there, is left out.
+    "clip": KeyMap(rules=_OPENAI_CLIP, **_CLIP),
+    # CLIPVisionModel and CLIPModel of transformers, with CLIPConfig's defaults.
+    "transformers-clip": KeyMap(rules=_HF_CLIP, **_CLIP),
     # transformers: the default eps of ViTConfig, ViTMAEConfig and VideoMAEConfig is 1e-12, that of
     # Dinov2Config 1e-6.
     "transformers": KeyMap(rules=_HF_BLOCK, dropped=_HF_DROPPED, norm_eps=1e-12),
@@ -181,6 +227,10 @@ def guess_format(state: Mapping[str, Tensor]) -> str:
     refuse(state)
     if any(key.startswith("MAE_encoder.") for key in state):
         return "pointmae"
+    if any(key.endswith("embeddings.class_embedding") for key in state):
+        return "transformers-clip"
+    if any(key.endswith("visual.ln_pre.weight") for key in state):
+        return "clip"
     if any("embeddings.patch_embeddings" in key for key in state):
         return _guess_transformers(state)
     patch = state.get("patch_embed.proj.weight")
@@ -235,6 +285,8 @@ def renamed(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
         raise RecipeError(f"format {name!r} is unknown; {nearest_names(name, KEY_MAPS)}")
     refuse(state)
     found = {}
+    if name == "clip":  # the text tower has keys like those of the pictures'
+        state = {key: value for key, value in state.items() if key.startswith("visual.")}
     for key, value in state.items():
         for pattern, replacement in KEY_MAPS[name].rules:
             key = re.sub(pattern, replacement, key)

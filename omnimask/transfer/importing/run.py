@@ -39,10 +39,11 @@ def import_encoder(
         norm_eps=key_map.norm_eps if found.norm_eps is None else found.norm_eps,
         positions=key_map.positions,
         heads=key_map.heads,
+        act=key_map.act if found.act is None else found.act,
         num_heads=num_heads or found.num_heads,
         size=size,
-        mean=mean or found.mean,
-        std=std or found.std,
+        mean=mean or found.mean or key_map.mean,
+        std=std or found.std or key_map.std,
     )
     origin = {"imported": found.name, "format": format}
     return convert(state, known, name=found.name, origin=origin)

@@ -4,7 +4,7 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ class ForeignWeights:
     format: str | None = None
     num_heads: int | None = None
     norm_eps: float | None = None
+    act: Literal["gelu", "quick_gelu"] | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
 
@@ -121,9 +122,11 @@ def _timm_format(model: Any) -> str:
 
 def _of_transformers(model: nn.Module) -> ForeignWeights:
     config = vars(model)["config"]
+    config = vars(config).get("vision_config") or config  # CLIP's, which has one for text too
     # With a gate, DINOv3 takes this activation; DINOv2 has SiLU there, whatever it says.
     expected = "silu" if vars(config).get("use_gated_mlp") else "gelu"
-    if config.hidden_act != expected:
+    quick = config.model_type == "clip_vision_model" and config.hidden_act == "quick_gelu"
+    if config.hidden_act != expected and not quick:
         raise RecipeError(
             f"only hidden_act={expected!r} is supported with this MLP, got {config.hidden_act!r}"
         )
@@ -135,6 +138,7 @@ def _of_transformers(model: nn.Module) -> ForeignWeights:
         state=model.state_dict(),
         num_heads=config.num_attention_heads,
         norm_eps=config.layer_norm_eps,
+        act="quick_gelu" if quick else "gelu",
     )
 
 

@@ -14,6 +14,7 @@ from omnimask.foundation.records import from_json
 from omnimask.transfer.importing.block_weights import bias_table, has_bias, take
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+PRE_NORM = "norm_pre.weight"  # of what enters the first block
 _AUDIOSET = (-4.2677393, 2 * 4.5689974)  # AudioMAE's code divides by twice the deviation
 
 
@@ -30,6 +31,7 @@ class Known:
     norm_eps: float
     positions: Literal["table", "rotary"] = "table"
     heads: Mapping[int, int]
+    act: Literal["gelu", "quick_gelu"] = "gelu"
     num_heads: int | None = None
     size: tuple[int, ...] | None = None
     mean: tuple[float, ...] | None = None
@@ -57,6 +59,10 @@ def take_grid(state: dict[str, Tensor], known: Known) -> Tokenizer:
     """
     kernel = take(state, "patch_embed.proj.weight")
     width, patch = kernel.shape[0], tuple(kernel.shape[2:])
+    if PRE_NORM in state:  # CLIP, whose patches have no bias
+        state.setdefault("patch_embed.proj.bias", torch.zeros(width))
+        for name in ("cls_token", "pos_embed"):
+            state[name] = take(state, name).reshape(1, -1, width)
     class_token = take(state, "cls_token")[0] if "cls_token" in state else None
     registers = take(state, "register_tokens")[0] if "register_tokens" in state else None
     table = _take_table(state, known)

@@ -208,7 +208,7 @@ def _fit(
     from sklearn.linear_model import RidgeClassifierCV, RidgeCV
 
     model = (RidgeClassifierCV if classes else RidgeCV)(PENALTIES)
-    return model.fit(values, labels).predict(asked)
+    return np.asarray(model.fit(values, labels).predict(asked))
 
 
 def _chance(labels: Shaped[np.ndarray, " n"], truth: Shaped[np.ndarray, " m"]) -> float:

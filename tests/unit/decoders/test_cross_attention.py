@@ -1,9 +1,11 @@
 from dataclasses import replace
 
+import pytest
 import torch
 
 from omnimask.decoders import CrossAttentionDecoder
-from tests.unit.decoder_cases import ENCODER, make_case, run
+from omnimask.foundation.errors import RecipeError
+from tests.unit.decoder_cases import ENCODER, LINE, MAP, make_case, run
 
 MIXED = CrossAttentionDecoder(width=8, depth=2, num_heads=2, mix_layers=True)
 
@@ -31,3 +33,21 @@ def test_a_mix_begins_as_the_mean_and_follows_its_weights():
     third = case.encoded.with_layers((-2,), among=(-3, -2, -1))
     layers = {n: getattr(third, n)[1:] for n in ("prefix", "visible", "predict")}
     torch.testing.assert_close(alone(replace(third, **layers)), chosen)
+
+
+def test_the_official_sources_are_all_blocks_and_what_enters_the_first():
+    """Not the normalised output; without its weights, since nothing would train them."""
+    official = replace(MIXED, mix_layers="inputs")
+    assert official.layers(ENCODER) == (-4, -3, -2, -1)
+    case = make_case(num_layers=2 + ENCODER.depth)
+    module = official.build((MAP, LINE), replace(ENCODER, norm_weights=False))
+    before = module(case.encoded)
+    changed = [torch.zeros_like(part) for part in case.encoded.visible]
+    for number, part in enumerate(case.encoded.visible):
+        visible = list(case.encoded.visible)
+        visible[number] = changed[number]
+        after = module(replace(case.encoded, visible=tuple(visible)))
+        assert torch.equal(before, after) == (number == 0), number
+        assert part.any()
+    with pytest.raises(RecipeError, match="norm_weights=False"):
+        official.build((MAP, LINE), ENCODER)

@@ -8,13 +8,16 @@ import torch
 from torch import Tensor
 
 from omnimask.decoders import (
+    BlockOutput,
     ClassTokenDecoder,
     ConvDecoder,
     CrossAttentionDecoder,
     Decoder,
     DepthDecoder,
     EarlyContextDecoder,
+    LayerFusion,
     NoDecoder,
+    ReplacedDecoder,
     SelfAttentionDecoder,
     SpanDecoder,
     SummaryDecoder,
@@ -29,8 +32,31 @@ from tests.sync_watch import SyncWatch
 from tests.unit.toy_recipe import first_batch, loss_of, toy_recipe
 
 SMALL = {"width": 8, "depth": 2, "num_heads": 2}
+TWO = (-2, -1)
 DECODERS: dict[str, tuple[str, Mapping[str, Decoder]]] = {
     "self": ("drop", {"main": SelfAttentionDecoder(**SMALL)}),
+    "own": ("drop", {"main": SelfAttentionDecoder(**SMALL, visible="own")}),
+    "places": (
+        "drop",
+        {"main": SelfAttentionDecoder(**SMALL, places_every_block=True, drop_path=0.2)},
+    ),
+    "own places": (
+        "drop",
+        {"main": SelfAttentionDecoder(**SMALL, visible="own", places_every_block=True)},
+    ),
+    "fusion": ("drop", {"main": SelfAttentionDecoder(**SMALL, reads=LayerFusion(layers_read=TWO))}),
+    "two depths": (
+        "drop",
+        {
+            "main": SelfAttentionDecoder(**SMALL),
+            "second": SelfAttentionDecoder(**SMALL, reads=BlockOutput(layer=-2)),
+        },
+    ),
+    "biased": (
+        "drop",
+        {"main": WindowDecoder(**SMALL, windows=(2, None), shift=True, relative_bias=True)},
+    ),
+    "replaced": ("replace", {"main": ReplacedDecoder(depth=1)}),
     "cross": ("drop", {"main": CrossAttentionDecoder(**SMALL)}),
     "depths": (
         "drop",

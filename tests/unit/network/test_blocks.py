@@ -72,3 +72,21 @@ def test_branches_have_names_of_their_own_and_later_ones_are_dropped_more_often(
     assert len({drop.name for drop in drops}) == len(drops) == 2 * depth
     expected = [0.4 * layer / max(depth - 1, 1) for layer in range(depth) for _ in range(2)]
     assert [drop.probability for drop in drops] == pytest.approx(expected)
+
+
+def test_the_start_by_depth_is_narrower_in_later_blocks():
+    """Output layers of block l have deviation 0.02 / sqrt(2 l), others 0.02; biases are zero."""
+    torch.manual_seed(0)
+    encoder = Encoder(width=64, depth=4, num_heads=2, init="normal_by_depth")
+    cut_at_two_deviations = 0.88
+    for number, block in enumerate(TransformerEncoder(encoder).blocks, start=1):
+        deviations = {
+            name: parameter.std().item() / (0.02 * cut_at_two_deviations)
+            for name, parameter in block.named_parameters()
+            if parameter.ndim == 2
+        }
+        for name, found in deviations.items():
+            last = name in ("attn.proj.weight", "mlp.fc2.weight")
+            expected = (2 * number) ** -0.5 if last else 1.0
+            assert found == pytest.approx(expected, rel=0.06), (number, name)
+        assert block.attn.qkv.bias.abs().max() == 0

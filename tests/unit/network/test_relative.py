@@ -92,10 +92,30 @@ def test_the_bias_changes_the_loss_and_learns():
         assert table.grad.abs().sum() > 0
 
 
-def test_tables_of_other_modalities():
+def test_a_shared_table_is_the_same_table_in_every_block():
+    """And its gradient the sum of what the blocks' own tables would get."""
+    shared, each = shaken(replace(ENCODER, relative_bias="shared")), shaken(ENCODER)
+    (table,) = (p for n, p in shared.named_parameters() if n.endswith(".relative"))
+    tables = [p for n, p in each.named_parameters() if n.endswith(".relative")]
+    weights = shared.state_dict()
+    with torch.no_grad():
+        for own in tables:
+            own.copy_(table)
+        for name, value in each.state_dict().items():
+            if name in weights:
+                value.copy_(weights[name])
+    for model in (shared, each):
+        sums = model(first_batch(model.recipe)).sums
+        torch.stack([part.total for part in sums.values()]).sum().backward()
+    together = torch.stack([own.grad for own in tables]).sum(dim=0)
+    torch.testing.assert_close(table.grad, together, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("owner", ["encoder.blocks.0.attn", "encoder"])
+def test_tables_of_other_modalities(owner: str):
     old, new = TOYS, (TOYS[1], Toy(name="third", num_tokens=2), replace(TOYS[0], num_tokens=16))
     table = torch.randn(RelativePlaces(old).num_entries, 2)
-    name = "backbone.encoder.blocks.0.attn.relative"
+    name = f"backbone.{owner}.relative"
     carried, lines = carry_tables({name: table, "other": torch.ones(1)}, old, new)
     found, before, after = carried[name], RelativePlaces(old), RelativePlaces(new)
     assert torch.equal(found[:NUM_COMMON], table[:NUM_COMMON])

@@ -134,3 +134,11 @@ def test_tempered_cross_entropy_is_that_of_the_logits_over_the_temperature():
     assert torch.allclose(plain, losses.cross_entropy(PREDICTED, soft))
     with pytest.raises(RecipeError, match="temperature must be > 0, got 0"):
         losses.TemperedCrossEntropy(temperature=0.0)
+
+
+def test_smooth_l1_bends_at_beta():
+    errors = torch.tensor([[[0.5], [3.0]]])
+    bent = losses.SmoothL1(beta=2.0)(errors, torch.zeros(1, 2, 1))
+    assert bent.tolist() == [[0.5**2 / 4, 3.0 - 1.0]]
+    with pytest.raises(RecipeError, match="beta must be > 0"):
+        losses.SmoothL1(beta=0.0)

@@ -18,6 +18,8 @@ from omnimask.recipe.teacher import FrozenTeacher
 from omnimask.training.checkpoint import last_checkpoint, load_checkpoint
 from omnimask.training.fitting import fit
 from omnimask.training.frozen_teacher import check_grids
+from omnimask.training.pretraining import Pretraining
+from omnimask.transfer.encoder_folder import encoder_of, save_encoder
 from tests.unit.toy import Toy
 from tests.unit.toy_recipe import TOYS, toy_recipe
 
@@ -127,3 +129,14 @@ def test_another_number_of_codes_is_refused(run: Path):
     message = r"TeacherCodes\.num_codes is 9, teacher\.codebook\.num_codes is 12 .*num_codes=12"
     with pytest.raises(RecipeError, match=message):
         fit(taught(run, decoder="main", num_codes=9))
+
+
+def test_an_encoder_folder_teaches_as_the_run_it_comes_from(run: Path, tmp_path: Path):
+    """As an import or an export leaves it: no decoders, no checkpoints."""
+    folder = save_encoder(encoder_of(load_checkpoint(last_checkpoint(run))), tmp_path / "encoder")
+    of_run, of_folder = (Pretraining(recipe=taught(path)).prepare(None) for path in (run, folder))
+    for name, value in of_run.teacher.backbone.state_dict().items():
+        assert torch.equal(value, of_folder.teacher.backbone.state_dict()[name]), name
+    assert of_folder.recipe.teacher.encoder == of_run.recipe.teacher.encoder
+    with pytest.raises(RecipeError, match="holds an encoder without decoders"):
+        fit(taught(folder, decoder="main"))

@@ -1,11 +1,12 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 from omnimask.foundation.errors import RecipeError
-from omnimask.recipe.settings import Optim, TargetOptim
+from omnimask.recipe.settings import CosineSchedule, Optim, StepSchedule, TargetOptim
 from omnimask.training.optimisation import (
     build_optimizer,
     learning_rate,
@@ -22,6 +23,32 @@ def test_the_rate_rises_linearly_and_falls_by_half_a_cosine():
     assert rates[:3] == [0.5, 1.0, 1.0]
     assert rates[7] == pytest.approx(0.2 + 0.8 * 0.5 * (1 + math.cos(math.pi / 2)))
     assert rates[2:] == sorted(rates[2:], reverse=True)
+
+
+def test_a_longer_horizon_is_cut_off():
+    """Horizon 1.25 equals the first four fifths of a longer run, decay included."""
+    short = Optim(
+        steps=20,
+        lr=1.0,
+        final_lr=0.1,
+        warmup_steps=4,
+        final_weight_decay=0.4,
+        schedule=CosineSchedule(horizon=1.25),
+    )
+    long = replace(short, steps=25, schedule=CosineSchedule())
+    for step in range(20):
+        assert learning_rate(short, step) == pytest.approx(learning_rate(long, step))
+        assert weight_decay(short, step) == pytest.approx(weight_decay(long, step))
+    with pytest.raises(RecipeError, match="horizon must be >= 1"):
+        CosineSchedule(horizon=0.8)
+
+
+def test_the_rate_falls_in_steps():
+    optim = Optim(steps=8, lr=1.0, warmup_steps=2, schedule=StepSchedule(at=(0.5, 0.875)))
+    rates = [learning_rate(optim, step) for step in range(8)]
+    assert rates == pytest.approx([0.5, 1.0, 1.0, 1.0, 0.1, 0.1, 0.1, 0.01])
+    with pytest.raises(RecipeError, match="shares of the run"):
+        StepSchedule(at=(700.0,))
 
 
 def test_vectors_do_not_decay():

@@ -8,6 +8,7 @@ import torch
 
 from omnimask.decoders import CrossAttentionDecoder, NoDecoder, SelfAttentionDecoder
 from omnimask.masking.full import full_plan
+from omnimask.network.blocks import BlockStyle
 from omnimask.network.encoder import Encoder
 from omnimask.objectives.objective import LossSum
 from omnimask.recipe.recipe import Recipe
@@ -23,6 +24,17 @@ ENCODERS = {
     "rotary": Encoder(width=16, depth=2, num_heads=2, positions="rotary", class_token=False),
     "registers": Encoder(width=16, depth=2, num_heads=2, positions="both", num_registers=3),
     "relative": Encoder(width=16, depth=2, num_heads=2, positions="none", relative_bias=True),
+    "shared": Encoder(
+        width=16,
+        depth=2,
+        num_heads=2,
+        positions="both",
+        relative_bias="shared",
+        init="normal_by_depth",
+        pre_norm=True,
+        style=BlockStyle(sub_norm=True, act="quick_gelu"),
+    ),
+    "white box": Encoder(width=16, depth=2, num_heads=2, style=BlockStyle(kind="crate")),
     "every block": Encoder(
         width=16, depth=2, num_heads=2, places_every_block=True, class_token=False
     ),

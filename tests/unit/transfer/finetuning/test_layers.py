@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from omnimask.foundation.errors import RecipeError
 from omnimask.transfer.finetuning.labels import fit_task
 from omnimask.transfer.finetuning.layers import (
     has_thawed,
@@ -57,6 +58,17 @@ def test_what_is_frozen(frozen: Freeze, expected: set):
     assert model.backbone.encoder.blocks[0].training == (0 not in expected)
     for name, parameter in model.named_parameters():
         assert parameter.requires_grad != is_frozen(name, frozen, 2), name
+
+
+def test_the_encoder_stays_until_a_moment_and_then_learns_as_a_whole():
+    frozen = Freeze(until=0.8)
+    for name in ("backbone.encoder.blocks.0.mlp.fc1.weight", "backbone.encoder.norm.bias"):
+        learns = [has_thawed(name, frozen, depth=2, progress=step / 100) for step in range(100)]
+        assert learns == [False] * 80 + [True] * 20
+    assert has_thawed("head.weight", frozen, depth=2, progress=0.0)
+    for wrong in ({"until": 1.0}, {"until": 0.5, "thaw": 0.5}, {"until": 0.5, "encoder": True}):
+        with pytest.raises(RecipeError, match=r"frozen\.until"):
+            Freeze(**wrong)
 
 
 def test_layers_thaw_from_the_head_down():

@@ -73,6 +73,70 @@ def test_transformers_in_memory(kind: str):
     assert_equal(features(encoder, {"pixels": pixels}), theirs)
 
 
+@pytest.mark.parametrize("act", ["quick_gelu", "gelu"])
+def test_clip_in_memory(act: str):
+    """The tokens through its last norm, which CLIP itself takes for [CLS] alone."""
+    transformers = importlib.import_module("transformers")
+    sizes = {k: v for k, v in SIZES.items() if k != "image_size"}
+    config = transformers.CLIPVisionConfig(**sizes, image_size=48, hidden_act=act)
+    model = shaken(transformers.CLIPVisionModel(config))
+    encoder = import_encoder(model, mean=MEAN, std=STD)
+    assert encoder.info.encoder.style.act == act
+    pixels = torch.rand(2, 3, 48, 48)
+    with torch.no_grad():
+        tokens = model(normalised(pixels)).last_hidden_state
+        inner = getattr(model, "vision_model", model)
+        assert_equal(features(encoder, {"pixels": pixels}), inner.post_layernorm(tokens))
+
+
+def test_openais_clip_and_that_of_transformers_are_the_same(tmp_path: Path):
+    """The layout of openai/CLIP's files, text tower included."""
+    transformers = importlib.import_module("transformers")
+    sizes = {k: v for k, v in SIZES.items() if k != "image_size"}
+    config = transformers.CLIPVisionConfig(**sizes, image_size=48)
+    model = shaken(transformers.CLIPVisionModel(config))
+    theirs = {}
+    for key, value in model.state_dict().items():
+        key = key.removeprefix("vision_model.")
+        if key.endswith("position_ids"):
+            continue
+        if ".self_attn." in key and "out_proj" not in key:
+            continue
+        for old, new in (
+            ("embeddings.class_embedding", "class_embedding"),
+            ("embeddings.position_embedding.weight", "positional_embedding"),
+            ("embeddings.patch_embedding", "conv1"),
+            ("pre_layrnorm", "ln_pre"),
+            ("post_layernorm", "ln_post"),
+            ("encoder.layers", "transformer.resblocks"),
+            ("self_attn.out_proj", "attn.out_proj"),
+            ("layer_norm", "ln_"),
+            ("mlp.fc1", "mlp.c_fc"),
+            ("mlp.fc2", "mlp.c_proj"),
+        ):
+            key = key.replace(old, new)
+        theirs[f"visual.{key}"] = value.clone()
+    state = {key.removeprefix("vision_model."): v for key, v in model.state_dict().items()}
+    for layer in range(2):
+        block = f"encoder.layers.{layer}.self_attn"
+        for kind in ("weight", "bias"):
+            parts = [state[f"{block}.{name}_proj.{kind}"] for name in "qkv"]
+            theirs[f"visual.transformer.resblocks.{layer}.attn.in_proj_{kind}"] = torch.cat(parts)
+    text = {
+        "positional_embedding": torch.zeros(7, 8),
+        "transformer.resblocks.0.ln_1.weight": torch.ones(8),
+    }
+    save_file(theirs | text | {"visual.proj": torch.zeros(24, 8)}, tmp_path / "clip.safetensors")
+    encoder = import_encoder(tmp_path / "clip.safetensors", num_heads=2)
+    assert encoder.info.origin["format"] == "clip"
+    assert encoder.info.modalities[0].mean == pytest.approx((0.481, 0.458, 0.408), abs=1e-3)
+    other = import_encoder(
+        model, mean=encoder.info.modalities[0].mean, std=encoder.info.modalities[0].std
+    )
+    raw = {"pixels": torch.rand(2, 3, 48, 48)}
+    assert_equal(features(encoder, raw), features(other, raw))
+
+
 def test_video_mae_in_memory():
     model, raw = video_model(), clip()
     encoder = import_encoder(model, size=(4, 32, 48), mean=MEAN, std=STD)
