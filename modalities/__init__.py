@@ -14,3 +14,6 @@ FORMAT_1 = {
     "modalities.video:VideoTubelets": "modalities.video.tokens:VideoTubelets",
     "modalities.voxels:VoxelGrid": "modalities.voxels.tokens:VoxelGrid",
 }
+
+# Fields that came later, with the values that leave an encoder as it was.
+SINCE_FORMAT_1 = {"modalities.points:PointGroups": {"unit": 1.0}}

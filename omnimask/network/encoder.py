@@ -347,7 +347,9 @@ class Contents(nn.Module):
         self.embeddings = nn.ModuleDict(
             {modality.name: modality.embed(dim) for modality in modalities}
         )
-        self.norms = nn.ModuleDict({} if norm is None else {m.name: norm(dim) for m in modalities})
+        self.norms = nn.ModuleDict(
+            {m.name: nn.Identity() if norm is None else norm(dim) for m in modalities}
+        )
 
     def forward(
         self, tokens: Mapping[str, Tokens], packed: Int64[Tensor, " t"]
@@ -356,18 +358,16 @@ class Contents(nn.Module):
         if len(tokens) == 1:
             ((name, part),) = tokens.items()
             values = part.values.flatten(0, 1).index_select(0, packed)
-            return self._embed(name, values)
+            return self.norms[name](self.embeddings[name](values))
         # Modalities of one row are interleaved by ids that only the device knows, so that each is
         # embedded whole before the choice.
         everything = [
-            self._embed(name, part.values.flatten(0, 1)).unflatten(0, part.values.shape[:2])
+            self.norms[name](self.embeddings[name](part.values.flatten(0, 1))).unflatten(
+                0, part.values.shape[:2]
+            )
             for name, part in tokens.items()
         ]
         return torch.cat(everything, dim=1).flatten(0, 1).index_select(0, packed)
-
-    def _embed(self, name: str, values: Float[Tensor, "k v"]) -> Float[Tensor, "k d"]:
-        embedded = self.embeddings[name](values)
-        return self.norms[name](embedded) if name in self.norms else embedded
 
 
 class TransformerEncoder(nn.Module):

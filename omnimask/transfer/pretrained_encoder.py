@@ -112,7 +112,12 @@ _FORMAT_1 = {
 # Fields that came later, with the values that leave an encoder as it was.
 _SINCE_FORMAT_1 = {
     "omnimask:BlockStyle": {"kind": "vit", "act": "gelu", "sub_norm": False},
-    "omnimask:Encoder": {"pre_norm": False, "norm_weights": True, "init": "xavier"},
+    "omnimask:Encoder": {
+        "norm_contents": False,
+        "pre_norm": False,
+        "norm_weights": True,
+        "init": "xavier",
+    },
 }
 
 
@@ -120,11 +125,13 @@ def _as_format_1(saved: Any) -> Any:
     """With the names and fields of parts as format 1 had them: hashes in older files of vectors
     still hold.
     """
-    names = {**_FORMAT_1, **vars(importlib.import_module("modalities")).get("FORMAT_1", {})}
+    modalities = vars(importlib.import_module("modalities"))
+    names = {**_FORMAT_1, **modalities.get("FORMAT_1", {})}
+    fields = {**_SINCE_FORMAT_1, **modalities.get("SINCE_FORMAT_1", {})}
 
     def renamed(value: Any) -> Any:
         if isinstance(value, dict):
-            later = _SINCE_FORMAT_1.get(value.get("record", ""), {})
+            later = fields.get(value.get("record", ""), {})
             return {
                 key: names.get(item, item) if key in ("record", "function") else renamed(item)
                 for key, item in value.items()

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from omnimask.data.label_tables import read_table
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.optional import needs
 from omnimask.network.encoder import Backbone
 from omnimask.transfer.embedding.store import made_of
-from omnimask.transfer.finetuning.labels import _read_rows
 from omnimask.transfer.finetuning.lora import add_lora
 from omnimask.transfer.finetuning.recipe import Lora
 from tests.unit.toy_recipe import TOYS, toy_recipe
@@ -25,8 +25,8 @@ def test_what_is_there_passes() -> None:
     [
         (lambda: needs("json", "no_such_package", extra="x"), "no_such_package", "x"),
         (lambda: made_of(Path(__file__)), "pyarrow", "tabular"),
-        (lambda: _read_rows(Path(__file__)), "pandas", "tabular"),
-        (lambda: _read_rows(Path(__file__)), "pyarrow", "tabular"),
+        (lambda: read_table(Path(__file__)), "pandas", "tabular"),
+        (lambda: read_table(Path(__file__)), "pyarrow", "tabular"),
         (lambda: add_lora(Backbone(TOYS, toy_recipe().encoder), Lora(rank=1)), "peft", "finetune"),
     ],
 )
