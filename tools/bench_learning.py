@@ -49,7 +49,7 @@ class Budget:
 
 BUDGETS = {
     "smoke": Budget(steps=4, seeds=1, looks=2, max_train=60, max_test=20, random_seeds=(1000,)),
-    "minutes": Budget(steps=500, seeds=1),
+    "minutes": Budget(steps=2000, seeds=1),
     "hour": Budget(steps=4000, seeds=3),
     "gpu": Budget(steps=40_000, seeds=3, max_train=10_000, max_test=2_000),
 }
