@@ -1507,6 +1507,51 @@ RECIPE_PARTS = (
     ),
 )
 
+WHAT_FEATURES_KNOW = (
+    Mutation(
+        name="skill-of-chance",
+        old="skill = ((np.array(scores) - chance) / (1.0 - chance)).mean(0)",
+        new="skill = np.array(scores).mean(0)",
+        breaks="a guess at the commonest class counts as skill",
+        tests=("probing/test_columns.py",),
+    ),
+    Mutation(
+        name="suffixes-wanted",
+        old='return rows.get(name, rows.get(str(PurePosixPath(name).with_suffix(""))))',
+        new="return rows.get(name)",
+        breaks="a table that names samples without their suffix labels none",
+        tests=("data/test_label_tables.py",),
+    ),
+    Mutation(
+        name="one-summary-for-all",
+        old="of_row = rows.row_of_token(summary.device)",
+        new="of_row = rows.row_of_token(summary.device) * 0",
+        breaks="every sample is predicted from the first one's mean",
+        tests=("decoders/test_summary.py",),
+    ),
+    Mutation(
+        name="hidden-when-alone",
+        old="maskers = own | (dict(self.beside) if len(own) > 1 else {})",
+        new="maskers = own | dict(self.beside)",
+        breaks="a modality that others should tell is hidden where it stands alone",
+        tests=("masking/test_per_modality.py",),
+    ),
+    Mutation(
+        name="metres-for-units",
+        old="places.unflatten(1, (self.group_size, 3)) / self.unit",
+        new="places.unflatten(1, (self.group_size, 3))",
+        breaks="points near their centre all look alike",
+        tests=("modalities/test_points.py",),
+    ),
+    Mutation(
+        name="small-contents-stay-small",
+        old="{m.name: nn.Identity() if norm is None else norm(dim) for m in modalities}",
+        new="{m.name: nn.Identity() for m in modalities}",
+        breaks="norm_contents has no effect",
+        tests=("network/test_encoder.py",),
+    ),
+)
+
 MUTATIONS: tuple[Mutation, ...] = (
     *OBJECTIVES_AND_REDUCTION,
     *LOSSES,
@@ -1531,6 +1576,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     *VOLUMES_AND_SERIES,
     *GUIDES_AND_DEPTHS,
     *RECIPE_PARTS,
+    *WHAT_FEATURES_KNOW,
     Mutation(
         name="damage-overlooked",
         old="    if has_sums and (damage := find_damage(folder)):\n",
