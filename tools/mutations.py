@@ -1513,7 +1513,7 @@ WHAT_FEATURES_KNOW = (
         old="skill = ((np.array(scores) - chance) / (1.0 - chance)).mean(0)",
         new="skill = np.array(scores).mean(0)",
         breaks="a guess at the commonest class counts as skill",
-        tests=("probing/test_columns.py",),
+        tests=("transfer/probing/test_columns.py",),
     ),
     Mutation(
         name="suffixes-wanted",

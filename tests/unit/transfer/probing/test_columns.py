@@ -49,13 +49,14 @@ def test_what_the_features_tell_is_read_and_what_they_do_not_is_a_guess():
 
 def test_skill_is_the_mean_over_columns_and_a_difference_has_an_interval():
     found = scores()
-    expected = np.mean(
-        [
-            (score.values["trained"].value - score.chance) / (1 - score.chance)
-            for score in found.scores
-        ]
-    )
-    assert found.skill["trained"].value == pytest.approx(expected)
+    for space in ("trained", "untrained", "raw"):
+        expected = np.mean(
+            [
+                (score.values[space].value - score.chance) / (1 - score.chance)
+                for score in found.scores
+            ]
+        )
+        assert found.skill[space].value == pytest.approx(expected)
     ahead = found.ahead["untrained"]
     gap = found.skill["trained"].value - found.skill["untrained"].value
     assert ahead.value == pytest.approx(gap)
