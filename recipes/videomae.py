@@ -33,11 +33,10 @@ from omnimask.objectives.objective import Objective, mse
 from omnimask.objectives.targets import Content
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Optim, Run
-from recipes import small
 from recipes.published import IMAGENET_MEAN, IMAGENET_STD, steps_of, videos
-from recipes.small import DECODER, Parts, content, debug_size, masker, small_recipe
+from recipes.small import DECODER, TIMED, Parts, content, debug_size, masker, small_recipe
 
-MODALITIES = small.TIMED
+MODALITIES = TIMED
 KINETICS_400 = 240_000  # section 4.1: "around 240k"
 SOMETHING_V2 = 169_000  # section 4.1: "around 169k"
 

@@ -40,7 +40,7 @@ TEACHERS = ("mae", "vqkd")  # others take the runs of their first seed as teache
 METHODS = (
     *("mae", "vqkd", "simmim", "crossmae", "colormae", "hpm", "data2vec2", "vjepa", "capi"),
     *("maskdistill", "beit2", "videomae", "audiomae", "mwmae", "pointmae", "pointcmae"),
-    *("voxelmae", "remasker", "multimae"),
+    *("voxelmae", "remasker", "multimae", "hiendmae", "mamp"),
 )
 # Tokens through the encoder per run.
 BUDGETS = {name: record.benchmark_tokens for name, record in SAMPLE_MODALITIES.items()} | {

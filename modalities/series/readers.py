@@ -77,7 +77,8 @@ def _flat(path: Path, array: np.ndarray) -> Float[np.ndarray, "t k"]:
             f"{path}: has the shape {array.shape} of {array.dtype}; expected numbers over (time, "
             "channels) or (time, joints, coordinates)"
         )
-    return array.reshape(len(array), -1).astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):  # of a damaged file; infinite is refused
+        return array.reshape(len(array), -1).astype(np.float64)
 
 
 def _of_npz(path: Path, columns: Columns) -> Recording:

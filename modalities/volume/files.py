@@ -101,7 +101,9 @@ class VolumeSource:
 
     def voxels(self, scan: Scan, view: View) -> Float[Tensor, "c d h w"]:
         """Those of the view's box, as the file has them."""
-        voxels = scan.cut(view.box, max_voxels=self.files.max_voxels).astype(np.float32)
+        voxels = scan.cut(view.box, max_voxels=self.files.max_voxels)
+        with np.errstate(invalid="ignore", over="ignore"):  # of a damaged file; inf is refused
+            voxels = voxels.astype(np.float32)
         return torch.from_numpy(np.ascontiguousarray(np.moveaxis(voxels, -1, 0)))
 
 
