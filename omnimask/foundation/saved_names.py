@@ -54,7 +54,7 @@ PLACES = {
         "network.positions": "Rotary",
         "network.trained_axis": "TrainedAxis",
         "objectives.clusters": "OnlineClusters",
-        "objectives.heads": "CosineHead LinearHead SubCells TanhHead",
+        "objectives.heads": "CosineHead LinearHead SharedHead SubCells TanhHead",
         "objectives.late_targets": "LossOf OtherCopy",
         "objectives.objective": (
             "Objective SmoothL1 TemperedCrossEntropy bce cosine cross_entropy l1 mse ranking "
