@@ -7,11 +7,11 @@ sees the whole image; the encoder sees it with blocks replaced and names the cod
 patch. A second head names them again from an early layer's patches and the last [CLS] alone, so
 that [CLS] must gather what the early layer lacks. Both cross-entropies have weight 1.
 
-Deviations. The official second head shares the final norm and the output layer with the first, has
-its own relative position biases and drops branches (shared_lm_head and cls_pt_layers of
-modeling_pretrain.py); see EarlyContextDecoder, whose blocks also start Xavier-uniform. Colours are
-jittered by 0.4 there, here not. Blocks are drawn as BlockMask says. Keys have no bias there; the
-mask token decays there; warm-up starts near 0, there at 1e-6. The per-modality vector has no
+Deviations. The two blocks of the second head have relative position biases and drop branches there
+(cls_pt_layers of modeling_pretrain.py), and start as the encoder's; see EarlyContextDecoder, whose
+blocks start Xavier-uniform. Norm and output layer are shared, as there (shared_lm_head). Colours
+are jittered by 0.4 there, here not. Blocks are drawn as BlockMask says. Keys have no bias there;
+the mask token decays there; warm-up starts near 0, there at 1e-6. The per-modality vector has no
 counterpart. tests/parity/test_transformers_beit.py has the encoder and the first head.
 
 The small sizes hide 0.4 of the tokens in blocks of at least 16 of 196 of the grid, as there; on
@@ -29,7 +29,7 @@ from omnimask.decoders import EarlyContextDecoder, NoDecoder
 from omnimask.masking import BlockMask
 from omnimask.network.blocks import BlockStyle
 from omnimask.network.encoder import vit
-from omnimask.objectives.heads import LinearHead
+from omnimask.objectives.heads import LinearHead, SharedHead
 from omnimask.objectives.objective import Objective, cross_entropy
 from omnimask.objectives.targets import TeacherCodes
 from omnimask.recipe.recipe import Recipe
@@ -54,7 +54,7 @@ def parts(modality: str) -> Parts:
     """BEiT v2 on any modality with a grid, with the finished run of recipes.vqkd:cpu."""
     return Parts(
         masker=blocks(modality),
-        decoders={"main": NoDecoder(), "early": EarlyContextDecoder(layer=-2)},
+        decoders={"main": NoDecoder(), "early": EarlyContextDecoder(layer=-2, share_norm=True)},
         objectives=_codes(modality, CODEBOOK.num_codes),
         hidden="replace",
         teacher=FrozenTeacher(run=f"runs/vqkd-cpu-{modality}", decoder="main"),
@@ -72,7 +72,8 @@ def _codes(
         loss=cross_entropy,
         head=head or LinearHead(),
     )
-    return last, replace(last, name=f"{modality}_codes_early", decoder="early")
+    shared = SharedHead(objective=last.name)  # shared_lm_head
+    return last, replace(last, name=f"{modality}_codes_early", decoder="early", head=shared)
 
 
 def cpu(modality: str = "image") -> Recipe:
@@ -118,7 +119,10 @@ def _published(
         ),
         hidden="replace",
         # early_layers 9 of 12 and 21 of 24, head_layers 2
-        decoders={"main": NoDecoder(), "early": EarlyContextDecoder(layer=-4, depth=2)},
+        decoders={
+            "main": NoDecoder(),
+            "early": EarlyContextDecoder(layer=-4, depth=2, share_norm=True),
+        },
         objectives=_codes("image", 8192, head=LinearHead(std=0.02)),  # init_std
         teacher=FrozenTeacher(run="runs/vqkd-base", decoder="main"),
         data=imagenet(batch_size=batch_size),  # min_crop_scale 0.2

@@ -24,13 +24,15 @@ class EarlyContextDecoder:
     takes the 9th of 12 blocks (-4, the default) and the 21st of 24 (also -4). It stands beside a
     `NoDecoder`: alone it would leave the encoder's final norm without a gradient.
 
-    The official code shares the final norm and the head with the first decoder; here both are this
-    decoder's own. It has relative position biases and drops branches in these blocks too, which is
-    left out; where the encoder adds no embedding of the place, one is added here.
+    The official code shares the final norm and the head with the first decoder (`share_norm`, and
+    `SharedHead` in the second objective). It has relative position biases and drops branches in
+    these blocks too, which is left out; where the encoder adds no embedding of the place, one is
+    added here.
     """
 
     layer: int = -4
     depth: int = 2
+    share_norm: bool = False
 
     def __post_init__(self) -> None:
         if self.layer >= -1:
@@ -71,7 +73,7 @@ class _EarlyContext(nn.Module):
         self.blocks = nn.ModuleList(
             Block(encoder.width, encoder.num_heads, encoder.style) for _ in range(config.depth)
         )
-        self.norm = encoder.style.build_norm(encoder.width)
+        self.norm = None if config.share_norm else encoder.style.build_norm(encoder.width)
         initialise(self.blocks)
 
     def forward(self, encoded: Encoded) -> Float[Tensor, "r n_predict d"]:
@@ -86,4 +88,6 @@ class _EarlyContext(nn.Module):
         for block in self.blocks:
             x = block(x, packing)
         _, _, predict = rows.split(x)
-        return Rows.of(plan.num_predict).unpack(self.norm(predict))
+        norm = encoded.norm if self.norm is None else self.norm
+        assert norm is not None, "what an encoder has encoded has its norm"
+        return Rows.of(plan.num_predict).unpack(norm(predict))

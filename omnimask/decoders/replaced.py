@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from omnimask.network.block_kinds import build_block
 from omnimask.network.blocks import BlockStyle, Packing, initialise
 from omnimask.network.encoder import Encoded, Encoder
 from omnimask.tokens.modality import Modality
@@ -40,7 +41,7 @@ class _Replaced(nn.Module):
     def __init__(self, config: ReplacedDecoder, encoder: Encoder) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
-            config.style.build_block(encoder.width, encoder.num_heads) for _ in range(config.depth)
+            build_block(config.style, encoder.width, encoder.num_heads) for _ in range(config.depth)
         )
         self.norm = config.style.build_norm(encoder.width)
         initialise(self.blocks)

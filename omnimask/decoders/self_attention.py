@@ -1,7 +1,7 @@
 """A small transformer over encoded tokens and mask tokens."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -73,6 +73,8 @@ class _SelfAttention(nn.Module):
         super().__init__()
         self.config = config
         self.reading = None if config.reads is None else config.reads.build(encoder)
+        if isinstance(self.reading, Fusion):
+            self.health = self.reading.health
         self.project = nn.Linear(encoder.width, config.width)
         self.places = Places(modalities, config.width)
         self.mask_token = nn.Parameter(torch.empty(config.width))
@@ -98,48 +100,51 @@ class _SelfAttention(nn.Module):
         if self.config.visible == "own":
             return self._whole(self.project(prefix), self.project(visible), encoded)
         layout, plan = encoded.layout, encoded.plan
-        rows = Rows.of(self._num_prefix(encoded), plan.num_visible, plan.num_predict)
+        num_prefix = (encoded.num_prefix,) * len(plan.num_visible)
+        rows = Rows.of(num_prefix, plan.num_visible, plan.num_predict)
         visible, places = self.project(visible), self.places(layout, encoded.packed_visible())
+        packing = Packing(groups=(rows,))
         if self.config.places_every_block:
             masked_places = self.places(layout, encoded.packed_predict())
             masks, prefix = self.mask_token.expand(len(masked_places), -1), self.project(prefix)
             nowhere = torch.zeros_like(prefix, dtype=places.dtype)
-            standing = rows.join(nowhere, places, masked_places)
+            packing = replace(packing, positions=rows.join(nowhere, places, masked_places))
         else:
-            visible, standing = visible + places, None
+            visible = visible + places
             masks = self.mask_token + self.places(layout, encoded.packed_predict())
             prefix = self.project(prefix)
         x = rows.join(prefix, visible, masks.to(visible.dtype))
-        _, _, predict = rows.split(self._run(x, rows, standing, encoded))
+        if self.config.drop_path and self.training:
+            packing = _with_keys(packing, encoded)
+        for block in self.blocks:
+            x = block(x, packing)
+        _, _, predict = rows.split(x)
         return Rows.of(plan.num_predict).unpack(self.norm(predict))
 
     def _whole(self, prefix: Tensor, visible: Tensor, encoded: Encoded) -> Tensor:
         """With every token of the sample once."""
         whole = WholeRows.of(encoded, encoded.layout.spans)
         content, places = whole.fill(visible, self.mask_token, self.places)
-        rows = Rows.of(self._num_prefix(encoded), whole.rows.lengths)
-        standing = None
+        num_prefix = (encoded.num_prefix,) * len(encoded.plan.num_visible)
+        rows = Rows.of(num_prefix, whole.rows.lengths)
+        packing = Packing(groups=(rows,))
         if self.config.places_every_block:
-            standing = rows.join(torch.zeros_like(prefix, dtype=places.dtype), places)
+            nowhere = torch.zeros_like(prefix, dtype=places.dtype)
+            packing = replace(packing, positions=rows.join(nowhere, places))
         else:
             content = content + places
-        x = self._run(rows.join(prefix, content.to(prefix.dtype)), rows, standing, encoded)
+        if self.config.drop_path and self.training:
+            packing = _with_keys(packing, encoded)
+        x = rows.join(prefix, content.to(prefix.dtype))
+        for block in self.blocks:
+            x = block(x, packing)
         out = self.norm(rows.split(x)[1])
         if self.config.pool is not None:
             out = pool_cells(out, whole, self.config.pool)
         return whole.at_predicted(out)
 
-    def _num_prefix(self, encoded: Encoded) -> tuple[int, ...]:
-        return (encoded.num_prefix,) * len(encoded.plan.num_visible)
 
-    def _run(self, x: Tensor, rows: Rows, places: Tensor | None, encoded: Encoded) -> Tensor:
-        packing = Packing(groups=(rows,), positions=places)
-        if self.config.drop_path and self.training:
-            rng = encoded.view.group.rng.child("decoder").repeat(encoded.plan.copies)
-            packing = Packing(groups=(rows,), positions=places, rngs=(rng,))
-        for block in self.blocks:
-            x = block(x, packing)
-        return x
-
-    def health(self) -> dict[str, Tensor]:
-        return self.reading.health() if isinstance(self.reading, Fusion) else {}
+def _with_keys(packing: Packing, encoded: Encoded) -> Packing:
+    """With what branches are dropped by."""
+    rng = encoded.view.group.rng.child("decoder").repeat(encoded.plan.copies)
+    return replace(packing, rngs=(rng,))

@@ -59,7 +59,7 @@ PLACES = {
         "network.trained_axis": "TrainedAxis",
         "objectives.change": "Change",
         "objectives.clusters": "OnlineClusters",
-        "objectives.heads": "CosineHead LinearHead SubCells TanhHead",
+        "objectives.heads": "CosineHead LinearHead SharedHead SubCells TanhHead",
         "objectives.late_targets": "LossOf OtherCopy",
         "objectives.objective": (
             "Objective SmoothL1 TemperedCrossEntropy bce cosine cross_entropy l1 mse ranking "

@@ -63,26 +63,6 @@ class BlockStyle:
 
         return nn.Identity() if self.layer_scale is None else LayerScale(dim, self.layer_scale)
 
-    def build_block(
-        self,
-        dim: int,
-        num_heads: int,
-        *,
-        num_relative: int = 0,
-        drop_path: float = 0.0,
-        name: str = "",
-    ) -> nn.Module:
-        """A block of this kind; those of `crate.py` take neither bias tables nor dropped paths."""
-        from omnimask.network.crate import CodingBlock, DecodingBlock
-
-        if self.kind == "crate":
-            return CodingBlock(dim, num_heads, self)
-        if self.kind == "crate_inverse":
-            return DecodingBlock(dim, num_heads, self)
-        return Block(
-            dim, num_heads, self, num_relative=num_relative, drop_path=drop_path, name=name
-        )
-
     def build_mlp(self, dim: int) -> nn.Module:
         from timm.layers.mlp import Mlp, SwiGLU
 

@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from omnimask.foundation.errors import RecipeError, nearest_names
 from omnimask.foundation.rng import Rng
 from omnimask.masking.plan import MaskPlan
+from omnimask.network.block_kinds import build_block
 from omnimask.network.blocks import (
     BlockStyle,
     Packing,
@@ -388,7 +389,8 @@ class TransformerEncoder(nn.Module):
             nn.init.trunc_normal_(self.prefix, std=0.02)
         last = max(config.depth - 1, 1)
         self.blocks = nn.ModuleList(
-            config.style.build_block(
+            build_block(
+                config.style,
                 config.width,
                 config.num_heads,
                 num_relative=num_relative if config.relative_bias is True else 0,

@@ -38,6 +38,16 @@ class LinearHead:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SharedHead:
+    """The head of another objective, with its weights, on another decoder's features."""
+
+    objective: str
+
+    def build(self, width: int, num_predicted: int, /) -> nn.Module:
+        raise AssertionError("the model takes the other objective's")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TanhHead:
     """One linear layer, then tanh: for what lies between -1 and 1."""
 

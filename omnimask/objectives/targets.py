@@ -123,7 +123,7 @@ class Content:
     def __call__(
         self, modality: Modality, tokens: Tokens, teacher: Sequence[Tensor] = (), /
     ) -> Float[Tensor, "b n t"]:
-        values = self._part_of(tokens)
+        values = tokens.values[..., : tokens.values.shape[-1] // self.part].float()
         if self.norm == "none":
             return values
         parts, mean, deviation = self._statistics(values)
@@ -133,13 +133,10 @@ class Content:
         self, predicted: Float[Tensor, "b n p"], tokens: Tokens, /
     ) -> Float[Tensor, "b n v"] | None:
         if self.norm != "none":
-            parts, mean, deviation = self._statistics(self._part_of(tokens))
+            values = tokens.values[..., : tokens.values.shape[-1] // self.part].float()
+            parts, mean, deviation = self._statistics(values)
             predicted = (predicted.reshape(parts.shape) * deviation + mean).reshape(predicted.shape)
         return predicted if self.part == 1 else predicted.repeat(1, 1, self.part)
-
-    def _part_of(self, tokens: Tokens) -> Float[Tensor, "b n w"]:
-        values = tokens.values if self.part == 1 else tokens.values.chunk(self.part, dim=-1)[0]
-        return values.float()
 
     @property
     def restores_with(self) -> str:

@@ -9,6 +9,7 @@ from omnimask.foundation.records import records_in
 from omnimask.masking.hints import Hint, asked_hints
 from omnimask.masking.plan import Copying, Masker
 from omnimask.network.encoder import Encoder
+from omnimask.objectives.heads import SharedHead
 from omnimask.objectives.late_targets import LateTarget, OtherCopy
 from omnimask.objectives.objective import Objective
 from omnimask.objectives.targets import TeacherCodes
@@ -55,8 +56,22 @@ def check_objectives(
                 "modality"
             )
         seen.append(objective)
+    for objective in objectives:
+        if isinstance(objective.head, SharedHead):
+            _check_shared(objective, objective.head, objectives)
     if unused := set(decoders) - {o.decoder for o in objectives}:
         raise RecipeError(f"no objective uses decoders {sorted(unused)}; leave them out")
+
+
+def _check_shared(objective: Objective, head: SharedHead, objectives: Sequence[Objective]) -> None:
+    where = f"objective {objective.name}: head.objective"
+    owners = {o.name: o for o in objectives if not isinstance(o.head, SharedHead)}
+    _known(head.objective, owners, f"{where} (objectives with a head of their own)")
+    if owners[head.objective].modality != objective.modality:
+        raise RecipeError(
+            f"{where}: {head.objective!r} is of {owners[head.objective].modality}, not of "
+            f"{objective.modality}; share the head of an objective of that modality"
+        )
 
 
 def check_late_targets(
@@ -178,6 +193,8 @@ def check_hints(
         objective = next(o for o in objectives if o.name == hint)
         modality = next(m for m in modalities if m.name == objective.modality)
         width = objective.target.num_predicted(modality, 1)
+        if isinstance(objective.head, SharedHead):
+            raise RecipeError(f"{where}, whose objective must have a head of its own")
         if width != 1 or hidden != "drop":
             raise RecipeError(
                 f"{where}, but objective {hint!r} predicts {width} numbers per token with "

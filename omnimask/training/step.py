@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from omnimask.masking.hints import Hint
 from omnimask.masking.plan import MaskPlan
 from omnimask.network.encoder import Backbone, Encoded
+from omnimask.objectives.heads import SharedHead
 from omnimask.objectives.late_targets import LateTarget
 from omnimask.objectives.objective import Objective, Outcome
 from omnimask.objectives.targets import Target, TrainedTarget
@@ -49,7 +50,13 @@ class MaskedModel(nn.Module):
                 for name, decoder in recipe.decoders.items()
             }
         )
-        self.heads = nn.ModuleDict({o.name: _head(recipe, o) for o in recipe.objectives})
+        self.head_of = {  # objective -> the one whose head it has, itself as a rule
+            o.name: o.head.objective if isinstance(o.head, SharedHead) else o.name
+            for o in recipe.objectives
+        }
+        self.heads = nn.ModuleDict(
+            {o.name: _head(recipe, o) for o in recipe.objectives if self.head_of[o.name] == o.name}
+        )
         self.targets = nn.ModuleDict(
             {
                 objective.name: objective.target.build(teacher_dim)
@@ -173,7 +180,7 @@ class MaskedModel(nn.Module):
         encoded.features.update({name: part.detach() for name, part in features.items()})
         for objective in self._objectives_of(encoded.view):
             name, target = objective.name, objective.target
-            predicted = self.heads[name](features[objective.decoder])
+            predicted = self.heads[self.head_of[name]](features[objective.decoder])
             if isinstance(target, LateTarget):
                 truth = target.values(encoded).detach()
             else:
@@ -244,7 +251,7 @@ class MaskedModel(nn.Module):
         """Each objective's prediction at the plan's predicted ids, for the view's modalities."""
         features, _ = self.decode(encoded)
         objectives = self._objectives_of(encoded.view)
-        return {o.name: self.heads[o.name](features[o.decoder]) for o in objectives}
+        return {o.name: self.heads[self.head_of[o.name]](features[o.decoder]) for o in objectives}
 
     def _objectives_of(self, view: View) -> list[Objective]:
         return [o for o in self.recipe.objectives if o.modality in view.tokens]

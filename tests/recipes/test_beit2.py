@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from omnimask.commands.pretrain import train
+from omnimask.foundation.errors import RecipeError
 from omnimask.masking import Masker
+from omnimask.objectives.heads import SharedHead
 from omnimask.objectives.objective import Outcome
 from omnimask.objectives.targets import TeacherCodes
 from omnimask.recipe.teacher import FrozenTeacher
@@ -85,3 +87,27 @@ def test_published_numbers(recipe, epochs: int, beta: float, drop_path: float, e
 def test_students_and_tokenizers_have_as_many_codes():
     codes = TeacherCodes(num_codes=CODEBOOK.num_codes)
     assert [o.target for o in cpu().objectives] == [codes] * 2
+
+
+def test_norm_and_output_layer_are_shared(few_files: Path):
+    """Both heads train them; a checkpoint has them once."""
+    recipe = fit(load("recipes.beit2:debug", few_files))
+    model = build_model(recipe)
+    assert set(model.heads) == {"image_codes"}
+    assert not any(name.startswith("decoders.early.norm") for name in model.state_dict())
+    gradients = []
+    for name in ("image_codes", "image_codes_early"):
+        model.zero_grad()
+        model(first_batch(recipe)).sums[name].total.backward()
+        for shared in (model.heads["image_codes"].weight, model.backbone.encoder.norm.weight):
+            assert shared.grad is not None
+            assert shared.grad.abs().sum() > 0
+        gradients.append(model.heads["image_codes"].weight.grad.clone())
+    assert not torch.allclose(*gradients)
+
+
+def test_a_shared_head_has_an_owner():
+    recipe = base()
+    first, second = recipe.objectives
+    with pytest.raises(RecipeError, match="objectives with a head of their own"):
+        replace(recipe, objectives=(first, replace(second, head=SharedHead(objective="other"))))
