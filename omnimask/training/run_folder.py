@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Any, Protocol, runtime_checkable
 
 from accelerate import Accelerator
-from torch import nn
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.json_lines import append_line, read_lines
@@ -86,7 +85,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-Drawing = Callable[[nn.Module], Mapping[str, Any]]  # to pictures (1 h w 3) uint8 by name
+Drawing = Callable[[Any], Mapping[str, Any]]  # of a model, pictures (1 h w 3) uint8 by name
 
 
 @runtime_checkable
