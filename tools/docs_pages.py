@@ -40,7 +40,8 @@ def method_pages() -> dict[str, str]:
 def _method_page(name: str, tree: ast.Module, recipes: list[ast.FunctionDef]) -> str:
     title, _, about = (ast.get_docstring(tree) or "").partition("\n")
     method, colon, sentence = title.rstrip(".").partition(": ")
-    parts = [f"# {method}", f"{sentence.capitalize()}." if colon else "", _markdown(about)]
+    first = f"{sentence[:1].upper()}{sentence[1:]}." if colon else ""
+    parts = [f"# {method}", first, _markdown(about)]
     for what in ("masks", "reconstructions"):
         if (ROOT / "docs" / "methods" / f"{name}_{what}.png").is_file():
             parts.append(f"![{what} of {name}]({name}_{what}.png)")

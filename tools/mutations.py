@@ -1552,6 +1552,37 @@ WHAT_FEATURES_KNOW = (
     ),
 )
 
+FILES_AND_RUNS = (
+    Mutation(
+        name="held-out-files-are-trained-on",
+        old='(aside if split == "held_out" else training)[base].append(path)',
+        new="training[base].append(path)",
+        breaks="a recipe that is chosen for a folder trains on its held-out files",
+        tests=("inspection/test_folder.py",),
+    ),
+    Mutation(
+        name="sets-of-mixed-variants",
+        old="clean = len(variants) < 2 and not any(",
+        new="clean = not any(",
+        breaks="pictures of three and of ten channels become one stream, which stops the run",
+        tests=("inspection/test_folder.py",),
+    ),
+    Mutation(
+        name="a-done-run-is-done-again",
+        old="due = [job for job in jobs if not _is_done(out / job.name)]",
+        new="due = jobs",
+        breaks="a sweep that goes on trains again what was trained",
+        tests=("commands/test_sweep.py",),
+    ),
+    Mutation(
+        name="every-field-differs",
+        old='if len(set(values)) > 1 and path not in ("name", "format")',
+        new='if path not in ("name", "format")',
+        breaks="what two recipes share is listed as a difference",
+        tests=("report/comparing/test_comparing.py",),
+    ),
+)
+
 MUTATIONS: tuple[Mutation, ...] = (
     *OBJECTIVES_AND_REDUCTION,
     *LOSSES,
@@ -1577,6 +1608,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     *GUIDES_AND_DEPTHS,
     *RECIPE_PARTS,
     *WHAT_FEATURES_KNOW,
+    *FILES_AND_RUNS,
     Mutation(
         name="damage-overlooked",
         old="    if has_sums and (damage := find_damage(folder)):\n",

@@ -35,14 +35,17 @@ def _train_and_report(recipe: "Recipe", out: Path | str | None) -> Path:
 
 def train(recipe: "Recipe", out: Path) -> Path:
     """Pretrains by `recipe` in the run folder `out`, from the encoders that `recipe.start` names,
-    with probes every `recipe.run.probe_every` steps; the rest is as `training.loop.carry_out` says.
+    with probes and pictures as often as `recipe.run` says; the rest is as
+    `training.loop.carry_out` says.
     """
+    from omnimask.report.drawing.in_training import training_pictures
     from omnimask.training.loop import carry_out
     from omnimask.training.pretraining import Pretraining
     from omnimask.transfer.probing.in_training import TrainingProbes
     from omnimask.transfer.warm_start import open_starts
 
-    return carry_out(Pretraining(recipe=recipe, starts=open_starts), out, TrainingProbes)
+    job = Pretraining(recipe=recipe, starts=open_starts)
+    return carry_out(job, out, TrainingProbes, training_pictures)
 
 
 def add_pretrain_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

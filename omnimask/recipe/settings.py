@@ -154,6 +154,7 @@ class Run:
     the JSON lines that are always written; TensorBoard's files lie in the run folder's
     `tensorboard`. `max_nonfinite_steps` in a row stop the run. Every
     `probe_every` steps pretraining probes its frozen encoder on the labelled streams; 0 is never.
+    Every `pictures_every` steps, and after the last, reconstructions go to the tracker; 0 is never.
     """
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -166,10 +167,15 @@ class Run:
     report_samples: int = 4
     report: bool = True
     probe_every: int = 0
+    pictures_every: int = 0
 
     def __post_init__(self) -> None:
         if self.probe_every < 0:
             raise RecipeError(
                 f"run.probe_every must be >= 0, got {self.probe_every}; 0 is never, 500 is after "
                 "every 500 steps"
+            )
+        if self.pictures_every < 0:
+            raise RecipeError(
+                f"run.pictures_every must be >= 0, got {self.pictures_every}; 0 is never"
             )

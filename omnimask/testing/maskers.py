@@ -1,6 +1,5 @@
 """The contract of a masker, on tokens made by hand."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -14,13 +13,14 @@ from omnimask.tokens.tokens import Grid, Layout, Tokens
 def made_tokens(num_tokens: int | Grid, num_valid: Sequence[int]) -> Tokens:
     """Tokens without content: the first `num_valid[i]` of row i are valid; on a grid, if given."""
     grid = num_tokens if isinstance(num_tokens, Mapping) else None
-    sizes = tuple(grid.values()) if grid is not None else (num_tokens,)
-    places = torch.stack(torch.meshgrid(*map(torch.arange, sizes), indexing="ij"), dim=-1)
-    count = math.prod(size for size in sizes if isinstance(size, int))
+    sizes = list(grid.values()) if grid is not None else [num_tokens]
+    axes = [torch.arange(size) for size in sizes if isinstance(size, int)]
+    places = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, -2).float()
+    count = len(places)
     valid = torch.arange(count) < torch.tensor(num_valid)[:, None]
     return Tokens(
         values=torch.zeros(len(num_valid), count, 1),
-        coords=places.flatten(0, -2).float().expand(len(num_valid), -1, -1),
+        coords=places.expand(len(num_valid), -1, -1),
         valid=valid,
         scorable=valid,
         num_valid=tuple(num_valid),

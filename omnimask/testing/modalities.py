@@ -70,10 +70,10 @@ def _check_source(source: Source, files: Files, root: Path, modality: Modality) 
     assert _same(centre, other), "without augmentation the key must not matter"
     sent = pickle.loads(pickle.dumps(source))
     assert _same(sent.read(0, Visit(key=7)), one), "a loader's worker must read the same"
-    before = torch.get_rng_state(), np.random.get_state(legacy=True)[1]
+    before = torch.get_rng_state(), list(np.random.get_state(legacy=True))
     source.read(1, Visit(key=3))
-    after = torch.get_rng_state(), np.random.get_state(legacy=True)[1]
-    assert _same(list(before), list(after)), "draw random numbers from visit.generator() only"
+    after = torch.get_rng_state(), list(np.random.get_state(legacy=True))
+    assert _same(before, after), "draw random numbers from visit.generator() only"
 
 
 def _check_tokens(modality: Modality, tokens: Tokens, count: int) -> None:

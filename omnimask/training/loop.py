@@ -33,14 +33,17 @@ from omnimask.training.optimisation import (
     optimizer_tensors,
     step_once,
 )
-from omnimask.training.run_folder import RunLog, claim_run_folder, set_repeated_aside
+from omnimask.training.run_folder import Drawing, RunLog, claim_run_folder, set_repeated_aside
 from omnimask.training.stop_signal import StopSignal
 
 
-def carry_out(job: Job, out: Path, probing: Probing | None = None) -> Path:
+def carry_out(
+    job: Job, out: Path, probing: Probing | None = None, drawing: Drawing | None = None
+) -> Path:
     """Does `job` in the run folder `out`, going on from its last sound checkpoint if it has one.
 
-    `probing` makes what is measured of the model every `run.probe_every` steps.
+    `probing` makes what is measured of the model every `run.probe_every` steps, `drawing` its
+    pictures every `run.pictures_every`.
 
     Returns the last checkpoint's folder. RecipeError, before anything is written, if `out` belongs
     to another recipe, if the recipe could not be loaded again, or if none of the checkpoints is
@@ -67,7 +70,7 @@ def carry_out(job: Job, out: Path, probing: Probing | None = None) -> Path:
             RunLog(out, training.recipe, accelerator=accelerator, start_step=start) as log,
             same_sums_on_cpu(accelerator.device),
         ):
-            _loop(training, meter, out, log)
+            _loop(training, meter, out, log, drawing)
     accelerator.end_training()
     return last_checkpoint(out)
 
@@ -125,7 +128,9 @@ def _set_up(job: Job, accelerator: Accelerator, resumed: Checkpoint[Any] | None)
     )
 
 
-def _loop(training: Training, meter: StepMeter, out: Path, log: RunLog) -> None:
+def _loop(
+    training: Training, meter: StepMeter, out: Path, log: RunLog, drawing: Drawing | None
+) -> None:
     recipe, run = training.recipe, training.recipe.run
     training.wrapped.train()
     with StopSignal() as stop, closing(_batches(training)) as batches:
@@ -143,6 +148,9 @@ def _loop(training: Training, meter: StepMeter, out: Path, log: RunLog) -> None:
                 log.step(summary)
                 log.bad_files.add(meter.left_out_of_probes())
                 _stop_if_dead(summary, run.max_nonfinite_steps)
+            draws = run.pictures_every and (last or (step + 1) % run.pictures_every == 0)
+            if drawing is not None and draws and log.is_main:
+                log.pictures(drawing(training.model), step + 1)
             ended = training.job.check(step + 1, out, write=training.accelerator.is_main_process)
             if last or ended or stopping or (step + 1) % run.checkpoint_every == 0:
                 save_checkpoint(training, out, step + 1)

@@ -1,10 +1,10 @@
 """The run folder: which recipe it belongs to, and the lines written into it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from accelerate import Accelerator
 
@@ -85,6 +85,20 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+Drawing = Callable[[Any], Mapping[str, Any]]  # of a model, pictures (1 h w 3) uint8 by name
+
+
+@runtime_checkable
+class TakesPictures(Protocol):
+    """A tracker of Accelerate that can show pictures."""
+
+    name: str
+
+    def log_images(
+        self, values: dict[str, Any], step: int | None = None, **kwargs: Any
+    ) -> None: ...
+
+
 class RunLog:
     """Writes what happens: JSON lines, the tracker, the progress bar. Only the main process does.
 
@@ -113,6 +127,13 @@ class RunLog:
         trace: TracebackType | None,
     ) -> None:
         self.progress.stop()
+
+    def pictures(self, drawn: Mapping[str, Any], step: int) -> None:
+        """Hands pictures to the tracker, if it takes any."""
+        for tracker in self.accelerator.trackers:
+            if isinstance(tracker, TakesPictures):
+                form = {"dataformats": "NHWC"} if tracker.name == "tensorboard" else {}
+                tracker.log_images(dict(drawn), step=step, **form)
 
     def step(self, summary: Mapping[str, Any]) -> None:
         """One line of metrics.jsonl, and one of skipped_steps.jsonl per skipped step."""

@@ -31,6 +31,7 @@ def _stream_sections(model: MaskedModel, stream: Stream, samples: int) -> list[S
     reader = StreamReader(stream, stream.held_out or stream.files, model.recipe)
     forgiving = model.recipe.data.max_bad_files > 0
     group = reader.held_out_group(readable(reader, samples, forgiving=forgiving))
+    group = group.to(next(model.parameters()).device)
     (view,) = model.views([group])
     return [
         _section(model, name, part, group.raw[name], stream=stream.name, num_samples=len(group))

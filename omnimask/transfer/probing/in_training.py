@@ -57,7 +57,7 @@ class TrainingProbes:
             return {}
         found = {}
         if self.accelerator.is_main_process:
-            with _evaluating(self.job.model):
+            with evaluating(self.job.model):
                 found = self._measure(self.job.model)
         self.accelerator.wait_for_everyone()
         return found
@@ -130,7 +130,7 @@ def _encode(model: MaskedModel, group: Group) -> Encoded:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode, and afterwards for every module the mode that it was in."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
