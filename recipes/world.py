@@ -112,7 +112,7 @@ def pair(sense: str, other: str, *, batch_size: int | None = None) -> Stream:
     )
 
 
-def masked_autoencoder(name: str, senses: Sequence[str], *, pairs: bool = True) -> Recipe:
+def masked_autoencoder(name: str, senses: Sequence[str], *, pairs: bool = False) -> Recipe:
     """MAE on some senses at once, each at the ratio of its modality's own paper.
 
     What is hidden is asked of the visible tokens, and once more of their mean alone, so that the

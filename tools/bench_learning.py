@@ -170,10 +170,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/learning"))
     parser.add_argument("--budget", choices=BUDGETS, default="hour")
     parser.add_argument("--cells", nargs="+", choices=CELLS, default=CELLS)
+    parser.add_argument("--steps", type=int, help="in place of the budget's")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--page", type=Path, help="only write the tables there")
     options = parser.parse_args()
     budget, out = BUDGETS[options.budget], options.out / options.budget
+    if options.steps is not None:
+        budget, out = replace(budget, steps=options.steps), out / f"{options.steps}-steps"
     if options.page is not None:
         cells = read_cells(out)
         write_between(options.page, tables(cells), [r for part in cells.values() for r in part])
