@@ -87,6 +87,7 @@ ARRAYS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     "a recording": ("series", {"series": (50, 6)}),
     "a recording with times": ("series", {"numbers": (50, 6), "time_s": (50,)}),
     "rows of numbers": ("points", {"array": (64, 45)}),
+    "a picture": ("points", {"array": (3, 20, 20)}),
     "numbers": ("points", {"array": (64,)}),
     "other arrays": ("points", {"first": (64, 45), "second": (64,)}),
 }
