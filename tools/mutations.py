@@ -1568,6 +1568,22 @@ FILES_AND_RUNS = (
         tests=("inspection/test_folder.py",),
     ),
     Mutation(
+        name="every-table-is-a-recording",
+        old="return not labelled and (joints > 1 or (times_s is not None and _is_even(times_s)))",
+        new="return True",
+        breaks="tables are taken for recordings, and their rows for steps",
+        tests=("modalities/test_inspecting.py::test_tables_are_recordings_where_that_is_clear",),
+    ),
+    Mutation(
+        name="every-array-is-a-scan",
+        old="return named or min(scan.shape) >= _LEAST_EDGE",
+        new="return True",
+        breaks="pictures in arrays are taken for scans",
+        tests=(
+            "modalities/test_inspecting.py::test_arrays_go_to_the_modality_that_has_such_shapes",
+        ),
+    ),
+    Mutation(
         name="a-done-run-is-done-again",
         old="due = [job for job in jobs if not _is_done(out / job.name)]",
         new="due = jobs",

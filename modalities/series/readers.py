@@ -36,12 +36,14 @@ class Columns:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recording:
     """`values` (steps, numbers of a step), NaN in gaps; `names` of the numbers where the file has
-    some; `times_s` of the steps, ascending, where it says them; or their `rate_hz`."""
+    some; `times_s` of the steps, ascending, where it says them; or their `rate_hz`; `num_joints`
+    of a step in an array with an axis for them."""
 
     values: Float[np.ndarray, "t k"]
     names: tuple[str, ...] | None = None
     times_s: Float[np.ndarray, " t"] | None = None
     rate_hz: float | None = None
+    num_joints: int | None = None
 
 
 def read_recording(path: Path, columns: Columns) -> Recording:
@@ -51,7 +53,8 @@ def read_recording(path: Path, columns: Columns) -> Recording:
             raise DataError(f"{path}: there is no such file")
         suffix = suffix_of(path, SUFFIXES)
         if suffix == ".npy":
-            recording = Recording(values=_flat(path, np.load(path, allow_pickle=False)))
+            array = np.load(path, allow_pickle=False)
+            recording = Recording(values=_flat(path, array), num_joints=_num_joints(array))
         elif suffix == ".npz":
             recording = _of_npz(path, columns)
         else:
@@ -81,6 +84,10 @@ def _flat(path: Path, array: np.ndarray) -> Float[np.ndarray, "t k"]:
         return array.reshape(len(array), -1).astype(np.float64)
 
 
+def _num_joints(array: np.ndarray) -> int | None:
+    return array.shape[1] if array.ndim == 3 else None
+
+
 def _of_npz(path: Path, columns: Columns) -> Recording:
     """The array `columns.names[0]`, or `series`, or the only one but `rate_hz` and the time's."""
     with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
@@ -101,6 +108,7 @@ def _of_npz(path: Path, columns: Columns) -> Recording:
         values=values,
         times_s=None if time is None else time.astype(np.float64),
         rate_hz=None if rate is None else float(rate),
+        num_joints=_num_joints(arrays[name]),
     )
 
 
@@ -143,6 +151,25 @@ def _text_table(path: Path, delimiter: str) -> "Table":
         parse_options=arrow_csv.ParseOptions(delimiter=delimiter),
         convert_options=arrow_csv.ConvertOptions(strings_can_be_null=True),
     )
+
+
+def column_names(path: Path) -> tuple[str, ...]:
+    """Of a table; numbers where its first line is one of numbers. DataError for a damaged one."""
+    needs("pyarrow", extra="series", what=str(path))
+    import pyarrow.parquet
+
+    delimiter = TEXT.get(suffix_of(path, SUFFIXES))
+    with named_errors(str(path)):
+        if delimiter is None:
+            return tuple(pyarrow.parquet.read_schema(path).names)
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return tuple(next(csv.reader(file, delimiter=delimiter), []))
+
+
+def array_names(path: Path) -> tuple[str, ...]:
+    """Of an .npz file."""
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
+        return tuple(found.files)
 
 
 def _is_number(cell: str) -> bool:

@@ -27,6 +27,7 @@ def _look(path: Path) -> Look:
             "columns": len(columns),
             "missing cells (%)": 100 * float(np.isnan(cells).mean()),
         },
+        fit=0.5,  # recordings in tables, which other modalities know for sure, are theirs
         words={_COLUMN: labels[0]} if labels else {},
     )
 

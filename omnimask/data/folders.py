@@ -3,7 +3,7 @@
 import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 from omnimask.foundation.errors import DataError
@@ -30,13 +30,13 @@ class FolderFiles:
         return (Path(self.names[index]).parent.name or None) if self.labels == "folder" else None
 
 
-def suffix_of(path: str | Path, known: Collection[str]) -> str:
+def suffix_of(path: str | PurePath, known: Collection[str]) -> str:
     """The longest of `known` suffixes (lower case, with the dot) that the name ends in, ".nii.gz"
     before ".gz"; what follows its last dot where it is none of them.
     """
-    name = Path(path).name.lower()
+    name = PurePath(path).name.lower()
     fitting = [suffix for suffix in known if name.endswith(suffix) and name != suffix]
-    return max(fitting, key=len, default=Path(name).suffix)
+    return max(fitting, key=len, default=PurePath(name).suffix)
 
 
 def list_files(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from omnimask.data.folders import suffix_of
 from omnimask.data.reading import named_errors
 from omnimask.data.samples import spread
 from omnimask.foundation.errors import DataError
@@ -81,7 +82,8 @@ def look_into(root: Path, inspectors: Mapping[str, Inspector], *, most: int = 10
     for kind, files in by_kind.items():
         inspector = inspectors[kind]
         seen = {files[i]: _look(root / files[i], inspector) for i in spread(len(files), most)}
-        foreign = {path for path in every - set(files) if path.suffix.lower() in inspector.suffixes}
+        able = inspector.suffixes
+        foreign = {path for path in every - set(files) if suffix_of(path, able) in able}
         sets += [_file_set(kind, *part, seen) for part in _parts(files, seen, foreign)]
     return Found(root=root.as_posix(), sets=tuple(_of_one_variant(sets)), others=others)
 
@@ -93,8 +95,9 @@ def _sorted_out(
     by_kind: dict[str, list[PurePosixPath]] = defaultdict(list)
     others: Counter[str] = Counter()
     groups: dict[tuple[PurePosixPath, str], list[PurePosixPath]] = defaultdict(list)
+    known = {suffix for inspector in inspectors.values() for suffix in inspector.suffixes}
     for path in _walk(root):
-        groups[path.parent, path.suffix.lower()].append(path)
+        groups[path.parent, suffix_of(path, known)].append(path)
     for (_, suffix), files in groups.items():
         able = [i for i in inspectors.values() if suffix in i.suffixes]
         if able:

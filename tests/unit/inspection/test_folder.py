@@ -28,7 +28,7 @@ def inspector(name: str, suffixes: Sequence[str], *, fit: float = 1.0) -> Inspec
 INSPECTORS = {
     "pictures": inspector("pictures", [".p"]),
     "objects": inspector("objects", [".o", ".both"], fit=0.2),
-    "scans": inspector("scans", [".s", ".both"], fit=0.7),
+    "scans": inspector("scans", [".s", ".s.gz", ".both"], fit=0.7),
 }
 
 
@@ -73,6 +73,14 @@ def test_a_suffix_that_two_read_goes_to_the_surer(tmp_path: Path):
         "sweeps": "scans",
         "things": "objects",
     }
+
+
+def test_a_suffix_may_have_two_dots(tmp_path: Path):
+    for name in ("a.S.gz", "b.gz"):
+        (tmp_path / name).touch()
+    found = look_into(tmp_path, INSPECTORS)
+    assert [(part.modality, part.names) for part in found.sets] == [("scans", ("a.S.gz",))]
+    assert found.others == {".gz": 1}
 
 
 def test_no_set_holds_files_of_another_variant(tmp_path: Path):
