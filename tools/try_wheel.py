@@ -28,6 +28,8 @@ EXTRA_OF = {
     "points": "points",
     "voxels": "voxels",
     "table": "tabular",
+    "volume": "volume",
+    "skeleton": "series",
 }
 """By modality, the extra with which it pretrains and nothing else."""
 

@@ -100,8 +100,9 @@ def load_checkpoint(folder: Path) -> Checkpoint[Recipe]:
 
 def load_checkpoint_of(folder: Path, kind: type[R]) -> Checkpoint[R]:
     """A checkpoint whose recipe is a `kind`; RecipeError where it is of another kind of run."""
-    expect_kind(_any_recipe(folder), kind, folder)
-    return load_any_checkpoint(folder)
+    checkpoint = load_any_checkpoint(folder)  # first, or a damaged recipe would be a wrong one
+    expect_kind(checkpoint.recipe, kind, folder)
+    return checkpoint
 
 
 def expect_kind(recipe: object, kind: type[R], folder: Path) -> R:

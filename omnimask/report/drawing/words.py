@@ -34,6 +34,7 @@ def masker_words(masker: object, modality: str) -> str:
 def _only_by_modality(masker: object, modality: str) -> object | None:
     """The masker of `modality`, if all that this one does is to keep one for each."""
     values = [getattr(masker, field.name) for field in fields(masker)]  # pyright: ignore[reportArgumentType]
+    values = [value for value in values if value != {}]
     if len(values) == 1 and isinstance(values[0], Mapping) and is_record(values[0].get(modality)):
         return values[0][modality]
     return None

@@ -17,13 +17,12 @@ BUILD = "from setuptools.build_meta import build_wheel; print(build_wheel('dist'
 # What is asked of a process that has the plug-ins, in one, since it takes seconds to start.
 ASK = """
 import sys
-from omnimask.commands.diagnosis import plugin_modules, _says_what_reads
 from omnimask.commands.main import main
-from omnimask.foundation.trust import trusted_packages
-from omnimask.transfer.modality_hooks import available_readers_in
+from omnimask.foundation.trust import plugin_modules, trusted_packages
+from omnimask.transfer.modality_hooks import available_readers_in, find_available_readers
 assert main(["recipes"]) == 0
 print("TRUSTED", *trusted_packages())
-print("READS", *(n for n in plugin_modules() if _says_what_reads(n)))
+print("READS", *(n for n in plugin_modules() if find_available_readers(n)))
 print(available_readers_in("omnimask_radar.modality"))
 import pytest
 sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "tests"]))

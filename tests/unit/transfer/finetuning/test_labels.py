@@ -85,7 +85,7 @@ def test_a_missing_column_is_named(tmp_path: Path):
 
 def test_a_missing_table_is_named(tmp_path: Path):
     recipe = toy_finetune(str(tmp_path), labels=Labels(table="none.csv"))
-    with pytest.raises(DataError, match=r"none.csv: no such file; labels.table"):
+    with pytest.raises(DataError, match=r"none.csv: no such file; a table of labels"):
         fit_task(recipe)
 
 
