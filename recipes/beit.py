@@ -173,9 +173,9 @@ def _published(size: str, *, layer_scale: float, batch_size: int, accumulate: in
 def base() -> Recipe:
     """BEiT ViT-B/16 on ImageNet-1k, 800 epochs, for 8 GPUs.
 
-    Cost: about five days on 16 V100 (section 2.5). Result: 83.2 % fine-tuned at 224 pixels (table
-    1), with DALL-E's tokenizer. The script's own default of the second beta is 0.98, the paper's
-    appendix has 0.999.
+    Result: 83.2 % fine-tuned (the paper's abstract), with DALL-E's tokenizer. From memory, to be
+    checked: the cost, about five days on 16 V100, and the second beta, 0.999 in the appendix and
+    0.98 by the script's default.
     Command: accelerate launch -m omnimask pretrain recipes.beit:base --set data.root=...
 
     Modalities: image
@@ -189,7 +189,8 @@ def base() -> Recipe:
 def large() -> Recipe:
     """BEiT ViT-L/16 on ImageNet-1k, 800 epochs, for 8 GPUs.
 
-    Result: 85.2 % fine-tuned at 224 pixels (table 1), with DALL-E's tokenizer.
+    Result: 86.3 % fine-tuned with ImageNet-1k alone (the paper's abstract, which does not say at
+    which size of pictures), with DALL-E's tokenizer.
 
     Modalities: image
     Paper: https://arxiv.org/abs/2106.08254, section 2.5; run_beit_pretraining.py
