@@ -14,10 +14,10 @@ def add_new_command(commands: "argparse._SubParsersAction[argparse.ArgumentParse
 
 
 def _new(arguments: argparse.Namespace) -> None:
-    from omnimask.skeletons.write import write_skeleton
+    from omnimask.templates.write import write_template
 
     folder = arguments.out or Path(f"omnimask-{arguments.name}")
-    for path in write_skeleton(arguments.kind, arguments.name, folder):
+    for path in write_template(arguments.kind, arguments.name, folder):
         print(path)
     print(f"\nits tests:   cd {folder} && python -m pytest")
     print(f"install it:  uv pip install -e {folder}   (omnimask then lists it by itself)")

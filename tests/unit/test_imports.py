@@ -33,7 +33,7 @@ ROOMS = (
         "report",
         "inspection",
         "sample_data",
-        "skeletons",
+        "templates",
         "commands",
     ),
 )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from omnimask.masking import MaskPlan, RandomMask
-from omnimask.skeletons.modality import ExampleFiles, ExampleSource, ExampleTokens
+from omnimask.templates.modality import ExampleFiles, ExampleSource, ExampleTokens
 from omnimask.testing import check_masker, check_modality, check_recipe, made_tokens
 from omnimask.testing.modalities import check_record
 from omnimask.tokens.modality import Sample, Visit

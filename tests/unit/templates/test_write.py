@@ -10,7 +10,7 @@ import pytest
 
 from omnimask.commands.main import main
 from omnimask.foundation.errors import RecipeError
-from omnimask.skeletons.write import write_skeleton
+from omnimask.templates.write import write_template
 
 ROOT = Path(__file__).resolve().parents[3]
 BUILD = "from setuptools.build_meta import build_wheel; print(build_wheel('dist'))"
@@ -72,10 +72,10 @@ def test_installed_plug_ins_are_known_and_pass_their_tests(installed: Path):
 
 def test_nothing_of_the_example_is_left_in_names(tmp_path: Path):
     for kind in ("modality", "method"):
-        for path in write_skeleton(kind, "lidar_4d", tmp_path / kind):
+        for path in write_template(kind, "lidar_4d", tmp_path / kind):
             text = path.read_text()
             assert "xample" not in text.replace("for example", ""), path
-            assert "skeletons" not in text, path
+            assert "templates" not in text, path
     assert (
         "class Lidar4dTokens" in (tmp_path / "modality/omnimask_lidar_4d/modality.py").read_text()
     )
@@ -84,9 +84,9 @@ def test_nothing_of_the_example_is_left_in_names(tmp_path: Path):
 @pytest.mark.parametrize("name", ["Radar", "4d", "a-b", "a/b", ""])
 def test_names_are_names_of_modules(name: str, tmp_path: Path):
     with pytest.raises(RecipeError, match="is named like radar"):
-        write_skeleton("method", name, tmp_path / "new")
+        write_template("method", name, tmp_path / "new")
 
 
 def test_nothing_is_written_over(tmp_path: Path):
     with pytest.raises(RecipeError, match="is there already"):
-        write_skeleton("method", "radar", tmp_path)
+        write_template("method", "radar", tmp_path)

@@ -1,6 +1,6 @@
 """The mask of example, on tokens made by hand."""
 
-from omnimask.skeletons.method import ExampleMask
+from omnimask.templates.method import ExampleMask
 from omnimask.testing import check_masker, made_tokens
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omnimask.skeletons.modality import ExampleFiles, ExampleTokens
-from omnimask.skeletons.modality_recipes import mine
+from omnimask.templates.modality import ExampleFiles, ExampleTokens
+from omnimask.templates.modality_recipes import mine
 from omnimask.testing import check_modality, check_recipe
 
 

@@ -24,7 +24,7 @@ from dataclasses import replace
 
 import recipes.mae
 from omnimask.recipe.recipe import Recipe
-from omnimask.skeletons.method import ExampleMask
+from omnimask.templates.method import ExampleMask
 
 
 def cpu(modality: str = "image") -> Recipe:
@@ -57,7 +57,7 @@ include = ["{package}*"]
 """
 
 
-def write_skeleton(kind: Kind, name: str, folder: Path) -> list[Path]:
+def write_template(kind: Kind, name: str, folder: Path) -> list[Path]:
     """Writes the package into the new folder `folder`, and returns its files.
 
     RecipeError for a name that is no name in Python, and for a folder that is there already.
@@ -87,7 +87,7 @@ def write_skeleton(kind: Kind, name: str, folder: Path) -> list[Path]:
 def _named(text: str, name: str, package: str) -> str:
     """The example's text with another name in the place of its own."""
     camel = "".join(part.capitalize() for part in name.split("_"))
-    text = text.replace("omnimask.skeletons.modality_recipes", f"{package}.recipes")
-    text = text.replace("omnimask.skeletons", package)
+    text = text.replace("omnimask.templates.modality_recipes", f"{package}.recipes")
+    text = text.replace("omnimask.templates", package)
     text = re.sub(r"\bexample(?=\b|_|-)", name, text)
     return re.sub(r"\bExample(?=[A-Z\b]|:)", camel, text)

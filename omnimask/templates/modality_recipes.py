@@ -7,7 +7,7 @@ from omnimask.objectives.objective import Objective, mse
 from omnimask.objectives.targets import Content
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Optim, Run, Stream
-from omnimask.skeletons.modality import ExampleFiles, ExampleTokens
+from omnimask.templates.modality import ExampleFiles, ExampleTokens
 
 
 def mine() -> Recipe:
