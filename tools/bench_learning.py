@@ -27,7 +27,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import numpy as np
 
 from omnimask.sample_data.world.layout import SENSES
 from omnimask.training.checkpoint import write_json
@@ -139,26 +138,16 @@ def _scores(stream: Any, sides: Sequence[Any], **spaces: slice) -> Any:
 
 def _read(recipe: Any, stream: Any, encoders: Sequence[Any], budget: Budget) -> list[Any]:
     """Of training and of held-out samples: raw values and each encoder's features, and labels."""
-    import torch
-
     from omnimask.data.label_tables import label_columns
-    from omnimask.data.samples import Unreadable, read_batches, spread
+    from omnimask.data.samples import spread
     from omnimask.data.streams import StreamReader
-    from omnimask.network.pooling import pool
-    from tools.raw_features import raw_features
+    from tools.raw_features import read_features
 
     sides = []
     for files, most in ((stream.files, budget.max_train), (stream.held_out, budget.max_test)):
         reader = StreamReader(stream, files, recipe)
-        chosen, unreadable = spread(len(reader), most), Unreadable()
-        parts: list[list[np.ndarray]] = [[] for _ in range(1 + len(encoders))]
-        with torch.no_grad():
-            for batch in read_batches(reader, chosen, unreadable, device=torch.device("cpu")):
-                parts[0].append(raw_features(batch.group))
-                for part, encoder in zip(parts[1:], encoders, strict=True):
-                    part.append(pool(encoder(batch.group)).numpy())
-        assert not unreadable.errors, unreadable.errors
-        sides.append(([np.concatenate(part) for part in parts], label_columns(reader, chosen)))
+        chosen = spread(len(reader), most)
+        sides.append((read_features(reader, chosen, encoders), label_columns(reader, chosen)))
     return sides
 
 

@@ -109,27 +109,16 @@ def _features(
 ) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
     """Raw values and each encoder's mean feature, and the factors, of the labelled samples."""
     import pandas as pd
-    import torch
 
-    from omnimask.data.samples import Unreadable, read_batches
     from omnimask.data.streams import StreamReader
-    from omnimask.network.pooling import pool
-    from tools.raw_features import raw_features
+    from tools.raw_features import read_features
 
     table = pd.read_parquet(labels).set_index("name")
     reader = StreamReader(stream, files, recipe)
     names = [str(Path(reader.name(i)).with_suffix("")) for i in range(len(reader))]
     chosen = [i for i, name in enumerate(names) if name in table.index]
-    unreadable = Unreadable()
-    blocks: list[list[np.ndarray]] = [[] for _ in range(1 + len(encoders))]
-    with torch.no_grad():
-        for batch in read_batches(reader, chosen, unreadable, device=torch.device("cpu")):
-            blocks[0].append(raw_features(batch.group))
-            for block, encoder in zip(blocks[1:], encoders, strict=True):
-                block.append(pool(encoder(batch.group), "mean").double().numpy())
-    assert not unreadable.errors, unreadable.errors
     rows = table.loc[[names[i] for i in chosen]].to_dict("records")
-    return [np.concatenate(block) for block in blocks], rows
+    return read_features(reader, chosen, encoders), rows
 
 
 def _labels(factor: str, rows: Sequence[Mapping[str, Any]]) -> tuple[str | float, ...]:

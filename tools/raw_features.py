@@ -1,6 +1,6 @@
 """What a few pooled raw values of a sample say: the features that a good one must beat."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,28 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from omnimask.data.samples import Unreadable, read_batches
+from omnimask.data.streams import StreamReader
+from omnimask.network.pooling import pool
 from omnimask.tokens.tokens import Group
+from omnimask.transfer.pretrained_encoder import PretrainedEncoder
 
 Raw = Any  # of one modality of a group, as its reader collates it
+
+
+@torch.no_grad()
+def read_features(
+    reader: StreamReader, indices: Sequence[int], encoders: Sequence[PretrainedEncoder]
+) -> list[Float[np.ndarray, "n d"]]:
+    """Of some samples of a stream: raw values first, then each encoder's mean feature."""
+    parts: list[list[np.ndarray]] = [[] for _ in range(1 + len(encoders))]
+    unreadable = Unreadable()
+    for batch in read_batches(reader, indices, unreadable, device=torch.device("cpu")):
+        parts[0].append(raw_features(batch.group))
+        for part, encoder in zip(parts[1:], encoders, strict=True):
+            part.append(pool(encoder(batch.group)).double().numpy())
+    assert not unreadable.errors, unreadable.errors
+    return [np.concatenate(part) for part in parts]
 
 
 def raw_features(group: Group) -> Float[np.ndarray, "b d"]:

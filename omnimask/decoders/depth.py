@@ -8,15 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from omnimask.foundation.errors import RecipeError
-from omnimask.network.blocks import (
-    Attention,
-    Block,
-    BlockStyle,
-    Packing,
-    check_heads,
-    initialise,
-)
+from omnimask.network.blocks import Attention, Block, BlockStyle, Packing, check_heads
 from omnimask.network.encoder import Encoded, Encoder, Places
+from omnimask.network.initialisation import initialise
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import Rows
 

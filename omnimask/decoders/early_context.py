@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from omnimask.decoders.class_token import check_class_token, class_tokens
 from omnimask.foundation.errors import RecipeError
-from omnimask.network.blocks import Block, Packing, initialise
+from omnimask.network.blocks import Block, Packing
 from omnimask.network.encoder import Encoded, Encoder, Places
+from omnimask.network.initialisation import initialise
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import Rows
 

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from omnimask.decoders.decoder import place_visible, predicted_rows
 from omnimask.foundation.errors import RecipeError
-from omnimask.network.blocks import Block, BlockStyle, Packing, check_heads, initialise
+from omnimask.network.blocks import Block, BlockStyle, Packing, check_heads
 from omnimask.network.encoder import Encoded, Encoder, Places
+from omnimask.network.initialisation import initialise
 from omnimask.objectives.codebook import Codebook
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import Rows

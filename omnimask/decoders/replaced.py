@@ -7,8 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from omnimask.network.block_kinds import build_block
-from omnimask.network.blocks import BlockStyle, Packing, initialise
+from omnimask.network.blocks import BlockStyle, Packing
 from omnimask.network.encoder import Encoded, Encoder
+from omnimask.network.initialisation import initialise
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import Rows
 

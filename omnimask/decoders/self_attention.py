@@ -12,8 +12,9 @@ from omnimask.decoders.decoder import WholeRows
 from omnimask.decoders.pooling import check_pool, pool_cells
 from omnimask.decoders.reading import Fusion, Reading
 from omnimask.foundation.errors import RecipeError
-from omnimask.network.blocks import Block, BlockStyle, Packing, check_heads, initialise
+from omnimask.network.blocks import Block, BlockStyle, Packing, check_heads
 from omnimask.network.encoder import Encoded, Encoder, Places
+from omnimask.network.initialisation import initialise
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import Rows
 

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from omnimask.decoders.decoder import WholeRows
 from omnimask.foundation.errors import RecipeError, nearest_names
-from omnimask.network.blocks import Attention, Block, BlockStyle, Packing, check_heads, initialise
+from omnimask.network.blocks import Attention, Block, BlockStyle, Packing, check_heads
 from omnimask.network.encoder import Encoded, Encoder, Places
+from omnimask.network.initialisation import initialise
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import Layout, Rows, Span
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnimask.network.blocks import BlockStyle, initialise
+from omnimask.network.blocks import BlockStyle
 from omnimask.network.encoder import Encoded, Encoder, Places
+from omnimask.network.initialisation import initialise
 from omnimask.network.pooling import pool
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import Rows

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.masking.plan import MaskPlan
-from omnimask.network.blocks import Block, BlockStyle, Packing, check_heads, initialise
+from omnimask.network.blocks import Block, BlockStyle, Packing, check_heads
 from omnimask.network.encoder import Encoded, Encoder, Places
+from omnimask.network.initialisation import initialise
 from omnimask.network.relative import RelativePlaces, pair_entries
 from omnimask.tokens.modality import Modality
 from omnimask.tokens.tokens import Layout, Rows, Span

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.rng import Rng
+from omnimask.masking.hints import given_hint
 from omnimask.masking.plan import MaskPlan, SpanChoice, check_ratio
 from omnimask.tokens.tokens import Grid, Layout
 
@@ -49,16 +50,11 @@ class SampleByHint:
         hints: Mapping[str, Tensor] | None = None,
         progress: float = 0.0,
     ) -> list[MaskPlan]:
-        if hints is None or self.hint not in hints:
-            known = ", ".join(repr(name) for name in hints or ()) or "none"
-            raise RecipeError(
-                f"SampleByHint.hint asks for {self.hint!r}, hints given: {known}; name it in "
-                "recipe.hints, or use RandomMask"
-            )
+        hint = given_hint(self, hints)
         choices = []
         for span in layout.spans:
             where = slice(span.start, span.stop)
-            likely = self._logits(hints[self.hint][:, where], layout.valid[:, where])
+            likely = self._logits(hint[:, where], layout.valid[:, where])
             noise = _gumbel(rng.child(span.modality).uniform(len(span)))
             scores = likely + noise if self.hide == "high" else -(likely + noise)
             choices.append(SpanChoice.by_ratio(self.ratio, scores, span))

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.rng import Rng
+from omnimask.masking.hints import given_hint
 from omnimask.masking.plan import (
     Counts,
     MaskPlan,
@@ -56,14 +57,8 @@ class GuidedMask:
         hints: Mapping[str, Tensor] | None = None,
         progress: float = 0.0,
     ) -> list[MaskPlan]:
-        if hints is None or self.hint not in hints:
-            known = ", ".join(repr(name) for name in hints or ()) or "none"
-            raise RecipeError(
-                f"GuidedMask.hint asks for {self.hint!r}, hints given: {known}; add a part to the "
-                "recipe that gives it, or use RandomMask"
-            )
         share = self.start + (self.stop - self.start) * progress
-        hint = hints[self.hint]
+        hint = given_hint(self, hints)
         choices = []
         for span in layout.spans:
             where = slice(span.start, span.stop)

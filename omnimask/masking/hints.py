@@ -1,6 +1,6 @@
 """Hints: a number per token that maskers draw by, and which of them a masker asks for."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.records import records_in
 from omnimask.masking.plan import Hinted, Masker
 from omnimask.tokens.tokens import Grid, Tokens
@@ -33,6 +34,17 @@ class Hint(Protocol):
 def asked_hints(masker: Masker) -> tuple[str, ...]:
     """The names of the hints that a masker or a masker inside it asks for, each once, sorted."""
     return tuple(sorted({part.hint for part in records_in(masker) if isinstance(part, Hinted)}))
+
+
+def given_hint(masker: Hinted, hints: Mapping[str, Tensor] | None) -> Float[Tensor, "b n"]:
+    """The hint that a masker asks for; RecipeError where it is not among those given."""
+    if hints is not None and masker.hint in hints:
+        return hints[masker.hint]
+    known = ", ".join(map(repr, hints or ())) or "none"
+    raise RecipeError(
+        f"{type(masker).__name__}.hint asks for {masker.hint!r}, hints given: {known}; name it in "
+        "recipe.hints, add an objective of that name for the teacher to predict, or use RandomMask"
+    )
 
 
 def predicted_hints(masker: Masker, made: Collection[str]) -> tuple[str, ...]:

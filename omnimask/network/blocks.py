@@ -2,7 +2,6 @@
 variable-length call on a GPU.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -390,36 +389,3 @@ def rotate(x: Float[Tensor, "t h d"], angles: Float[Tensor, "t half"]) -> Float[
     cos, sin = angles.cos()[:, None].to(x.dtype), angles.sin()[:, None].to(x.dtype)
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
-
-
-def initialise_normal(module: nn.Module, *, std: float = 0.02) -> None:
-    """Linear layers from a normal distribution cut off at two deviations, with zero bias."""
-    for inner in module.modules():
-        if isinstance(inner, nn.Linear):
-            nn.init.trunc_normal_(inner.weight, std=std, a=-2 * std, b=2 * std)
-            if inner.bias is not None:
-                nn.init.zeros_(inner.bias)
-
-
-@torch.no_grad()
-def initialise_by_depth(blocks: Sequence[nn.Module]) -> None:
-    """Normal layers, with the output layers of block l = 1, 2, ... divided by sqrt(2 l), as BEiT
-    (https://arxiv.org/abs/2106.08254, section 2.5).
-    """
-    for number, block in enumerate(blocks, start=1):
-        assert isinstance(block, Block)
-        initialise_normal(block)
-        outputs = block.mlp.fc2
-        assert isinstance(outputs, nn.Linear), "both kinds of MLP end in fc2"
-        for last in (block.attn.proj, outputs):
-            last.weight.div_(math.sqrt(2 * number))
-
-
-def initialise(module: nn.Module, *, exclude: Sequence[nn.Module] = ()) -> None:
-    """Xavier-uniform linear layers with zero bias, as MAE and its followers initialise them."""
-    skipped = {id(inner) for outer in exclude for inner in outer.modules()}
-    for inner in module.modules():
-        if isinstance(inner, nn.Linear) and id(inner) not in skipped:
-            nn.init.xavier_uniform_(inner.weight)
-            if inner.bias is not None:
-                nn.init.zeros_(inner.bias)

@@ -15,14 +15,8 @@ from omnimask.foundation.errors import RecipeError, nearest_names
 from omnimask.foundation.rng import Rng
 from omnimask.masking.plan import MaskPlan
 from omnimask.network.block_kinds import build_block
-from omnimask.network.blocks import (
-    BlockStyle,
-    Packing,
-    check_heads,
-    initialise,
-    initialise_by_depth,
-    initialise_normal,
-)
+from omnimask.network.blocks import BlockStyle, Packing, check_heads
+from omnimask.network.initialisation import initialise, initialise_by_depth, initialise_normal
 from omnimask.network.positions import Rotary, rotary_angles
 from omnimask.network.relative import RelativePlaces, look_up, of_prefix, pair_entries
 from omnimask.tokens.modality import Modality

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from omnimask.foundation.errors import RecipeError
-from omnimask.network.blocks import initialise, initialise_normal
+from omnimask.network.initialisation import initialise, initialise_normal
 
 
 @runtime_checkable

@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnimask.network.blocks import CrossBlock, initialise
+from omnimask.network.blocks import CrossBlock
 from omnimask.network.encoder import Encoded, Encoder
+from omnimask.network.initialisation import initialise
 from omnimask.network.pooling import pool
 from omnimask.tokens.tokens import Rows
 from omnimask.transfer.finetuning.batch_norm import BatchNorm
