@@ -13,7 +13,7 @@ import recipes.mae
 import recipes.vjepa
 from modalities.audio import AudioFiles
 from omnimask.commands.main import main
-from omnimask.decoders import SelfAttentionDecoder
+from omnimask.decoders import Decoder, SelfAttentionDecoder
 from omnimask.masking import PerModality
 from omnimask.network.encoder import Encoder, vit
 from omnimask.objectives.objective import Objective
@@ -27,6 +27,7 @@ from recipes.small import (
     masker,
     merge,
     modality,
+    own_decoder,
     stream,
 )
 
@@ -36,7 +37,12 @@ MASKER = PerModality(masks={name: masker(name) for name in MODALITIES})
 
 
 def _objectives() -> tuple[Objective, ...]:
-    return tuple(objective for name in MODALITIES for objective in content(name))
+    return tuple(o for name in MODALITIES for o in content(name, decoder=name))
+
+
+def _decoders(decoder: Decoder) -> dict[str, Decoder]:
+    """One for each modality: shared, it holds the encoder back (docs/learning.md)."""
+    return dict.fromkeys(MODALITIES, decoder)
 
 
 def _sample_streams(batch_sizes: dict[str, int], *, paired: int) -> tuple[Stream, ...]:
@@ -64,7 +70,7 @@ def quickstart() -> Recipe:
         modalities=tuple(modality(name) for name in MODALITIES),
         masker=MASKER,
         encoder=Encoder(width=192, depth=5, num_heads=6),
-        decoders={"main": SelfAttentionDecoder(width=128, depth=2, num_heads=4)},
+        decoders=_decoders(SelfAttentionDecoder(width=128, depth=2, num_heads=4)),
         objectives=_objectives(),
         data=Data(root="data/sample", streams=_sample_streams(batch_sizes, paired=2)),
         optim=Optim(steps=400, lr=1e-3, warmup_steps=40),
@@ -85,7 +91,7 @@ def debug() -> Recipe:
         recipe,
         name="debug",
         encoder=Encoder(width=48, depth=2, num_heads=2),
-        decoders={"main": SelfAttentionDecoder(width=32, depth=1, num_heads=2)},
+        decoders=_decoders(SelfAttentionDecoder(width=32, depth=1, num_heads=2)),
         data=replace(recipe.data, streams=streams),
         optim=Optim(steps=4, lr=1e-3, warmup_steps=1),
         run=Run(num_workers=0, log_every=1, checkpoint_every=2, tracker="none", report=False),
@@ -94,7 +100,8 @@ def debug() -> Recipe:
 
 def _mixed(name: str, parts: dict[str, Parts]) -> Recipe:
     """The quickstart's data and encoder with another method's parts on every modality."""
-    recipe, merged = quickstart(), merge(parts)
+    recipe = quickstart()
+    merged = merge({modality: own_decoder(modality, part) for modality, part in parts.items()})
     return replace(
         recipe,
         name=name,
@@ -159,7 +166,7 @@ def omni() -> Recipe:
         modalities=tuple(record.published for record in MIXED.values()),
         masker=MASKER,
         encoder=vit("base"),
-        decoders={"main": SelfAttentionDecoder(width=512, depth=4, num_heads=16)},
+        decoders=_decoders(SelfAttentionDecoder(width=512, depth=4, num_heads=16)),
         objectives=_objectives(),
         data=Data(root="data/sample", streams=_sample_streams(batch_sizes, paired=8)),
         optim=Optim(steps=200_000, lr=1.5e-4, warmup_steps=10_000),

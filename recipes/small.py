@@ -94,6 +94,18 @@ class Parts:
     teacher: Teacher | SnapshotTeacher | FrozenTeacher | None = None
 
 
+def own_decoder(name: str, parts: Parts) -> Parts:
+    """The same with a decoder that is this modality's alone and called after it; of parts with one
+    decoder.
+
+    A decoder that several modalities share learns late to use places, and the encoder with it
+    (docs/learning.md).
+    """
+    (decoder,) = parts.decoders.values()
+    objectives = tuple(replace(objective, decoder=name) for objective in parts.objectives)
+    return replace(parts, decoders={name: decoder}, objectives=objectives)
+
+
 def merge(parts: dict[str, Parts]) -> Parts:
     """One set of parts for several modalities, each masked by its own masker."""
     first = next(iter(parts.values()))

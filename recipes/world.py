@@ -16,7 +16,6 @@ from modalities.tabular import TableFiles
 from modalities.video import VideoFiles
 from modalities.voxels import SweepFiles, VoxelGrid
 from omnimask.commands.main import main
-from omnimask.decoders import SelfAttentionDecoder, SummaryDecoder
 from omnimask.masking import HideAll, PerModality
 from omnimask.network.encoder import Encoder
 from omnimask.recipe.recipe import Recipe
@@ -26,7 +25,7 @@ from omnimask.sample_data.world.layout import FOLDERS, SENSES
 from omnimask.sample_data.world.seen import CLASS_FACTORS, SEEN
 from omnimask.tokens.modality import Files, Modality
 from recipes.sample_modalities import sample_modality
-from recipes.small import content, masker
+from recipes.small import DECODER, content, masker
 
 ROOT = "data/world"
 
@@ -40,6 +39,7 @@ class Sense:
     modality: Modality
     files: Callable[[str], Files]
     batch_size: int
+    weight: float = 1.0
 
 
 WORLD = {
@@ -64,16 +64,17 @@ WORLD = {
         batch_size=16,
     ),
     "voxels": Sense(
-        # Objects are a few metres large: with the small recipes' 2.5 m each would be one voxel.
+        # Objects are two metres large, the sensor is 1.73 m above ground: without the ground, which
+        # would be four voxels of five, half a metre fits as many tokens as a metre does with it.
         modality=VoxelGrid(
-            voxel_size_m=(1.0, 1.0, 0.75),
-            range_m=((-6.0, 6.0), (-6.0, 6.0), (-3.0, 3.0)),
+            voxel_size_m=(0.5, 0.5, 0.5),
+            range_m=((-6.0, 6.0), (-6.0, 6.0), (-1.6, 2.4)),
             max_voxels=96,
             points_per_voxel=16,
             with_intensity=True,
         ),
         files=lambda path: SweepFiles(path=path, columns=("x", "y", "z", "intensity"), scale=None),
-        batch_size=12,
+        batch_size=24,
     ),
     "table": Sense(
         modality=sample_modality("table").small,
@@ -115,14 +116,12 @@ def pair(sense: str, other: str, *, batch_size: int | None = None) -> Stream:
 def masked_autoencoder(name: str, senses: Sequence[str], *, pairs: bool = False) -> Recipe:
     """MAE on some senses at once, each at the ratio of its modality's own paper.
 
-    What is hidden is asked of the visible tokens, and once more of their mean alone, so that the
-    vector that stands for a sample knows of it. With `pairs`, and where the table is among the
-    senses, each other sense also has to tell the whole row of its scene.
+    Every sense has a decoder of its own: one that all share learns to use places much later, and
+    holds the encoder back (docs/learning.md has both). With `pairs`, and where the table is among
+    the senses, each other sense also has to tell the whole row of its scene.
     """
     told = [s for s in senses if s != "table"] if pairs and "table" in senses else []
     streams = (*(stream(sense) for sense in senses), *(pair(sense, "table") for sense in told))
-    reconstructions = [objective for sense in senses for objective in content(sense)]
-    summaries = [replace(o, name=f"{o.name}_summary", decoder="summary") for o in reconstructions]
     return Recipe(
         name=name,
         modalities=tuple(WORLD[sense].modality for sense in senses),
@@ -130,12 +129,13 @@ def masked_autoencoder(name: str, senses: Sequence[str], *, pairs: bool = False)
             masks={sense: masker(sense) for sense in senses},
             beside={"table": HideAll()} if told else {},
         ),
-        encoder=Encoder(width=128, depth=4, num_heads=4, norm_contents=True),
-        decoders={
-            "main": SelfAttentionDecoder(width=64, depth=2, num_heads=4),
-            "summary": SummaryDecoder(width=128, depth=2),
-        },
-        objectives=(*reconstructions, *summaries),
+        encoder=Encoder(width=128, depth=4, num_heads=4),
+        decoders=dict.fromkeys(senses, DECODER),
+        objectives=tuple(
+            replace(objective, weight=WORLD[sense].weight)
+            for sense in senses
+            for objective in content(sense, decoder=sense)
+        ),
         data=Data(root=ROOT, streams=streams),
         optim=Optim(steps=400, lr=1.5e-3, warmup_steps=40),
         run=Run(num_workers=1, checkpoint_every=100),

@@ -20,9 +20,10 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from itertools import combinations
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -96,12 +97,14 @@ def _learn(cell: str, seed: int, root: Path, folder: Path, budget: Budget) -> di
     return {
         "batch_sizes": {stream.name: stream.batch_size for stream in data.streams},
         "loss": lines[-1]["loss"],
-        "senses": _probe(list_checkpoints(folder / "run"), budget),
+        **_probe(list_checkpoints(folder / "run"), budget),
     }
 
 
 def _probe(checkpoints: Sequence[Path], budget: Budget) -> dict[str, Any]:
-    """By sense: all scores of the last checkpoint, and the skill of each one on the way."""
+    """`senses`: all scores of the last checkpoint, and the skill of each one on the way. `across`:
+    for every way between two senses, how often its last features find a scene (`across`).
+    """
     from omnimask.training.checkpoint import load_checkpoint
     from omnimask.transfer.loading import load_encoder
     from omnimask.transfer.probing.run import untrained_encoder
@@ -109,35 +112,49 @@ def _probe(checkpoints: Sequence[Path], budget: Budget) -> dict[str, Any]:
     recipe = load_checkpoint(checkpoints[-1]).recipe
     trained = [load_encoder(path).eval() for path in checkpoints]
     others = [untrained_encoder(trained[-1].info, s).eval() for s in budget.random_seeds]
-    found = {}
+    looks, found = len(trained), {}
+    last, rest = slice(looks, looks + 1), slice(looks + 1, None)
+    read = {
+        stream.name: _read(recipe, stream, (*trained, *others), budget)
+        for stream in recipe.data.streams
+        if stream.held_out is not None
+    }
     for stream in recipe.data.streams:
-        if stream.held_out is None:
+        if stream.name not in read:
             continue
-        sides = _read(recipe, stream, (*trained, *others), budget)
-        looks = len(trained)
-        last, rest = slice(looks, looks + 1), slice(looks + 1, None)
+        sides = read[stream.name]
         skills = [_scores(stream, sides, trained=slice(n, n + 1)) for n in range(1, looks + 1)]
         steps = [int(path.name.removeprefix("step-")) for path in checkpoints]
         found[stream.name] = {
             **asdict(_scores(stream, sides, trained=last, untrained=rest, raw=slice(0, 1))),
             "curve": {n: asdict(s.skill["trained"]) for n, s in zip(steps, skills, strict=True)},
         }
-    return found
+    spaces = {"trained": last, "untrained": rest, "raw": slice(0, 1)}
+    return {"senses": found, "across": across(read, spaces)}
 
 
-def _scores(stream: Any, sides: Sequence[Any], **spaces: slice) -> Any:
-    """Of the features at the given places of what `_read` returns."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Side:
+    """Some samples of a stream: raw values, then each encoder's features, labels and scenes."""
+
+    features: Sequence[Any]
+    labels: Any
+    scenes: Sequence[str]
+
+
+def _scores(stream: Any, sides: Sequence[Side], **spaces: slice) -> Any:
+    """Of the features at the given places of a side's."""
     from omnimask.transfer.probing.columns import probe_columns
 
-    (train, known), (test, asked) = sides
-    parts = [{name: side[rows] for name, rows in spaces.items()} for side in (train, test)]
-    scores = probe_columns(stream.name, parts[0], parts[1], known, asked)
+    train, test = sides
+    parts = [{name: side.features[rows] for name, rows in spaces.items()} for side in sides]
+    scores = probe_columns(stream.name, parts[0], parts[1], train.labels, test.labels)
     assert scores is not None, "every sense has factors"
     return scores
 
 
-def _read(recipe: Any, stream: Any, encoders: Sequence[Any], budget: Budget) -> list[Any]:
-    """Of training and of held-out samples: raw values and each encoder's features, and labels."""
+def _read(recipe: Any, stream: Any, encoders: Sequence[Any], budget: Budget) -> list[Side]:
+    """Of training and of held-out samples."""
     from omnimask.data.label_tables import label_columns
     from omnimask.data.samples import spread
     from omnimask.data.streams import StreamReader
@@ -147,8 +164,39 @@ def _read(recipe: Any, stream: Any, encoders: Sequence[Any], budget: Budget) -> 
     for files, most in ((stream.files, budget.max_train), (stream.held_out, budget.max_test)):
         reader = StreamReader(stream, files, recipe)
         chosen = spread(len(reader), most)
-        sides.append((read_features(reader, chosen, encoders), label_columns(reader, chosen)))
+        sides.append(
+            Side(
+                features=read_features(reader, chosen, encoders),
+                labels=label_columns(reader, chosen),
+                scenes=[PurePosixPath(reader.name(index)).stem for index in chosen],
+            )
+        )
     return sides
+
+
+def across(read: Mapping[str, list[Side]], spaces: Mapping[str, slice]) -> list[dict[str, Any]]:
+    """Both ways between every two senses, by the scenes that both have seen."""
+    from omnimask.transfer.searching.across import FEWEST_PAIRS, retrieve
+
+    found = []
+    for one, other in combinations(read, 2):
+        parts = []
+        for left, right in zip(read[one], read[other], strict=True):
+            places = {scene: place for place, scene in enumerate(right.scenes)}
+            pairs = [(n, places[s]) for n, s in enumerate(left.scenes) if s in places]
+            rows = [list(side) for side in zip(*pairs, strict=True)] or [[], []]
+            parts.append(
+                {
+                    name: [
+                        (a[rows[0]], b[rows[1]])
+                        for a, b in zip(left.features[at], right.features[at], strict=True)
+                    ]
+                    for name, at in spaces.items()
+                }
+            )
+        if all(len(part["raw"][0][0]) >= FEWEST_PAIRS for part in parts):
+            found += [asdict(way) for way in retrieve((one, other), *parts)]
+    return found
 
 
 def main() -> None:

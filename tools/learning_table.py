@@ -25,8 +25,9 @@ def read_cells(out: Path) -> Cells:
 
 
 def tables(cells: Cells) -> str:
-    """Markdown: the mean skill of each sense, then every factor of each."""
+    """Markdown: the mean skill of each sense, retrieval across senses, every factor of each."""
     parts = [_of_senses(cells), *(_of_factors(cells, sense) for sense in _seen(cells))]
+    parts[1:1] = [_across(cells)] if any(r["across"] for r in cells.get(MIXED, ())) else []
     return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
 
 
@@ -62,6 +63,36 @@ def _of_senses(cells: Cells) -> list[str]:
             f"| {_ratio(mixed, alone)} | {above} |"
         )
     return lines
+
+
+def _across(cells: Cells) -> list[str]:
+    """Recall@10 by query (rows) and answer (columns): raw, random, mixed, means of the seeds."""
+    seeds = [{(way["query"], way["answer"]): way for way in r["across"]} for r in cells[MIXED]]
+    senses = [sense for sense in SENSES if any(sense in way for way in seeds[0])]
+    way = next(iter(seeds[0].values()))
+    fewest, most = (f([w["num_test"] for w in seeds[0].values()]) for f in (min, max))
+    lines = [
+        "### Across senses",
+        "",
+        f"Recall@10 among {fewest} to {most} held-out scenes that both senses have seen (chance "
+        f"{way['chance']['10']:.2f}), queries by row, answers by column: raw / random / **mixed**.",
+        "",
+        f"| query | {' | '.join(senses)} |",
+        f"|---{'|---' * len(senses)}|",
+    ]
+    for query in senses:
+        row = [_recalls([s[query, answer] for s in seeds]) for answer in senses if answer != query]
+        row.insert(senses.index(query), "–")
+        lines.append(f"| {query} | {' | '.join(row)} |")
+    return lines
+
+
+def _recalls(ways: Sequence[Mapping[str, Any]]) -> str:
+    raw, random, mixed = (
+        np.mean([way["recall"][space]["10"]["value"] for way in ways])
+        for space in ("raw", "untrained", "trained")
+    )
+    return f"{raw:.2f} / {random:.2f} / **{mixed:.2f}**"
 
 
 def _values(parts: Sequence[Mapping[str, Any]], space: str) -> list[float]:

@@ -88,9 +88,10 @@ def choose(found: Found, inspectors: Mapping[str, Inspector], budget: Budget) ->
         modalities=tuple(proposals[name].modality for name in names),
         masker=PerModality(masks=masks) if len(masks) > 1 else masks[names[0]],
         encoder=budget.encoder,
-        decoders={"main": budget.decoder},
+        # One for each: what they share is the encoder (docs/learning.md).
+        decoders=dict.fromkeys(names, budget.decoder),
         objectives=tuple(
-            Objective(name=f"{name}_{what}", modality=name, target=target, loss=loss)
+            Objective(name=f"{name}_{what}", modality=name, target=target, loss=loss, decoder=name)
             for name in names
             for what, target, loss in proposals[name].content
         ),

@@ -71,6 +71,7 @@ def test_the_large_recipe_builds_and_steps(sample_data: Path):
     recipe = replace(
         recipe,
         modalities=tuple(m for m in recipe.modalities if m.name in keep),
+        decoders={name: d for name, d in recipe.decoders.items() if name in keep},
         objectives=tuple(o for o in recipe.objectives if o.modality in keep),
         data=replace(recipe.data, root=str(sample_data), streams=streams),
         encoder=SMALL,

@@ -3,7 +3,9 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from omnimask.sample_data.world.generate import generate
@@ -67,3 +69,43 @@ def test_mixed_and_specialist_stand_side_by_side(out: Path):
     (row,) = [line for line in text.splitlines() if line.startswith("| audio |")]
     assert "| 0.600 ± 0.000 | 0.400 | 1.50 |" in row
     assert not any(f"### {sense}" in text for sense in SENSES if sense != "audio")
+
+
+def _way(query: str, answer: str, *recalls: float) -> dict[str, Any]:
+    spaces = zip(("raw", "untrained", "trained"), recalls, strict=True)
+    return {
+        "query": query,
+        "answer": answer,
+        "num_test": 50,
+        "recall": {space: {"10": {"value": recall}} for space, recall in spaces},
+        "chance": {"10": 0.2},
+    }
+
+
+def test_retrieval_has_a_row_per_query_and_a_column_per_answer(out: Path):
+    (alone,) = read_cells(out / "smoke")["audio"]
+    assert alone["across"] == []
+    ways = [_way("image", "audio", 0.3, 0.4, 0.5), _way("audio", "image", 0.2, 0.25, 0.6)]
+    lines = tables({"mixed": [alone | {"across": ways}]}).splitlines()
+    assert "| query | image | audio |" in lines
+    assert "| image | – | 0.30 / 0.40 / **0.50** |" in lines
+    assert "| audio | 0.20 / 0.25 / **0.60** | – |" in lines
+
+
+def test_scenes_of_two_senses_are_joined_by_their_name():
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(60, 4))
+    sides = [
+        bench_learning.Side(
+            features=[hidden[rows] @ rng.normal(size=(4, 5))],
+            labels={},
+            scenes=[f"scene-{row}" for row in rows],
+        )
+        for rows in (np.arange(50), rng.permutation(60)[:55])
+    ]
+    read = {"image": [sides[0]] * 2, "audio": [sides[1]] * 2}
+    there, back = bench_learning.across(read, {"raw": slice(0, 1)})
+    both = len(set(sides[0].scenes) & set(sides[1].scenes))
+    assert (there["query"], there["answer"], there["num_test"]) == ("image", "audio", both)
+    assert there["recall"]["raw"][1]["value"] > 0.9
+    assert back["recall"]["raw"][1]["value"] > 0.9

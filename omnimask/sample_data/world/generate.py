@@ -21,7 +21,7 @@ from omnimask.foundation.errors import DataError, RecipeError, nearest_names
 from omnimask.sample_data.world.factors import Scene, as_row, draw_scene
 from omnimask.sample_data.world.layout import FOLDERS, SENSES, SUFFIXES, Place, place_of, scenes_for
 
-VERSION = 1
+VERSION = 2
 """Goes up when the content changes."""
 
 MANIFEST = "world.json"

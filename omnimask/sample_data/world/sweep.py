@@ -10,6 +10,7 @@ from omnimask.sample_data.world.stage import Stage
 
 _ROOM_ECHO, _ROOM_LOST = 0.45, 0.03
 _NOISE_M = 0.02
+_SENSOR_HEIGHT_M = 1.73  # KITTI's: a box can leave out the ground by its height
 _NUM_BEAMS, _NUM_AZIMUTHS = (26, 30), 200
 
 
@@ -50,7 +51,7 @@ def _sensor_place(scene: Scene, rng: np.random.Generator) -> Float32[np.ndarray,
     away_m = rng.uniform(2.2, 4.0) + 0.5 * thing.size_m
     x_m = thing.x_m + away_m * np.cos(angle)
     y_m = thing.y_m + away_m * np.sin(angle)
-    return np.array([x_m, y_m, rng.uniform(1.6, 2.0)], dtype=np.float32)
+    return np.array([x_m, y_m, _SENSOR_HEIGHT_M], dtype=np.float32)
 
 
 def kitti(sweep: Float32[np.ndarray, "points 4"]) -> bytes:
