@@ -22,8 +22,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import combinations
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -103,7 +102,7 @@ def _learn(cell: str, seed: int, root: Path, folder: Path, budget: Budget) -> di
 
 def _probe(checkpoints: Sequence[Path], budget: Budget) -> dict[str, Any]:
     """`senses`: all scores of the last checkpoint, and the skill of each one on the way. `across`:
-    for every way between two senses, how often its last features find a scene (`across`).
+    for every way between two senses, how often its last features find a scene (`_across`).
     """
     from omnimask.training.checkpoint import load_checkpoint
     from omnimask.transfer.loading import load_encoder
@@ -130,16 +129,16 @@ def _probe(checkpoints: Sequence[Path], budget: Budget) -> dict[str, Any]:
             "curve": {n: asdict(s.skill["trained"]) for n, s in zip(steps, skills, strict=True)},
         }
     spaces = {"trained": last, "untrained": rest, "raw": slice(0, 1)}
-    return {"senses": found, "across": across(read, spaces)}
+    return {"senses": found, "across": _across(read, spaces)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Side:
-    """Some samples of a stream: raw values, then each encoder's features, labels and scenes."""
+    """Some samples of a stream: raw values, then each encoder's features, labels and names."""
 
     features: Sequence[Any]
     labels: Any
-    scenes: Sequence[str]
+    names: Sequence[str]
 
 
 def _scores(stream: Any, sides: Sequence[Side], **spaces: slice) -> Any:
@@ -168,35 +167,28 @@ def _read(recipe: Any, stream: Any, encoders: Sequence[Any], budget: Budget) -> 
             Side(
                 features=read_features(reader, chosen, encoders),
                 labels=label_columns(reader, chosen),
-                scenes=[PurePosixPath(reader.name(index)).stem for index in chosen],
+                names=[reader.name(index) for index in chosen],
             )
         )
     return sides
 
 
-def across(read: Mapping[str, list[Side]], spaces: Mapping[str, slice]) -> list[dict[str, Any]]:
+def _across(read: Mapping[str, list[Side]], spaces: Mapping[str, slice]) -> list[dict[str, Any]]:
     """Both ways between every two senses, by the scenes that both have seen."""
-    from omnimask.transfer.searching.across import FEWEST_PAIRS, retrieve
+    from omnimask.transfer.searching.across import Seen, retrieve_across
 
-    found = []
-    for one, other in combinations(read, 2):
-        parts = []
-        for left, right in zip(read[one], read[other], strict=True):
-            places = {scene: place for place, scene in enumerate(right.scenes)}
-            pairs = [(n, places[s]) for n, s in enumerate(left.scenes) if s in places]
-            rows = [list(side) for side in zip(*pairs, strict=True)] or [[], []]
-            parts.append(
-                {
-                    name: [
-                        (a[rows[0]], b[rows[1]])
-                        for a, b in zip(left.features[at], right.features[at], strict=True)
-                    ]
-                    for name, at in spaces.items()
-                }
-            )
-        if all(len(part["raw"][0][0]) >= FEWEST_PAIRS for part in parts):
-            found += [asdict(way) for way in retrieve((one, other), *parts)]
-    return found
+    senses = [
+        Seen(
+            sense=sense,
+            names=(train.names, test.names),
+            spaces={
+                name: list(zip(train.features[at], test.features[at], strict=True))
+                for name, at in spaces.items()
+            },
+        )
+        for sense, (train, test) in read.items()
+    ]
+    return [asdict(way) for way in retrieve_across(senses)]
 
 
 def main() -> None:

@@ -53,7 +53,7 @@ class StreamFeatures:
 
     `trained` is the frozen encoder, `untrained` encoders with random weights, `raw` the token
     values themselves: `num_raw` of them per sample, of which at most MAX_RAW_VALUES were taken.
-    `columns` are what their features are asked for.
+    `columns` are what their features are asked for, `names` the samples' own.
     """
 
     stream: str
@@ -62,6 +62,11 @@ class StreamFeatures:
     raw: tuple[Features, Features]
     num_raw: int
     columns: tuple[Columns, Columns]
+    names: tuple[tuple[str, ...], tuple[str, ...]]
+
+    def encoders(self, space: str) -> tuple[tuple[Features, Features], ...]:
+        """Both sides of "trained", "untrained" or "raw", by encoder."""
+        return {"trained": (self.trained,), "untrained": self.untrained, "raw": (self.raw,)}[space]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,6 +127,7 @@ def evaluate_stream(
                 _of_those(known, [train.name(i) for i in train_ids], train_features.names),
                 _of_those(asked, [held_out.name(i) for i in held_out_ids], held_out_features.names),
             ),
+            names=(tuple(train_features.names), tuple(held_out_features.names)),
         )
     vectors = _vectors(held_out_features, held_out)
     return Evaluated(losses=losses.result(), features=features, vectors=vectors)

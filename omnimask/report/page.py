@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 
 from omnimask.recipe.recipe import Recipe
 from omnimask.report.curves import training_curves
+from omnimask.report.drawing.sheet import Sheet, paint
 from omnimask.report.html import (
     Html,
     captioned,
@@ -23,7 +25,7 @@ from omnimask.report.html import (
 from omnimask.report.map import HeldOutMap
 from omnimask.report.pictures import Gallery, Picture
 from omnimask.report.results import Results
-from omnimask.report.tables import knowledge_table, loss_table, score_table
+from omnimask.report.tables import knowledge_table, loss_table, retrieval_table, score_table
 
 # Scripts inside a template run when its content is put into the page; removing it frees the GPU.
 _OPEN_SCENES = """
@@ -44,7 +46,12 @@ document.addEventListener("toggle", (event) => {
 """
 
 
-def report_page(results: Results, galleries: Sequence[Gallery], drawn_map: HeldOutMap) -> str:
+def report_page(
+    results: Results,
+    galleries: Sequence[Gallery],
+    drawn_map: HeldOutMap,
+    across: Sheet | None = None,
+) -> str:
     """The whole page, with plotly.js inside only if something needs it."""
     pictures = [p for gallery in galleries for p in gallery.pictures]
     needs_plotly = drawn_map.needs_plotly or any(p.needs_plotly for p in pictures)
@@ -52,6 +59,7 @@ def report_page(results: Results, galleries: Sequence[Gallery], drawn_map: HeldO
         f"{results.recipe.name}: report",
         _header(results),
         section("Results on held-out files", *_results(results), anchor="results"),
+        *([_across(results, across)] if across is not None else []),
         section(
             "Reconstructions",
             *_galleries(results.recipe, galleries),
@@ -86,6 +94,8 @@ def _header(results: Results) -> Html:
         "training": "Training",
         "run": "Run",
     }
+    if results.across:
+        links = {"results": "Results", "across": "Across streams", **links}
     return element(
         "header",
         element("h1", results.recipe.name),
@@ -122,6 +132,18 @@ def _results(results: Results) -> list[Html]:
         element("h3", "Loss"),
         loss_table(results.losses),
     ]
+
+
+def _across(results: Results, sheet: Sheet) -> Html:
+    buffer = BytesIO()
+    paint(sheet).save(buffer, format="PNG", optimize=True)
+    drawn = picture(buffer.getvalue(), media_type="image/png", alt="queries and what they find")
+    return section(
+        "Found across streams",
+        retrieval_table(results.across),
+        styled("div", "gallery", captioned("Queries spread over the held-out samples.", drawn)),
+        anchor="across",
+    )
 
 
 def _galleries(recipe: Recipe, galleries: Sequence[Gallery]) -> list[Html]:

@@ -9,6 +9,7 @@ from omnimask.recipe.recipe import Recipe
 from omnimask.report.evaluate import HeldOutLoss
 from omnimask.report.scores import StreamScore
 from omnimask.transfer.probing.columns import ColumnScores
+from omnimask.transfer.searching.across import Retrieval
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +30,7 @@ class Results:
     losses: tuple[HeldOutLoss, ...]
     columns: tuple[ColumnScores, ...]
     scores: tuple[StreamScore, ...]
+    across: tuple[Retrieval, ...]
     left_out: tuple[str, ...]
     bad_files: tuple[Mapping[str, Any], ...]
     skipped_steps: tuple[Mapping[str, Any], ...]
@@ -70,6 +72,7 @@ class Results:
                 }
                 for score in self.scores
             ],
+            "across": [asdict(way) for way in self.across],
             "left_out": list(self.left_out),
             "bad_files": [dict(entry) for entry in self.bad_files],
             "skipped_steps": [dict(entry) for entry in self.skipped_steps],

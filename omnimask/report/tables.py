@@ -15,6 +15,7 @@ from omnimask.report.html import (
 )
 from omnimask.report.scores import NUM_NEIGHBOURS, StreamScore
 from omnimask.transfer.probing.columns import ColumnScores, Estimate
+from omnimask.transfer.searching.across import Retrieval
 
 _SPACES = {"trained": "trained encoder", "untrained": "untrained encoder", "raw": "raw values"}
 
@@ -85,6 +86,37 @@ def _estimates(found: Mapping[str, Estimate]) -> list[Html]:
         own_bar = bar(part.value, kind="" if space == "trained" else "other")
         cells.append(joined(with_interval(value, low, high), own_bar))
     return cells
+
+
+def retrieval_table(ways: Sequence[Retrieval]) -> Html:
+    """By query and answer, how often the right sample is among the first found."""
+    ranks = list(ways[0].recall["trained"])
+    head = ["query", "answer", "train / held out"]
+    for rank in ranks:
+        head += [f"first {rank}: {name}" for name in ("trained", "untrained", "raw", "chance")]
+    rows = [
+        [
+            way.query,
+            way.answer,
+            f"{way.num_train:,} / {way.num_test:,}",
+            *(cell for rank in ranks for cell in _recalls(way, rank)),
+        ]
+        for way in ways
+    ]
+    explanation = (
+        "Samples that two streams call alike, each encoded alone, looked for in the other stream: "
+        "the share that is among the nearest, by cosine in the space of regularised canonical "
+        "correlations fitted on the training samples that both have. Nothing in training says "
+        "which samples belong together, unless the recipe has streams of pairs."
+    )
+    return joined(table(head, rows, num_text=2), paragraphs([explanation]))
+
+
+def _recalls(way: Retrieval, rank: int) -> list[Html | str]:
+    found = way.recall["trained"][rank]
+    value, low, high = (f"{x:.2f}" for x in (found.value, found.low, found.high))
+    others = [f"{way.recall[space][rank].value:.2f}" for space in ("untrained", "raw")]
+    return [with_interval(value, low, high), *others, f"{way.chance[rank]:.2f}"]
 
 
 def loss_table(losses: Sequence[HeldOutLoss]) -> Html:

@@ -11,6 +11,8 @@ from omnimask.data.streams import StreamReader, open_held_out, open_streams
 from omnimask.foundation.hardware import hardware
 from omnimask.foundation.json_lines import read_lines
 from omnimask.recipe.recipe import Recipe
+from omnimask.report.across import across_sheet, seen
+from omnimask.report.drawing.sheet import Sheet
 from omnimask.report.evaluate import Evaluated, evaluate_stream, untrained_backbones
 from omnimask.report.history import drop_repeated, trained_seconds
 from omnimask.report.map import HeldOutMap, held_out_map
@@ -24,6 +26,7 @@ from omnimask.training.bad_files import BAD_FILES
 from omnimask.training.checkpoint import last_checkpoint, load_checkpoint, write_json
 from omnimask.training.step import MaskedModel, build_model
 from omnimask.transfer.probing.columns import ColumnScores
+from omnimask.transfer.searching.across import retrieve_across
 
 
 def write_report(run: Path) -> Path:
@@ -48,6 +51,9 @@ def write_report(run: Path) -> Path:
     evaluated = _evaluate(model, train, held_out, unreadable)
     lines = drop_repeated(read_lines(run / "metrics.jsonl"))
     scores, left_out = _score(recipe, evaluated)
+    features = [part.features for part in evaluated.values() if part.features is not None]
+    alone = [part for part in features if len(held_out[part.stream].modalities) == 1]
+    ways = retrieve_across([seen(part) for part in alone])
     finished = datetime.fromtimestamp((folder / "state.json").stat().st_mtime, tz=UTC)
     results = Results(
         recipe=recipe,
@@ -60,6 +66,7 @@ def write_report(run: Path) -> Path:
         losses=tuple(loss for part in evaluated.values() for loss in part.losses),
         columns=tuple(_score_columns(evaluated)),
         scores=tuple(scores),
+        across=tuple(ways),
         left_out=tuple(left_out),
         bad_files=tuple(read_lines(run / BAD_FILES)),
         skipped_steps=tuple(read_lines(run / "skipped_steps.jsonl")),
@@ -69,15 +76,22 @@ def write_report(run: Path) -> Path:
         trained_on=checkpoint.state.get("hardware", {}),
     )
     vectors = [part.vectors for part in evaluated.values() if part.vectors is not None]
-    return _write(run / "report", results, galleries, held_out_map(vectors))
+    sheet = across_sheet(ways, alone, held_out)
+    return _write(run / "report", results, galleries, held_out_map(vectors), sheet)
 
 
-def _write(folder: Path, results: Results, galleries: list[Gallery], drawn_map: HeldOutMap) -> Path:
+def _write(
+    folder: Path,
+    results: Results,
+    galleries: list[Gallery],
+    drawn_map: HeldOutMap,
+    across: Sheet | None,
+) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "results.json", results.to_json())
     (folder / "reconstructions.png").write_bytes(overview_picture(galleries))
     page = folder / "index.html"
-    page.write_text(report_page(results, galleries, drawn_map), encoding="utf-8")
+    page.write_text(report_page(results, galleries, drawn_map, across), encoding="utf-8")
     return page
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,12 @@ def test_every_sample_of_every_sense_has_all_factors_of_its_scene(recipe: Recipe
                 assert None not in labels
 
 
-def test_the_report_says_what_is_known_of_each_factor(recipe: Recipe, tmp_path: Path):
+def test_the_report_says_what_is_known_of_each_factor(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("omnimask.transfer.searching.across.FEWEST_PAIRS", 5)
+    monkeypatch.setattr("omnimask.report.across.QUERIES", 1)
+    monkeypatch.setattr("omnimask.report.across.FOUND", 1)
     run = tmp_path / "run"
     train(recipe, run)
     page = write_report(run)
@@ -54,4 +60,12 @@ def test_the_report_says_what_is_known_of_each_factor(recipe: Recipe, tmp_path: 
             kind = "accuracy" if score["column"] in CLASS_FACTORS else "R²"
             assert score["measure"] == kind
     losses = {part["objective"] for part in results["held_out_losses"]}
-    assert {"image_pixels", "image_pixels_summary", "voxels_count_summary"} <= losses
+    assert {"image_pixels", "voxels_count"} <= losses
+    ways = {(way["query"], way["answer"]): way for way in results["across"]}
+    assert set(ways) == set(permutations(SENSES, 2))
+    for way in ways.values():
+        assert way["num_test"] == 6, "two thirds of nine held-out files are paired"
+        assert set(way["recall"]) == {"trained", "untrained", "raw"}
+    text = page.read_text()
+    assert "Found across streams" in text
+    assert 'href="#across"' in text

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from omnimask.sample_data.world.generate import generate
@@ -90,22 +89,3 @@ def test_retrieval_has_a_row_per_query_and_a_column_per_answer(out: Path):
     assert "| query | image | audio |" in lines
     assert "| image | – | 0.30 / 0.40 / **0.50** |" in lines
     assert "| audio | 0.20 / 0.25 / **0.60** | – |" in lines
-
-
-def test_scenes_of_two_senses_are_joined_by_their_name():
-    rng = np.random.default_rng(0)
-    hidden = rng.normal(size=(60, 4))
-    sides = [
-        bench_learning.Side(
-            features=[hidden[rows] @ rng.normal(size=(4, 5))],
-            labels={},
-            scenes=[f"scene-{row}" for row in rows],
-        )
-        for rows in (np.arange(50), rng.permutation(60)[:55])
-    ]
-    read = {"image": [sides[0]] * 2, "audio": [sides[1]] * 2}
-    there, back = bench_learning.across(read, {"raw": slice(0, 1)})
-    both = len(set(sides[0].scenes) & set(sides[1].scenes))
-    assert (there["query"], there["answer"], there["num_test"]) == ("image", "audio", both)
-    assert there["recall"]["raw"][1]["value"] > 0.9
-    assert back["recall"]["raw"][1]["value"] > 0.9

@@ -8,6 +8,8 @@ https://doi.org/10.1016/0304-4076(76)90010-5), in which held-out scenes then loo
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from pathlib import PurePosixPath
 
 import numpy as np
 from jaxtyping import Float
@@ -22,6 +24,7 @@ PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
 
 RANKS = (1, 10)
 FEWEST_PAIRS = 20
+MOST_COMPONENTS = 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +44,17 @@ class Alignment:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """One sense's training and held-out samples: their names, and by space the features of one or
+    more encoders, each (n d) and (m d).
+    """
+
+    sense: str
+    names: tuple[Sequence[str], Sequence[str]]
+    spaces: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Retrieval:
     """How often the scene is among the first k found of the other sense: by k, by space.
 
@@ -55,6 +69,56 @@ class Retrieval:
     chance: Mapping[int, float]
 
 
+def retrieve_across(senses: Sequence[Seen]) -> list[Retrieval]:
+    """Both ways between every two senses that share at least `FEWEST_PAIRS` names on both sides."""
+    small = {
+        (seen.sense, space): [compressed(*sides) for sides in encoders]
+        for seen in senses
+        for space, encoders in seen.spaces.items()
+    }
+    found: list[Retrieval] = []
+    for one, other in combinations(senses, 2):
+        rows = [shared(*names) for names in zip(one.names, other.names, strict=True)]
+        if min(len(left) for left, _ in rows) < FEWEST_PAIRS:
+            continue
+        train, test = (
+            {
+                space: [
+                    (a[side][left], b[side][right])
+                    for a, b in zip(small[one.sense, space], small[other.sense, space], strict=True)
+                ]
+                for space in one.spaces
+            }
+            for side, (left, right) in enumerate(rows)
+        )
+        found += retrieve((one.sense, other.sense), train, test)
+    return found
+
+
+def shared(one: Sequence[str], other: Sequence[str]) -> tuple[list[int], list[int]]:
+    """The places of what both call alike, but for the suffix, in the same order."""
+    places = {PurePosixPath(name).with_suffix(""): place for place, name in enumerate(other)}
+    found = [(n, places.get(PurePosixPath(name).with_suffix(""))) for n, name in enumerate(one)]
+    pairs = [(left, right) for left, right in found if right is not None]
+    return [left for left, _ in pairs], [right for _, right in pairs]
+
+
+def compressed(
+    train: Float[np.ndarray, "n d"], test: Float[np.ndarray, "m d"]
+) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "m k"]]:
+    """Both by the first principal components of the standardised training samples: at most
+    `MOST_COMPONENTS`, and at most half the number of samples. What has few enough stays as it is.
+    """
+    most = min(MOST_COMPONENTS, max(len(train) // 2, 1))
+    if train.shape[1] <= most:
+        return train, test
+    mean, scale = mean_and_scale(train)
+    scaled = (train - mean) * scale
+    values, vectors = np.linalg.eigh(scaled @ scaled.T)  # of samples: raw values are many more
+    axes = scaled.T @ vectors[:, -most:] / np.sqrt(values[-most:].clip(min=1e-12))
+    return scaled @ axes, (test - mean) * scale @ axes
+
+
 def align(left: Float[np.ndarray, "n a"], right: Float[np.ndarray, "n b"]) -> Alignment:
     """The alignment of pairs, row by row, with the penalty that finds most pairs of every fifth row
     when it is fitted on the others.
@@ -67,13 +131,13 @@ def align(left: Float[np.ndarray, "n a"], right: Float[np.ndarray, "n b"]) -> Al
             f"rows and as many on both sides, got {len(left)} and {len(right)}"
         )
     asked = np.arange(len(left)) % 5 == 4
+    fitted = _Pairs(left[~asked], right[~asked])
 
     def found(penalty: float) -> float:
-        fitted = _canonical(left[~asked], right[~asked], penalty)
-        ranks = _ranks(fitted.similarities(left[asked], right[asked]))
+        ranks = _ranks(fitted.canonical(penalty).similarities(left[asked], right[asked]))
         return float(np.mean(1.0 / (1.0 + ranks)))
 
-    return _canonical(left, right, max(PENALTIES, key=found))
+    return _Pairs(left, right).canonical(max(PENALTIES, key=found))
 
 
 def retrieve(
@@ -120,25 +184,29 @@ def _ranks(cosines: Float[np.ndarray, "n n"]) -> np.ndarray:
     return (cosines >= np.diag(cosines)[:, None]).sum(1) - 1
 
 
-def _canonical(
-    left: Float[np.ndarray, "n a"], right: Float[np.ndarray, "n b"], penalty: float
-) -> Alignment:
-    """Canonical directions, each weighted by how far its two sides agree."""
-    parts = [(side, *mean_and_scale(side)) for side in (left, right)]
-    scaled = [(side - mean) * scale for side, mean, scale in parts]
-    roots = [_inverse_root(side.T @ side / len(side), penalty) for side in scaled]
-    common = roots[0] @ (scaled[0].T @ scaled[1] / len(left)) @ roots[1]
-    u, agreement, vt = np.linalg.svd(common, full_matrices=False)
-    first, second = (
-        scale[:, None] * (root @ directions) * agreement
-        for (_, _, scale), root, directions in zip(parts, roots, (u, vt.T), strict=True)
-    )
-    return Alignment(means=(parts[0][1], parts[1][1]), maps=(first, second))
+class _Pairs:
+    """Standardised features of pairs, and the principal axes of both sides."""
 
+    def __init__(self, left: Float[np.ndarray, "n a"], right: Float[np.ndarray, "n b"]) -> None:
+        sides = [(side, *mean_and_scale(side)) for side in (left, right)]
+        self.means = (sides[0][1], sides[1][1])
+        self.scales = [scale for _, _, scale in sides]
+        scaled = [(side - mean) * scale for side, mean, scale in sides]
+        self.common = scaled[0].T @ scaled[1] / len(left)
+        self.axes = [np.linalg.eigh(side.T @ side / len(side)) for side in scaled]
 
-def _inverse_root(covariance: Float[np.ndarray, "d d"], penalty: float) -> np.ndarray:
-    values, vectors = np.linalg.eigh(covariance)
-    return (vectors / np.sqrt(values.clip(min=0.0) + penalty)) @ vectors.T
+    def canonical(self, penalty: float) -> Alignment:
+        """Canonical directions, each weighted by how far its two sides agree."""
+        roots = [
+            (vectors / np.sqrt(values.clip(min=0.0) + penalty)) @ vectors.T
+            for values, vectors in self.axes
+        ]
+        u, agreement, vt = np.linalg.svd(roots[0] @ self.common @ roots[1], full_matrices=False)
+        first, second = (
+            scale[:, None] * (root @ directions) * agreement
+            for scale, root, directions in zip(self.scales, roots, (u, vt.T), strict=True)
+        )
+        return Alignment(means=self.means, maps=(first, second))
 
 
 def _unit(vectors: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from omnimask.foundation.errors import DataError
-from omnimask.transfer.searching.across import align, retrieve
+from omnimask.transfer.searching.across import (
+    MOST_COMPONENTS,
+    Seen,
+    align,
+    compressed,
+    retrieve,
+    retrieve_across,
+)
 
 
 def _senses(count: int, *, shared: int, own: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -67,6 +74,50 @@ def test_units_and_features_that_never_change_do_not_matter():
     np.testing.assert_allclose(scaled, plain, atol=1e-6)
 
 
+def test_scenes_of_two_senses_are_joined_by_their_names_but_for_the_suffix():
+    rng = np.random.default_rng(0)
+    hidden, mixing = rng.normal(size=(80, 4)), rng.normal(size=(4, 5))
+    rows = (np.arange(70), rng.permutation(80)[:75])
+    image, audio, lone = (
+        Seen(
+            sense=sense,
+            names=([f"a/{row}{suffix}" for row in part],) * 2,
+            spaces={"space": [(hidden[part] @ mixing,) * 2]},
+        )
+        for sense, suffix, part in (
+            ("image", ".jpg", rows[0]),
+            ("audio", ".flac", rows[1]),
+            ("table", "", rows[0][:19]),
+        )
+    )
+    both = len(set(rows[0]) & set(rows[1]))
+    there, back = retrieve_across([image, audio, lone])
+    assert (there.query, there.answer, there.num_test) == ("image", "audio", both)
+    for way in (there, back):
+        assert way.recall["space"][1].value > 0.9
+
+
+def test_many_values_are_reduced_to_those_that_vary_most():
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(90, 3))
+    values = np.repeat(hidden, 400, axis=1) + 0.01 * rng.normal(size=(90, 1200))
+    train, test = compressed(values[:60], values[60:])
+    assert train.shape == (60, 30)
+    assert test.shape == (30, 30)
+    # The three hidden numbers are a linear function of the last, largest three components.
+    solved, *_ = np.linalg.lstsq(train[:, -3:], hidden[:60] - hidden[:60].mean(0), rcond=None)
+    np.testing.assert_allclose(test[:, -3:] @ solved + hidden[:60].mean(0), hidden[60:], atol=0.05)
+    many = rng.normal(size=(3 * MOST_COMPONENTS, MOST_COMPONENTS + 1))
+    assert compressed(many, many)[0].shape == (3 * MOST_COMPONENTS, MOST_COMPONENTS)
+
+
+def test_features_that_are_few_stay_as_they_are():
+    train, test = np.ones((40, 8)), np.ones((4, 8))
+    found = compressed(train, test)
+    assert found[0] is train
+    assert found[1] is test
+
+
 def test_too_few_pairs_are_named():
-    with pytest.raises(DataError, match="at least 20 rows.*got 5 and 5"):
+    with pytest.raises(DataError, match=r"at least 20 rows.*got 5 and 5"):
         align(np.zeros((5, 2)), np.zeros((5, 3)))
