@@ -12,8 +12,8 @@ setup: .venv/.ready
 	touch $@
 
 pretrain: setup
-	$(BIN)/omnimask sample-data data/sample
-	$(BIN)/omnimask pretrain recipes.omni:quickstart --out runs/quickstart
+	$(BIN)/omnimask sample-data data/world --scenes 900
+	$(BIN)/omnimask pretrain recipes.world:quickstart --out runs/world
 
 # The core's own unit tests, the contract of one modality, and lint: under 90 s on two quiet cores. What
 # is made of the core (transfer, reports, commands), trains or starts processes is left to `make test`.

@@ -58,7 +58,7 @@ def _sample_streams(batch_sizes: dict[str, int], *, paired: int) -> tuple[Stream
 
 
 def quickstart() -> Recipe:
-    """The main job of `make pretrain`: six modalities of the sample data in minutes on two cores.
+    """Six modalities of the sample data in minutes on two cores.
 
     Modalities: all of the sample data
     Paper: none; MAE (https://arxiv.org/abs/2111.06377) on every modality

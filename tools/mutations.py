@@ -1523,13 +1523,6 @@ WHAT_FEATURES_KNOW = (
         tests=("data/test_label_tables.py",),
     ),
     Mutation(
-        name="one-summary-for-all",
-        old="of_row = rows.row_of_token(summary.device)",
-        new="of_row = rows.row_of_token(summary.device) * 0",
-        breaks="every sample is predicted from the first one's mean",
-        tests=("decoders/test_summary.py",),
-    ),
-    Mutation(
         name="hidden-when-alone",
         old="maskers = own | (dict(self.beside) if len(own) > 1 else {})",
         new="maskers = own | dict(self.beside)",
@@ -1542,13 +1535,6 @@ WHAT_FEATURES_KNOW = (
         new="places.unflatten(1, (self.group_size, 3))",
         breaks="points near their centre all look alike",
         tests=("modalities/test_points.py",),
-    ),
-    Mutation(
-        name="small-contents-stay-small",
-        old="{m.name: nn.Identity() if norm is None else norm(dim) for m in modalities}",
-        new="{m.name: nn.Identity() for m in modalities}",
-        breaks="norm_contents has no effect",
-        tests=("network/test_encoder.py",),
     ),
 )
 

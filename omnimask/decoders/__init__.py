@@ -12,7 +12,6 @@ from omnimask.decoders.reading import BlockOutput, LayerFusion, Reading
 from omnimask.decoders.replaced import ReplacedDecoder
 from omnimask.decoders.self_attention import SelfAttentionDecoder
 from omnimask.decoders.span import SpanDecoder
-from omnimask.decoders.summary import SummaryDecoder
 from omnimask.decoders.visible import VisibleDecoder
 from omnimask.decoders.window import WindowDecoder
 
@@ -33,7 +32,6 @@ __all__ = [
     "ReplacedDecoder",
     "SelfAttentionDecoder",
     "SpanDecoder",
-    "SummaryDecoder",
     "VisibleDecoder",
     "WindowDecoder",
     "check_hidden",

@@ -32,7 +32,6 @@ PLACES = {
         "decoders.replaced": "ReplacedDecoder",
         "decoders.self_attention": "SelfAttentionDecoder",
         "decoders.span": "SpanDecoder",
-        "decoders.summary": "SummaryDecoder",
         "decoders.visible": "VisibleDecoder",
         "decoders.window": "WindowDecoder",
         "masking.axis": "AxisMask",

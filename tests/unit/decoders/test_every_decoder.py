@@ -20,7 +20,6 @@ from omnimask.decoders import (
     ReplacedDecoder,
     SelfAttentionDecoder,
     SpanDecoder,
-    SummaryDecoder,
     WindowDecoder,
 )
 from omnimask.masking import Copies, JointBudget, RandomMask
@@ -67,11 +66,6 @@ DECODERS: dict[str, tuple[str, Mapping[str, Decoder]]] = {
     "axes": ("drop", {"main": WindowDecoder(**SMALL, windows=((4,),), shift=True)}),
     "class": ("drop", {"main": ClassTokenDecoder()}),
     "class and mask tokens": ("replace", {"main": ClassTokenDecoder()}),
-    "summary": ("drop", {"main": SummaryDecoder(width=8, depth=2)}),
-    "summary beside another": (
-        "replace",
-        {"main": NoDecoder(), "second": SummaryDecoder(width=8, depth=1)},
-    ),
     "direct and early": ("replace", {"main": NoDecoder(), "second": EarlyContextDecoder(layer=-2)}),
     "spans": (
         "drop",
