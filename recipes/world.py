@@ -33,7 +33,8 @@ ROOT = "data/world"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sense:
     """How a sense is read: views that leave the factors as they are, without mirroring and hardly
-    cropped. `batch_size` is that of the main job.
+    cropped. `batch_size` is that of the main job. `weight` multiplies its losses: about the root of
+    what would make gradients of the shared blocks equal at the start (tools/gradient_norms.py).
     """
 
     modality: Modality
@@ -52,6 +53,7 @@ WORLD = {
         modality=sample_modality("video").small,
         files=lambda path: VideoFiles(path=path, frame_stride=2, crop_scale=(0.85, 1.0)),
         batch_size=12,
+        weight=2.0,
     ),
     "audio": Sense(
         modality=sample_modality("audio").small,
@@ -62,6 +64,7 @@ WORLD = {
         modality=PointGroups(num_points=512, num_groups=32, group_size=16, unit=0.15),
         files=lambda path: PointFiles(path=path, rotate="none", scale=(0.9, 1.1), jitter=0.005),
         batch_size=16,
+        weight=0.3,
     ),
     "voxels": Sense(
         # Objects are two metres large, the sensor is 1.73 m above ground: without the ground, which
@@ -75,11 +78,13 @@ WORLD = {
         ),
         files=lambda path: SweepFiles(path=path, columns=("x", "y", "z", "intensity"), scale=None),
         batch_size=24,
+        weight=0.2,
     ),
     "table": Sense(
         modality=sample_modality("table").small,
         files=lambda path: TableFiles(path=path, label_column="target"),
         batch_size=48,
+        weight=0.1,
     ),
 }
 
@@ -129,7 +134,7 @@ def masked_autoencoder(name: str, senses: Sequence[str], *, pairs: bool = False)
             masks={sense: masker(sense) for sense in senses},
             beside={"table": HideAll()} if told else {},
         ),
-        encoder=Encoder(width=128, depth=4, num_heads=4),
+        encoder=Encoder(width=128, depth=4, num_heads=4, norm_contents=True),
         decoders=dict.fromkeys(senses, DECODER),
         objectives=tuple(
             replace(objective, weight=WORLD[sense].weight)
