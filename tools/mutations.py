@@ -1660,4 +1660,18 @@ MUTATIONS: tuple[Mutation, ...] = (
         breaks="infinite numbers of a file reach the tokens",
         tests=("data/test_reading.py",),
     ),
+    Mutation(
+        name="hub-unchecked",
+        old="    if damage := find_damage(folder):\n        raise DamageError(",
+        new="    if (damage := find_damage(folder)) and not damage:\n        raise DamageError(",
+        breaks="weights that changed on the way from a hub are loaded",
+        tests=("transfer/test_hub.py",),
+    ),
+    Mutation(
+        name="search-anew",
+        old="            load_if_exists=True,\n",
+        new="            load_if_exists=False,\n",
+        breaks="a search that was stopped does not go on",
+        tests=("commands/test_sweep.py",),
+    ),
 )
