@@ -37,10 +37,15 @@ def tracker_start(recipe: RunRecipe, out: Path) -> TrackerStart:
     tracker = recipe.run.tracker
     if tracker == "tensorboard":
         return TrackerStart(project=tracker, config=None, options={})
-    same = {"name": out.name or recipe.name, "resume": "allow"}
-    own = {"wandb": {**same, "dir": str(out), "id": _run_id(out)}, "trackio": same}
+    name, number = out.name or recipe.name, _run_id(out)
+    own = {
+        "wandb": {"name": name, "id": number, "dir": str(out)},
+        "trackio": {"name": f"{name}-{number}"},  # which is all that it tells runs apart by
+    }
     return TrackerStart(
-        project=recipe.name, config={"recipe": to_json(recipe)}, options={tracker: own[tracker]}
+        project=recipe.name,
+        config={"recipe": to_json(recipe)},
+        options={tracker: {**own[tracker], "resume": "allow"}},
     )
 
 

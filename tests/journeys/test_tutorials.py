@@ -25,12 +25,13 @@ QUICK = f"{STEPS} --set run.report=False --set run.tracker=none"
 BUDGET = {
     "pretrain": QUICK,
     "finetune": f"{QUICK} --set validation.every=1",
-    "sweep": f"{STEPS} --set run.tracker=none --set run.report_samples=1 --seeds 1 --trials 1",
+    "sweep": f"{QUICK} --seeds 1",
     "inspect": "--most 20",
 }
 NOT_RUN = {
     "omnimask sample-data": "the session has made them, a tenth as many",
     "accelerate launch": "its recipe is of a published size; torchrun starts two processes alike",
+    "omnimask sweep recipes.mae:cpu --search": "tests/unit/commands/test_sweep.py runs searches",
     "uv pip install": "tests/unit/templates/test_write.py installs both packages from their wheels",
     "python -m pytest": "tests/unit/templates/test_write.py runs their tests",
 }

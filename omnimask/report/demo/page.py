@@ -31,10 +31,9 @@ def build_page(demo: Demo) -> Any:
         with gradio.Row():
             with gradio.Column(scale=1, min_width=280):
                 file = gradio.File(label="Drop a file")
+                samples = [f"{stream} {index}" for stream, index in demo.own_samples]
                 own = gradio.Dropdown(
-                    [f"{stream} {index}" for stream, index in demo.own_samples],
-                    value=None,
-                    label="or take a sample of the run",
+                    samples, value=samples[0], label="or take a sample of the run"
                 )
                 modality = gradio.Dropdown(
                     [_AUTO, *demo.readings], value=_AUTO, label="Read the file as"
@@ -54,7 +53,7 @@ def build_page(demo: Demo) -> Any:
                 seed = gradio.Number(0, precision=0, minimum=0, label="Mask number")
                 button = gradio.Button("Look", variant="primary")
             with gradio.Column(scale=3):
-                words = gradio.Markdown("Drop a file, or take a sample of the run.")
+                words = gradio.Markdown()
                 pictures = gradio.Gallery(
                     label="Original, visible, reconstruction",
                     columns=3,
@@ -88,6 +87,7 @@ def build_page(demo: Demo) -> Any:
         button.click(look, every, shown, api_name="look")
         for changed in (by_recipe.input, ratio.release, seed.submit, row.submit):
             changed(look, every, shown, api_visibility="private")
+        page.load(look, every, shown, api_visibility="private")  # a page that is not empty
         # A file takes the place of a sample, and a sample that of a file, before either is seen.
         for chosen, other in ((file.upload, own), (own.input, file)):
             chosen(lambda: None, None, other, api_visibility="private").then(
