@@ -1,5 +1,6 @@
 """`omnimask demo`: every modality of a mixed run, looked at in Python and over HTTP."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -106,7 +107,9 @@ def test_the_page_answers_over_http(demo: Demo, few_files: Path, tmp_path: Path)
     words, pictures, scene, near = client.predict(
         handle_file(str(path)), None, *said, api_name="/look"
     )
-    assert words == "**image**: a.png, 90 % of its tokens hidden"
+    hidden = re.fullmatch(r"\*\*image\*\*: a\.png, (\d+) % of its tokens hidden", words)
+    assert hidden is not None, words
+    assert 85 <= int(hidden[1]) <= 95
     assert [picture["caption"] for picture in pictures] == ["original", "visible", "reconstruction"]
     assert len(near) == 5
     assert scene == ""
