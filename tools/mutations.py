@@ -1585,7 +1585,7 @@ FILES_AND_RUNS = (
     ),
     Mutation(
         name="a-done-run-is-done-again",
-        old="due = [job for job in jobs if not _is_done(out / job.name)]",
+        old="due = [job for job in jobs if not _is_done(arguments.out / job.name)]",
         new="due = jobs",
         breaks="a sweep that goes on trains again what was trained",
         tests=("commands/test_sweep.py",),

@@ -76,7 +76,9 @@ def test_trackio_has_numbers_and_pictures(tmp_path: Path, monkeypatch: pytest.Mo
         "import sys\n"
         "from pathlib import Path\n"
         "from omnimask.commands.pretrain import train\n"
+        "from omnimask.foundation.trust import trust\n"
         "from tests.unit.report.drawing.test_in_training import tracked\n"
+        "trust('tests')\n"
         "train(tracked('trackio', 2), Path(sys.argv[1]))\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "run")]
