@@ -7,7 +7,7 @@ BIN := .venv/bin
 
 setup: .venv/.ready
 
-.venv/.ready: pyproject.toml constraints.txt tools/setup.sh
+.venv/.ready: pyproject.toml constraints.txt overrides.txt tools/setup.sh
 	PYTHON=$(PYTHON) sh tools/setup.sh
 	touch $@
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from omnimask.transfer.exporting.write import export
     from omnimask.transfer.finetuning.classifier import load_classifier
     from omnimask.transfer.finetuning.recipe import FinetuneRecipe
+    from omnimask.transfer.hub import from_pretrained, push_to_hub
     from omnimask.transfer.importing.run import import_encoder
     from omnimask.transfer.loading import load_encoder, load_model
     from omnimask.transfer.probing.attentive import Attentive
@@ -51,6 +52,8 @@ _PLACES = {
     "OmnimaskError": "foundation.errors",
     "RecipeError": "foundation.errors",
     "export": "transfer.exporting.write",
+    "from_pretrained": "transfer.hub",
+    "push_to_hub": "transfer.hub",
     "import_encoder": "transfer.importing.run",
     "bce": "objectives.objective",
     "cross_entropy": "objectives.objective",
@@ -117,6 +120,7 @@ __all__ = [
     "embed",
     "export",
     "finetune",
+    "from_pretrained",
     "import_encoder",
     "iter_embeddings",
     "l1",
@@ -127,6 +131,7 @@ __all__ = [
     "open_features",
     "pretrain",
     "probe",
+    "push_to_hub",
     "save_encoder",
     "smooth_l1",
     "vit",

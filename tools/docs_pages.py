@@ -129,6 +129,13 @@ def without_outer_links(text: str, page: str) -> str:
     return re.sub(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)", replaced, text)
 
 
+def with_titles(text: str) -> str:
+    """Blocks that are files ("```python my_mix.py") as superfences has them, for which a block with
+    any other word behind its language is none.
+    """
+    return re.sub(r"^```(\w+) ([^\s=]+)$", r'```\1 title="\2"', text, flags=re.M)
+
+
 # What MkDocs calls.
 
 
@@ -151,4 +158,4 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    return without_outer_links(markdown, page.file.src_uri)
+    return with_titles(without_outer_links(markdown, page.file.src_uri))

@@ -1578,7 +1578,7 @@ FILES_AND_RUNS = (
     ),
     Mutation(
         name="a-done-run-is-done-again",
-        old="due = [job for job in jobs if not _is_done(out / job.name)]",
+        old="due = [job for job in jobs if not _is_done(arguments.out / job.name)]",
         new="due = jobs",
         breaks="a sweep that goes on trains again what was trained",
         tests=("commands/test_sweep.py",),
@@ -1652,5 +1652,19 @@ MUTATIONS: tuple[Mutation, ...] = (
         new="np.isnan(value).any() or True",
         breaks="infinite numbers of a file reach the tokens",
         tests=("data/test_reading.py",),
+    ),
+    Mutation(
+        name="hub-unchecked",
+        old="    if damage := find_damage(folder):\n        raise DamageError(",
+        new="    if (damage := find_damage(folder)) and not damage:\n        raise DamageError(",
+        breaks="weights that changed on the way from a hub are loaded",
+        tests=("transfer/test_hub.py",),
+    ),
+    Mutation(
+        name="search-anew",
+        old="            load_if_exists=True,\n",
+        new="            load_if_exists=False,\n",
+        breaks="a search that was stopped does not go on",
+        tests=("commands/test_sweep.py",),
     ),
 )

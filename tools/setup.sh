@@ -44,4 +44,4 @@ fi
 # Compiled at once, since some machines forbid python to write bytecode when it is first imported.
 [ -x .venv/bin/python ] || "$UV" venv --quiet --python "$PYTHON" --no-python-downloads .venv
 "$UV" pip install --quiet --compile-bytecode --python .venv/bin/python --constraint constraints.txt \
-    --editable ".[sample-data,dev]"
+    --override overrides.txt --editable ".[sample-data,dev]"

@@ -33,6 +33,17 @@ EXTRA_OF = {
 }
 """By modality, the extra with which it pretrains and nothing else."""
 
+BESIDE = {
+    "hub": ("huggingface_hub", ""),  # which timm brings anyhow
+    "demo": ("gradio", "omnimask demo runs"),
+    "optuna": ("optuna", "omnimask sweep recipes.mae:cpu --search optim.lr=1e-4:1e-3"),
+    "wandb": ("wandb", "omnimask pretrain recipes.mae:cpu --set run.tracker=wandb"),
+    "trackio": ("trackio", "omnimask pretrain recipes.mae:cpu --set run.tracker=trackio"),
+    "finetune": ("peft", ""),
+    "export": ("onnx", ""),
+}
+"""Extras without a modality: what they bring, and a command that names the extra without it."""
+
 _SHORT = ("--set", "optim.steps=4", "--set", "optim.warmup_steps=1", "--set", "run.num_workers=0")
 _OWN = """
 from dataclasses import replace
@@ -69,6 +80,16 @@ def steps_of(extra: str, data: Path) -> Iterator[Step]:
     yield Step(name="help", command="omnimask --help", says="usage: omnimask")
     yield Step(name="recipes | head", command="omnimask recipes | head -1", says="recipes.")
     yield Step(name="doctor", command="omnimask doctor", says="to mend\n  nothing")
+    if extra in BESIDE:
+        package, _ = BESIDE[extra]
+        command = f"python -c 'import {package}; print({package}.__name__)'"
+        yield Step(name=package, command=command, says=package)
+        return
+    if extra == "":
+        for name, (_, command) in BESIDE.items():
+            if command:
+                says = f"uv pip install 'omnimask[{name}]'"
+                yield Step(name=f"no {name}", command=command, status=2, says=says)
     if extra == "sample-data":
         yield Step(name="sample data", command=f"omnimask sample-data {data}", says="is ready")
         quickstart = f"omnimask pretrain recipes.omni:quickstart --set data.root={data}"
@@ -162,7 +183,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    every = ["sample-data", "none", *dict.fromkeys(EXTRA_OF.values())]
+    every = ["sample-data", "none", *dict.fromkeys(EXTRA_OF.values()), *BESIDE]
     parser.add_argument("--extras", default=",".join(every), help="by comma (%(default)s)")
     parser.add_argument("--data", type=Path, help="sample data that are there already")
     parser.add_argument("--python", default=sys.executable, help="for uv, such as 3.13")

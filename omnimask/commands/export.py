@@ -35,15 +35,31 @@ def add_export_command(commands: "argparse._SubParsersAction[argparse.ArgumentPa
     export.add_argument(
         "--licence", default="not stated", help="of the weights, for the model card"
     )
+    export.add_argument(
+        "--push",
+        metavar="OWNER/NAME",
+        default=None,
+        help="also put the folder (of --format encoder) on the Hugging Face hub",
+    )
+    export.add_argument("--private", action="store_true", help="with --push: a new repository is")
     add_trust_option(export)
     export.set_defaults(run_command=_export)
 
 
 def _export(arguments: argparse.Namespace) -> None:
+    from omnimask.foundation.errors import RecipeError
     from omnimask.foundation.packages import check_our_packages
     from omnimask.transfer.exporting.write import export
+    from omnimask.transfer.hub import push_to_hub
 
     check_our_packages()
+    if arguments.push is not None and arguments.format != "encoder":
+        raise RecipeError(
+            f"--push puts encoder folders on the hub, got --format {arguments.format}; write "
+            "--format encoder, or put the export there with `hf upload OWNER/NAME FOLDER`"
+        )
+    if arguments.private and arguments.push is None:
+        raise RecipeError("--private is for the repository of --push OWNER/NAME")
     exported = export(
         arguments.source,
         format=arguments.format,
@@ -57,3 +73,5 @@ def _export(arguments: argparse.Namespace) -> None:
     for parity in exported.parity:
         print(parity)
     print(exported.folder)
+    if arguments.push is not None:
+        print(push_to_hub(exported.folder, arguments.push, private=arguments.private))

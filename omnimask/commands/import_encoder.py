@@ -1,14 +1,19 @@
 """`omnimask import`: the command line of imports. Imports nothing heavy until it runs."""
 
 import argparse
+import shutil
 from pathlib import Path
 
 
 def add_import_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds `import` to the parser of `omnimask`."""
     parser = commands.add_parser("import", help="an encoder folder from another project's weights")
-    parser.add_argument("format", help="its format, or 'auto' to tell it from the keys")
-    parser.add_argument("file", type=Path, help=".safetensors or .pth")
+    parser.add_argument(
+        "format",
+        help="its format, 'auto' to tell it from the keys, or 'hub' for an encoder that "
+        "`omnimask export --push` has put there",
+    )
+    parser.add_argument("file", type=Path, help=".safetensors or .pth; or OWNER/NAME[@REVISION]")
     parser.add_argument("--out", type=Path, required=True, help="new encoder folder")
     parser.add_argument("--num-heads", type=int, default=None, help="where the width does not tell")
     parser.add_argument("--size", type=int, nargs="+", default=None, help="of the input")
@@ -18,6 +23,9 @@ def add_import_command(commands: "argparse._SubParsersAction[argparse.ArgumentPa
 
 
 def _import(arguments: argparse.Namespace) -> None:
+    if arguments.format == "hub":
+        _fetch(arguments)
+        return
     from omnimask.transfer.encoder_folder import save_encoder
     from omnimask.transfer.importing.run import import_encoder
 
@@ -35,3 +43,21 @@ def _import(arguments: argparse.Namespace) -> None:
         f"{encoder.info.origin['format']}: width {config.width}, depth {config.depth}, {modality}"
     )
     print(save_encoder(encoder, arguments.out))
+
+
+def _fetch(arguments: argparse.Namespace) -> None:
+    """The encoder folder of a repository, card included."""
+    from omnimask.foundation.errors import RecipeError
+    from omnimask.transfer.encoder_folder import read_encoder_folder
+    from omnimask.transfer.hub import FILES, download_encoder
+
+    if arguments.out.exists():
+        raise RecipeError(f"{arguments.out} exists already; name a new folder in --out")
+    repo, _, revision = arguments.file.as_posix().partition("@")
+    cached = download_encoder(repo, revision=revision or None)
+    read_encoder_folder(cached)  # what this version cannot load is not written
+    arguments.out.mkdir(parents=True)
+    for name in FILES:
+        if (cached / name).is_file():
+            shutil.copyfile(cached / name, arguments.out / name)
+    print(arguments.out)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from omnimask.commands.compare import add_compare_command
+from omnimask.commands.demo import add_demo_command
 from omnimask.commands.doctor import add_doctor_command
 from omnimask.commands.draw import add_draw_command
 from omnimask.commands.embed import add_embed_command
@@ -37,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     add_report_command(commands)
     add_compare_command(commands)
     add_draw_command(commands)
+    add_demo_command(commands)
     add_finetune_command(commands)
     add_export_command(commands)
     add_import_command(commands)

@@ -152,7 +152,8 @@ class Run:
 
     `precision`: "auto" is bf16 on a GPU and fp32 elsewhere. `tracker`: an Accelerate tracker beside
     the JSON lines that are always written; TensorBoard's files lie in the run folder's
-    `tensorboard`. `max_nonfinite_steps` in a row stop the run. Every
+    `tensorboard`, wandb's in `wandb`; wandb and trackio list the run under the recipe's name and
+    need the extra of their name. `max_nonfinite_steps` in a row stop the run. Every
     `probe_every` steps pretraining probes its frozen encoder on the labelled streams; 0 is never.
     Every `pictures_every` steps, and after the last, reconstructions go to the tracker; 0 is never.
     """

@@ -35,6 +35,7 @@ from omnimask.training.optimisation import (
 )
 from omnimask.training.run_folder import Drawing, RunLog, claim_run_folder, set_repeated_aside
 from omnimask.training.stop_signal import StopSignal
+from omnimask.training.trackers import check_tracker
 
 
 def carry_out(
@@ -94,6 +95,7 @@ def _accelerator(recipe: RunRecipe, out: Path) -> Accelerator:
     if precision == "auto":
         precision = "bf16" if torch.cuda.is_available() else "fp32"
     tracker = recipe.run.tracker
+    check_tracker(tracker)
     return Accelerator(
         # Said outright, or several processes on CPUs would not find one another.
         cpu=not torch.accelerator.is_available(),

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from accelerate import Accelerator
 
@@ -15,6 +15,7 @@ from omnimask.recipe.run_recipe import RunRecipe
 from omnimask.training.bad_files import BadFiles
 from omnimask.training.checkpoint import read_saved, write_json
 from omnimask.training.progress import Progress
+from omnimask.training.trackers import log_pictures, tracker_start
 
 
 def claim_run_folder(out: Path, recipe: RunRecipe, *, write: bool) -> None:
@@ -88,17 +89,6 @@ def _short(value: Any) -> str:
 Drawing = Callable[[Any], Mapping[str, Any]]  # of a model, pictures (1 h w 3) uint8 by name
 
 
-@runtime_checkable
-class TakesPictures(Protocol):
-    """A tracker of Accelerate that can show pictures."""
-
-    name: str
-
-    def log_images(
-        self, values: dict[str, Any], step: int | None = None, **kwargs: Any
-    ) -> None: ...
-
-
 class RunLog:
     """Writes what happens: JSON lines, the tracker, the progress bar. Only the main process does.
 
@@ -114,7 +104,7 @@ class RunLog:
         self.bad_files = BadFiles(out, budget=recipe.data.max_bad_files, note=self.progress.note)
         self.collapsed: set[str] = set()
         if recipe.run.tracker != "none":
-            accelerator.init_trackers(_project(recipe.run.tracker, out))
+            _start_tracker(accelerator, recipe, out)
 
     def __enter__(self) -> "RunLog":
         self.progress.start()
@@ -129,11 +119,9 @@ class RunLog:
         self.progress.stop()
 
     def pictures(self, drawn: Mapping[str, Any], step: int) -> None:
-        """Hands pictures to the tracker, if it takes any."""
+        """Hands pictures to the tracker, if there is one."""
         for tracker in self.accelerator.trackers:
-            if isinstance(tracker, TakesPictures):
-                form = {"dataformats": "NHWC"} if tracker.name == "tensorboard" else {}
-                tracker.log_images(dict(drawn), step=step, **form)
+            log_pictures(tracker, drawn, step)
 
     def step(self, summary: Mapping[str, Any]) -> None:
         """One line of metrics.jsonl, and one of skipped_steps.jsonl per skipped step."""
@@ -160,6 +148,9 @@ class RunLog:
         self.progress.update(numbers)
 
 
-def _project(tracker: str, out: Path) -> str:
-    """The project in which a service lists the run; of TensorBoard, its folder in the run's."""
-    return tracker if tracker == "tensorboard" else out.name or "omnimask"
+def _start_tracker(accelerator: Accelerator, recipe: RunRecipe, out: Path) -> None:
+    if not accelerator.is_main_process:
+        accelerator.init_trackers("")  # which says nothing to anybody
+        return
+    start = tracker_start(recipe, out)
+    accelerator.init_trackers(start.project, start.config, start.options)

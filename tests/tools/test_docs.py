@@ -11,7 +11,13 @@ import pytest
 
 from omnimask.commands.main import _parser
 from omnimask.recipe.catalogue import find_recipes
-from tools.docs_pages import PACKAGES, made_pages, method_pages, without_outer_links
+from tools.docs_pages import (
+    PACKAGES,
+    made_pages,
+    method_pages,
+    with_titles,
+    without_outer_links,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -60,6 +66,12 @@ def test_links_out_of_the_pages_become_text_and_others_stay():
     assert without_outer_links("[`f`](../../omnimask/f.py)", page) == "`f`"
 
 
+def test_a_block_that_is_a_file_is_a_block_on_the_site():
+    assert with_titles("```python a/b.py\nx\n```\n") == '```python title="a/b.py"\nx\n```\n'
+    for same in ("```sh\nx\n```\n", '```python title="b.py"\n', "a ```b c``` d\n"):
+        assert with_titles(same) == same
+
+
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning_and_fetches_nothing(tmp_path: Path):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
@@ -73,5 +85,7 @@ def test_the_site_is_built_without_a_warning_and_fetches_nothing(tmp_path: Path)
     assert done.returncode == 0, done.stderr
     html = (tmp_path / "methods" / "mae.html").read_text()
     assert "mae_masks.png" in html
+    for page in ("contributing", "tutorials/mixing"):
+        assert "```" not in (tmp_path / f"{page}.html").read_text(), "a block that is none"
     fetched = re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(https?://[^"]+)"', html)
     assert fetched == []

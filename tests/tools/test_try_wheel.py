@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import find_packages
 
 from modalities import PART_OF
-from tools.try_wheel import EXTRA_OF, steps_of
+from tools.try_wheel import BESIDE, EXTRA_OF, steps_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -38,3 +38,14 @@ def test_every_modality_is_tried_with_the_extra_that_brings_it(tmp_path: Path):
         tried = {step.name: step for step in steps_of(extra, tmp_path)}
         assert tried[modality].status == 0
         assert f"recipes.mae:cpu:{modality} " in tried[modality].command
+
+
+def test_every_other_extra_is_tried_and_named_where_it_is_missing(tmp_path: Path):
+    extras = PROJECT["project"]["optional-dependencies"]
+    together = {"all", "docs", "dev", "sample-data"}
+    assert set(extras) == together | set(EXTRA_OF.values()) | set(BESIDE)
+    said = {step.name: step.says for step in steps_of("", tmp_path)}
+    assert said["no demo"] == "uv pip install 'omnimask[demo]'"
+    for extra, (package, _) in BESIDE.items():
+        assert any(package in requirement for requirement in extras[extra])
+        assert package in [step.name for step in steps_of(extra, tmp_path)]

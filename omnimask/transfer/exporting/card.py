@@ -13,6 +13,13 @@ from omnimask.transfer.exporting.loading import how_to_load
 from omnimask.transfer.pretrained_encoder import EncoderInfo
 
 _ALSO = ("transformers", "onnx", "onnxruntime", "onnxscript")
+# Of those that https://huggingface.co/docs/hub/repositories-licenses lists, the usual ones.
+_LICENCES = (
+    *("apache-2.0", "mit", "bsd", "bsd-2-clause", "bsd-3-clause", "cc", "cc0-1.0", "cc-by-3.0"),
+    *("cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nd-4.0"),
+    *("cc-by-nc-nd-4.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0", "gpl-2.0", "gpl-3.0", "lgpl-2.1"),
+    *("lgpl-3.0", "agpl-3.0", "mpl-2.0", "openrail", "unlicense", "unknown", "other"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,10 +61,16 @@ def _head(card: Card) -> str:
     """The block that model hubs read."""
     library = {"timm": "timm", "transformers": "transformers", "onnx": "onnx"}
     return (
-        f"---\nlicense: {json.dumps(card.licence)}\n"
+        f"---\nlicense: {_licence_of_hubs(card.licence)}\n"
         f"library_name: {library.get(card.format, 'omnimask')}\n"
         f"tags: [{', '.join(['omnimask', *(m.name for m in card.info.modalities)])}]\n---\n"
     )
+
+
+def _licence_of_hubs(licence: str) -> str:
+    """The word for it that the hub accepts, which refuses a card with another."""
+    word = licence.strip().lower().replace(" ", "-")
+    return {"not-stated": "unknown"}.get(word, word if word in _LICENCES else "other")
 
 
 def _facts(card: Card) -> str:
@@ -101,7 +114,8 @@ def _data(card: Card) -> str:
         for stream in card.recipe.data.streams
         for name, files in stream.files.items()
     ]
-    return f"## Data\n\nBelow `{card.recipe.data.root}`:\n\n" + _table(
+    # The folder's name alone: cards are published, and where it lay is nobody's business.
+    return f"## Data\n\nBelow `{Path(card.recipe.data.root).name or '.'}`:\n\n" + _table(
         ("stream", "modality", "trained on", "held out"), rows
     )
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from omnimask.masking.plan import MaskPlan, flags_of
+from omnimask.masking.plan import Masker, MaskPlan, flags_of
 from omnimask.objectives.objective import Objective
 from omnimask.objectives.targets import Restoring
 from omnimask.tokens.tokens import Span, Tokens, View
@@ -28,13 +28,15 @@ class Filled:
 
 
 @torch.no_grad()
-def fill(model: MaskedModel, view: View) -> dict[str, Filled]:
-    """Predicts the first copy of the recipe's first mask, and puts predictions in their places.
+def fill(model: MaskedModel, view: View, masker: Masker | None = None) -> dict[str, Filled]:
+    """Predicts the first copy of the first mask, and puts predictions in their places. `masker`:
+    None is the recipe's.
 
     Objectives of one modality apply in the recipe's order, each to the values that the former
     left. A hidden token that nothing restores has zeros.
     """
-    plan = model.masks(view, 1.0)[0]
+    masker = masker or model.recipe.masker
+    plan = masker(view.layout, view.group.rng.child("mask"), view.hints, 1.0)[0]
     (encoded,) = model.encode([view], [[plan]])
     predictions = model.predictions(encoded)
     first = plan.first_copy()

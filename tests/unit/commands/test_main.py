@@ -12,7 +12,7 @@ HEAVY = {"torch", "numpy", "scipy", "matplotlib", "sklearn", "accelerate", "timm
 COMMANDS = [
     *("pretrain", "report", "finetune", "export", "import", "impute", "embed", "search", "map"),
     *("probe", "doctor", "recipes", "draw masks", "draw reconstructions", "sample-data"),
-    *("inspect", "compare", "sweep", "new"),
+    *("inspect", "compare", "sweep", "new", "demo"),
 ]
 
 
@@ -41,6 +41,36 @@ def test_a_command_that_nobody_reads_ends_without_a_word(arguments: tuple[str, .
     done = run_unread(MAIN, *arguments)
     assert done.stderr == ""
     assert done.returncode in {0, 141}  # argparse itself drops help that cannot be written
+
+
+EVERY_HELP = """
+import os, sys
+from omnimask.commands.main import main
+for command in sys.argv[1:]:
+    if (child := os.fork()) == 0:
+        status = 1
+        try:
+            status = main([*command.split(), "--help"])
+        except SystemExit as end:
+            status = end.code or 0
+        finally:
+            os._exit(status)
+    _, ended = os.waitpid(child, 0)
+    if os.waitstatus_to_exitcode(ended) not in (0, 141):
+        print(command, ended, file=sys.stderr)
+"""
+
+
+def test_every_command_ends_without_a_word():
+    done = run_unread(EVERY_HELP, *COMMANDS)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", [("new", "method", "far"), ("new", "modality", "radar")])
+def test_what_is_written_is_whole_though_nobody_reads(arguments: tuple[str, ...], tmp_path: Path):
+    done = run_unread(MAIN, *arguments, "--out", str(tmp_path / "out"))
+    assert (done.returncode, done.stderr) == (141, "")
+    assert (tmp_path / "out" / "pyproject.toml").is_file()
 
 
 def test_a_reader_that_leaves_early_has_what_it_read():
