@@ -13,6 +13,7 @@ from torch import Tensor
 from modalities.tabular.readable import Readable, readable_cell
 from modalities.tabular.schema import UNSEEN, Column, Table
 from modalities.tabular.values import CODE, NUMBER
+from omnimask.report.painting import easels
 from omnimask.tokens.modality import Drawing
 
 MOST_COLUMNS = 12  # of the figure; a row of more has them all in an HTML table
@@ -55,6 +56,34 @@ def draw_row(
     title = f"{table.name}: {sum(line.visible for line in lines)} of {num_present} cells visible"
     folded = _html(title, lines) if len(lines) > MOST_COLUMNS else ""
     return Drawing(figure=_figure(title, lines), html=folded)
+
+
+def paint_row(
+    table: Table,
+    truth: Float[Tensor, "n v"],
+    colors: Float[Tensor, "k n 3"],
+    titles: Sequence[str],
+    *,
+    present: Bool[Tensor, " n"],
+) -> Figure:
+    """A bar for each column of the row, at most `MOST_COLUMNS`: its name and value under the first
+    title, its colour under the others; a missing cell has none.
+    """
+    columns = table.columns[:MOST_COLUMNS]
+    figure, panels = easels(titles, aspect=min(0.13 * len(columns), 1.3))
+    for (axes,) in panels:
+        axes.set(xlim=(0, 1), ylim=(len(columns), 0))
+        axes.set_frame_on(False)
+    for number, column in enumerate(columns):
+        known, is_present = truth[number].tolist(), bool(present[number])
+        cell = _text(readable_cell(column, known[NUMBER], known[CODE])) if is_present else "–"
+        text = f"{_shorten(column.name, 16)}: {_shorten(cell, 10)}"
+        panels[0][0].text(0.0, number + 0.55, text, fontsize=7, va="center", parse_math=False)
+        for (axes,), paint in zip(panels[1:], colors, strict=True):
+            if is_present:
+                color = tuple(paint[number].tolist())
+                axes.add_patch(Rectangle((0, number + 0.05), 1, 0.9, color=color, linewidth=0))
+    return figure
 
 
 def _line(

@@ -252,11 +252,7 @@ class Attention(nn.Module):
         context_rows: Sequence[Rows] | None = None,
     ) -> Float[Tensor, "t dim"]:
         """Of rows to themselves, or to the rows of a context."""
-        q, k, v = self._project(x, context)
-        if self.q_norm is not None and self.k_norm is not None:
-            q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
-        if packing.angles is not None:
-            q, k = rotate(q, packing.angles), rotate(k, packing.angles)
+        q, k, v = self._heads(x, packing, context)
         groups = packing.groups
         key_groups = groups if context_rows is None else context_rows
         masks = self._masks(packing)
@@ -266,6 +262,24 @@ class Attention(nn.Module):
         )
         out = out.flatten(1)
         return self.proj(out if self.sub_norm is None else self.sub_norm(out))
+
+    def weights(self, x: Float[Tensor, "t dim"], packing: Packing) -> list[Tensor]:
+        """How much each token of a row attends to each, per group (r h n n): what `forward` never
+        has as numbers. For pictures.
+        """
+        q, k, _ = self._heads(x, packing, None)
+        return attention_weights(q, k, groups=packing.groups, masks=self._masks(packing))
+
+    def _heads(
+        self, x: Tensor, packing: Packing, context: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values as they meet."""
+        q, k, v = self._project(x, context)
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
+        if packing.angles is not None:
+            q, k = rotate(q, packing.angles), rotate(k, packing.angles)
+        return q, k, v
 
     def _masks(self, packing: Packing) -> Sequence[Tensor] | None:
         biases = packing.biases
@@ -287,6 +301,33 @@ class Attention(nn.Module):
         assert context is not None, "cross-attention was built with context_dim"
         k, v = self.kv(context).unflatten(-1, (2, self.num_heads, -1)).unbind(1)
         return self.q(x).unflatten(-1, (self.num_heads, -1)), k, v
+
+
+def attention_weights(
+    q: Float[Tensor, "t h d"],
+    k: Float[Tensor, "t h d"],
+    *,
+    groups: Sequence[Rows],
+    masks: Sequence[Tensor] | None = None,
+) -> list[Tensor]:
+    """The softmax of each row's scores, per group (r h n n) in fp32; padded keys have zero, what
+    stands in padded queries means nothing. `masks` as in `attend_packed`.
+    """
+    sizes = [rows.num_tokens for rows in groups]
+    found = []
+    for number, (queries, keys, rows) in enumerate(zip(q.split(sizes), k.split(sizes), groups)):
+        a, b = (rows.unpack(part).transpose(1, 2).float() for part in (queries, keys))
+        scores = (a * a.shape[-1] ** -0.5) @ b.transpose(-2, -1)
+        mask = None if masks is None else masks[number]
+        if mask is not None and mask.is_floating_point():
+            scores = scores + mask
+        elif mask is not None:
+            scores = scores.masked_fill(~mask, float("-inf"))
+        real = rows.not_padding(q.device)
+        if real is not None:
+            scores = scores.masked_fill(~real[:, None, None, :], float("-inf"))
+        found.append(scores.softmax(dim=-1))
+    return found
 
 
 def attend_packed(
