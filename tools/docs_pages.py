@@ -42,9 +42,10 @@ def _method_page(name: str, tree: ast.Module, recipes: list[ast.FunctionDef]) ->
     method, colon, sentence = title.rstrip(".").partition(": ")
     first = f"{sentence[:1].upper()}{sentence[1:]}." if colon else ""
     parts = [f"# {method}", first, _markdown(about)]
-    for what in ("masks", "reconstructions"):
-        if (ROOT / "docs" / "methods" / f"{name}_{what}.png").is_file():
-            parts.append(f"![{what} of {name}]({name}_{what}.png)")
+    for path in sorted((ROOT / "docs" / "methods").glob(f"{name}*.webp")):
+        # The picture of the module's own small recipe, and those of others (`beit-tokenizer`).
+        if path.stem == name or path.stem.startswith(f"{name}-"):
+            parts.append(f"![{PICTURED.format(path.stem)}]({path.name})")
     for node in recipes:
         first, _, rest = (ast.get_docstring(node) or "").partition("\n")
         parts += [f"## {name}:{node.name}", first, _markdown(rest)]
@@ -62,6 +63,7 @@ def _markdown(docstring: str) -> str:
     return re.sub(r"(?<![(<])https?://[^\s,;)]+[^\s,;).]", r"<\g<0>>", "\n".join(lines))
 
 
+PICTURED = "{}: input, mask, reconstruction where there is one, and features of two samples"
 FIELDS = ("Modalities", "Paper", "Status", "Cost", "Command", "Result")
 
 

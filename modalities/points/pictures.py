@@ -89,7 +89,7 @@ def paint_groups(
     depth = points[:, 1].argsort()[::-1]
     for (axes,), paint in zip(panels[1:], colors, strict=True):
         of_points = paint.repeat_interleave(groups.shape[1], dim=0).numpy()
-        axes.scatter(points[depth, 0], points[depth, 2], s=2, c=of_points[depth], linewidths=0)
+        axes.scatter(points[depth, 0], points[depth, 2], s=5, c=of_points[depth], linewidths=0)
         axes.set_aspect("equal")
     return figure
 

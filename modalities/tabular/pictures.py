@@ -17,6 +17,7 @@ from omnimask.report.painting import easels
 from omnimask.tokens.modality import Drawing
 
 MOST_COLUMNS = 12  # of the figure; a row of more has them all in an HTML table
+MOST_PAINTED = 32  # of the picture of tokens in colours
 WORST_DEVIATIONS = 2.0  # an error of this many deviations, or a wrong category, is fully red
 
 _GREY, _INK, _PALE = "#c8c8c8", "#1a1a1a", "#9a9a9a"
@@ -66,11 +67,12 @@ def paint_row(
     *,
     present: Bool[Tensor, " n"],
 ) -> Figure:
-    """A bar for each column of the row, at most `MOST_COLUMNS`: its name and value under the first
+    """A bar for each column of the row, at most `MOST_PAINTED`: its name and value under the first
     title, its colour under the others; a missing cell has none.
     """
-    columns = table.columns[:MOST_COLUMNS]
-    figure, panels = easels(titles, aspect=min(0.13 * len(columns), 1.3))
+    columns = table.columns[:MOST_PAINTED]
+    figure, panels = easels(titles, aspect=min(0.13 * len(columns), 1.7))
+    size = 7 if len(columns) <= MOST_COLUMNS else 5
     for (axes,) in panels:
         axes.set(xlim=(0, 1), ylim=(len(columns), 0))
         axes.set_frame_on(False)
@@ -78,7 +80,7 @@ def paint_row(
         known, is_present = truth[number].tolist(), bool(present[number])
         cell = _text(readable_cell(column, known[NUMBER], known[CODE])) if is_present else "–"
         text = f"{_shorten(column.name, 16)}: {_shorten(cell, 10)}"
-        panels[0][0].text(0.0, number + 0.55, text, fontsize=7, va="center", parse_math=False)
+        panels[0][0].text(0.0, number + 0.55, text, fontsize=size, va="center", parse_math=False)
         for (axes,), paint in zip(panels[1:], colors, strict=True):
             if is_present:
                 color = tuple(paint[number].tolist())

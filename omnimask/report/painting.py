@@ -23,17 +23,15 @@ def easels(
     width = 9 / ACROSS
     size = (width * across, bands * (rows * width * aspect + 0.3))
     figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(bands * rows, across, squeeze=False)
+    grid = figure.add_gridspec(bands * rows, across)
     found = []
-    for number in range(bands * across):
+    for number, title in enumerate(titles):
         band, column = divmod(number, across)
-        own = [panels[band * rows + row, column] for row in range(rows)]
+        # Title by title, so that a part of the figure can be cut out (`drawing/panels.py`).
+        own = [figure.add_subplot(grid[band * rows + row, column]) for row in range(rows)]
         for axes in own:
             axes.set_xticks([])
             axes.set_yticks([])
-            if number >= len(titles):
-                axes.remove()
-        if number < len(titles):
-            own[0].set_title(titles[number], fontsize=8.5)
-            found.append(own)
+        own[0].set_title(title, fontsize=8.5)
+        found.append(own)
     return figure, found

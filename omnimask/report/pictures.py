@@ -6,7 +6,7 @@ from io import BytesIO
 
 from omnimask.network.encoder import Backbone
 from omnimask.objectives.targets import Restoring
-from omnimask.report.drawing.features import paint, painted_features
+from omnimask.report.drawing.features import Painted, paint, painted_features
 from omnimask.tokens.modality import Drawing
 from omnimask.tokens.tokens import Group, Raw
 from omnimask.training.step import MaskedModel
@@ -63,19 +63,18 @@ def paint_group(model: MaskedModel, untrained: Backbone, group: Group) -> list[G
         Gallery(
             stream=group.stream,
             modality=name,
-            pictures=tuple(
-                _picture(
-                    group.names[index],
-                    Drawing(
-                        figure=paint(model.modalities[name], group.raw[name], part, index=index)
-                    ),
-                )
-                for index, part in enumerate(parts)
-            ),
+            pictures=tuple(_painted(model, group, name, *part) for part in enumerate(parts)),
             notes=(),
         )
         for name, parts in painted.items()
     ]
+
+
+def _painted(
+    model: MaskedModel, group: Group, modality: str, index: int, painted: Painted
+) -> Picture:
+    figure = paint(model.modalities[modality], group.raw[modality], painted, index=index)
+    return _picture(group.names[index], Drawing(figure=figure))
 
 
 def _draw(model: MaskedModel, group: Group, modality: str, filled: Filled, index: int) -> Picture:

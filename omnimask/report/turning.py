@@ -41,7 +41,7 @@ def turning(scenes: Sequence[Scene], *, what: str) -> str:
     their points; z points up. Dead without `TURNING_SCRIPT`, which a page has once.
     """
     points = [layer.points for scene in scenes for layer in scene.layers]
-    everything = np.concatenate([*points, np.zeros((not any(map(len, points)), 3))])
+    everything = np.concatenate([*points, np.zeros((0 if any(map(len, points)) else 1, 3))])
     low, high = everything.min(axis=0), everything.max(axis=0)
     middle, half = (low + high) / 2, max(float((high - low).max()) / 2, 1e-9)
     written = [

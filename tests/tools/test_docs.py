@@ -72,6 +72,6 @@ def test_the_site_is_built_without_a_warning_and_fetches_nothing(tmp_path: Path)
     )
     assert done.returncode == 0, done.stderr
     html = (tmp_path / "methods" / "mae.html").read_text()
-    assert "mae_masks.png" in html
+    assert "mae.webp" in html
     fetched = re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(https?://[^"]+)"', html)
     assert fetched == []

@@ -25,8 +25,10 @@ EXPLAINED = (
     "Everything is shown to the encoder. Features: the first three principal components of its "
     "output, over the samples drawn here, as red, green and blue; beside them those of the same "
     "encoder with random weights. Like the red token: cosine with its features, the mean over "
-    "the sample taken away, yellow for alike. Attention: light for much, the lightest token of "
-    "each panel sets the scale; rollout follows it from the last block to the first."
+    "the sample taken away, yellow for alike; in a clip or a scan that token may lie at another "
+    "moment or in another slice. Attention: dark blue for none, yellow for the "
+    "most in the panel, which is so many times (×) an even share; rollout follows it from the last "
+    "block to the first."
 )
 
 
@@ -61,17 +63,16 @@ def _painted(maps: AttentionMaps, blank: AttentionMaps, view: View, span: Span) 
     for row in range(len(valid)):
         chosen = choose_tokens(values[row], valid[row], NUM_CHOSEN)
         alike = [_likeness(features[row], valid[row], token) for token in chosen]
-        attention = [
-            _scaled(part[row, where].cpu(), valid[row], "magma")
-            for part in (maps.last, maps.rollout)
-        ]
+        shares = [part[row, where].cpu() for part in (maps.last, maps.rollout)]
+        attention = [_scaled(part, valid[row]) for part in shares]
+        last, rolled = (_most(part, valid[row]) for part in shares)
         found.append(
             Painted(
                 titles=(
                     *TITLES,
-                    f"{who}, last block",
+                    f"{who}, last block ({last})",
                     *("like the red token" for _ in alike),
-                    f"{who}, rollout",
+                    f"{who}, rollout ({rolled})",
                 ),
                 colors=torch.stack(
                     [*(part[row] for part in components), attention[0], *alike, attention[1]]
@@ -132,13 +133,17 @@ def _likeness(
     return colors
 
 
-def _scaled(
-    shares: Float[Tensor, " n"], valid: Bool[Tensor, " n"], cmap: str
-) -> Float[Tensor, "n 3"]:
-    """From zero to the largest share."""
-    colors = _colored(shares / shares.max().clamp_min(1e-12), cmap)
+def _scaled(shares: Float[Tensor, " n"], valid: Bool[Tensor, " n"]) -> Float[Tensor, "n 3"]:
+    """From zero to the largest share; the lightest colours would be lost on white."""
+    colors = _colored(0.92 * shares / shares.max().clamp_min(1e-12), "plasma")
     colors[~valid] = 0.5
     return colors
+
+
+def _most(shares: Float[Tensor, " n"], valid: Bool[Tensor, " n"]) -> str:
+    """How the largest share compares with an even one."""
+    even = shares[valid].mean() if valid.any() else shares.new_ones(())
+    return f"≤ {shares.max() / even.clamp_min(1e-12):.1f} ×"
 
 
 def _colored(numbers: Float[Tensor, " n"], cmap: str) -> Float[Tensor, "n 3"]:
