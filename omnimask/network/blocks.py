@@ -310,23 +310,14 @@ def attention_weights(
     groups: Sequence[Rows],
     masks: Sequence[Tensor] | None = None,
 ) -> list[Tensor]:
-    """The softmax of each row's scores, per group (r h n n) in fp32; padded keys have zero, what
-    stands in padded queries means nothing. `masks` as in `attend_packed`.
+    """The softmax of each row's scores, per group (r h n n) in fp32; padded keys have zero, padded
+    queries mean nothing. `masks` as in `attend_packed`.
     """
     sizes = [rows.num_tokens for rows in groups]
     found = []
     for number, (queries, keys, rows) in enumerate(zip(q.split(sizes), k.split(sizes), groups)):
         a, b = (rows.unpack(part).transpose(1, 2).float() for part in (queries, keys))
-        scores = (a * a.shape[-1] ** -0.5) @ b.transpose(-2, -1)
-        mask = None if masks is None else masks[number]
-        if mask is not None and mask.is_floating_point():
-            scores = scores + mask
-        elif mask is not None:
-            scores = scores.masked_fill(~mask, float("-inf"))
-        real = rows.not_padding(q.device)
-        if real is not None:
-            scores = scores.masked_fill(~real[:, None, None, :], float("-inf"))
-        found.append(scores.softmax(dim=-1))
+        found.append(_plain_weights(a, b, _of_real_keys(masks and masks[number], rows, q.device)))
     return found
 
 
@@ -365,14 +356,21 @@ def _attend_group(
 ) -> Float[Tensor, "t h d"]:
     """One group on rows padded to the longest; a bias is never added to padded keys."""
     padded = [part.unpack(x).transpose(1, 2) for x, part in ((q, rows), (k, keys), (v, keys))]
-    if mask is None or mask.is_floating_point():
-        real = keys.not_padding(q.device)
-        if real is not None:
-            real = real[:, None, None, :]
-            mask = real if mask is None else mask.masked_fill(~real, float("-inf"))
+    mask = _of_real_keys(mask, keys, q.device)
     if mask is not None and mask.is_floating_point():
         mask = mask.to(q.dtype)
     return rows.pack(attend(padded[0], padded[1], padded[2], mask).transpose(1, 2))
+
+
+def _of_real_keys(mask: Tensor | None, keys: Rows, device: torch.device) -> Tensor | None:
+    """The mask, where it is a bias or there is none, narrowed to keys that are no padding."""
+    if mask is not None and not mask.is_floating_point():
+        return mask
+    real = keys.not_padding(device)
+    if real is None:
+        return mask
+    real = real[:, None, None, :]
+    return real if mask is None else mask.masked_fill(~real, float("-inf"))
 
 
 def _attend_varlen(
@@ -417,12 +415,16 @@ def _plain_is_faster(q: Tensor, num_keys: int) -> bool:
 
 def attend_plainly(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """The same, written out: softmax in fp32 whatever the input."""
+    return _plain_weights(q, k, mask).to(v.dtype) @ v
+
+
+def _plain_weights(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
     if mask is not None and mask.is_floating_point():
         scores = scores + mask
     elif mask is not None:
         scores = scores.masked_fill(~mask, float("-inf"))
-    return scores.softmax(dim=-1, dtype=torch.float32).to(v.dtype) @ v
+    return scores.softmax(dim=-1, dtype=torch.float32)
 
 
 def rotate(x: Float[Tensor, "t h d"], angles: Float[Tensor, "t half"]) -> Float[Tensor, "t h d"]:

@@ -53,9 +53,12 @@ def test_every_sample_is_painted_with_chosen_tokens_in_red():
         for index, part in enumerate(parts):
             assert len(part.titles) == len(part.colors) + 1
             assert ((part.colors >= 0) & (part.colors <= 1)).all()
-            red = (part.colors == torch.tensor(CHOSEN)).all(dim=2).sum(dim=1)
-            num_valid = int(view.tokens[name].valid[index].sum())
-            assert red.tolist() == [0, 0, 0, *[1] * min(NUM_CHOSEN, num_valid), 0]
+            is_red = (part.colors == torch.tensor(CHOSEN)).all(dim=2)
+            tokens = view.tokens[name]
+            values, valid = tokens.values[index], tokens.valid[index]
+            chosen = choose_tokens(values, valid, NUM_CHOSEN)
+            assert is_red.sum(dim=1).tolist() == [0, 0, 0, *[1] * len(chosen), 0]
+            assert is_red.nonzero()[:, 1].tolist() == chosen
             figure = paint(model.modalities[name], group.raw[name], part, index=index)
             assert len(figure.axes) == len(part.titles)
 
