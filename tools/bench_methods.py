@@ -37,10 +37,9 @@ from tools.methods import methods, modalities_of, small_recipe_of, teacher_of, t
 from tools.results_table import measured, write_table
 
 METHODS = tuple(teachers_first(list(methods())))
+_TAUGHT_BY = {teacher_of(small_recipe_of(name)) for name in METHODS}
 # Others take the runs of their first seed as teachers, in this order.
-TEACHERS = tuple(
-    name for name in METHODS if name in {teacher_of(small_recipe_of(other)) for other in METHODS}
-)
+TEACHERS = tuple(name for name in METHODS if name in _TAUGHT_BY)
 # Tokens through the encoder per run.
 BUDGETS = {name: record.benchmark_tokens for name, record in SAMPLE_MODALITIES.items()} | {
     "maps": 400_000,  # 780 steps; with 78 the mean over three maps says nothing of the scene

@@ -4,6 +4,7 @@ through all of them begin with.
 
 import importlib
 import re
+from functools import cache
 
 from omnimask.recipe.catalogue import find_recipes
 from omnimask.recipe.recipe import Recipe
@@ -12,6 +13,7 @@ from omnimask.recipe.teacher import FrozenTeacher
 _TEACHER = re.compile(r"^runs/([\w-]+)-cpu-(\w+)$")
 
 
+@cache
 def methods() -> dict[str, str]:
     """By method, its small recipe as the command line names it.
 
