@@ -7,8 +7,8 @@ Each method of `recipes/` with a `cpu` recipe gets one picture, `NAME.webp` in t
 held-out samples the input, a mask of the recipe, what is reconstructed where something is, and the
 tokens' features as colours beside those of random weights. What was trained is kept in `--runs`,
 so that the tool can be stopped and started again; a picture is drawn anew when its method is named,
-or has none. The table between the marks `<!-- gallery -->` and `<!-- /gallery -->` of the page has
-all pictures that are there. Needs `data/sample`.
+has none, or with `--again`. The table between the marks `<!-- gallery -->` and `<!-- /gallery -->`
+of the page has all pictures that are there. Needs `data/sample`.
 """
 
 import argparse
@@ -27,12 +27,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from omnimask.foundation.errors import OmnimaskError, RecipeError, nearest_names
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.teacher import FrozenTeacher
+from tools.docs_pages import PICTURED, pictures_of
 from tools.methods import methods, small_recipe_of, teacher_of, teachers_first
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from omnimask.report.drawing.grid import Section
+    from omnimask.report.drawing.panels import Pixels
     from omnimask.tokens.tokens import View
     from omnimask.training.step import MaskedModel
     from omnimask.transfer.imputing.fill import Filled
@@ -65,12 +67,12 @@ def train_small(method: str, recipe: Recipe, runs: Path, *, steps: int) -> Path:
     from omnimask.recipe.settings import Run
     from omnimask.training.checkpoint import list_checkpoints
 
-    run = runs / method
+    run = runs / f"{steps}-steps" / method
     if (run / "cost.json").is_file() and list_checkpoints(run):
         return run
     if isinstance(recipe.teacher, FrozenTeacher) and recipe.teacher.run is not None:
-        teacher = teacher_of(recipe)
-        recipe = replace(recipe, teacher=replace(recipe.teacher, run=f"{runs}/{teacher}"))
+        teacher = teacher_of(recipe) or ""
+        recipe = replace(recipe, teacher=replace(recipe.teacher, run=str(run.parent / teacher)))
     quiet = Run(num_workers=0, checkpoint_every=10**9, tracker="none", report=False, log_every=25)
     optim = replace(recipe.optim, steps=steps, warmup_steps=max(steps // 10, 1))
     before = time.process_time()
@@ -123,49 +125,59 @@ def _sections(model: "MaskedModel") -> list["Section"]:
         filled, painted = fill(model, view), painted_features(model.backbone, untrained, view)
         for name in painted:
             colors = [part.colors[:2] for part in painted[name]]
-            sections.append(_section(model, view, name, filled[name], colors))
+            sections += _section(model, view, name, filled[name], colors)
     return sections
 
 
 def _section(
     model: "MaskedModel", view: "View", name: str, filled: "Filled", colors: Sequence
-) -> "Section":
-    """Two samples of one modality."""
+) -> list["Section"]:
+    """The samples of one modality; of one without panels (a row of a table) only the first."""
     from omnimask.report.drawing.features import Painted, paint
     from omnimask.report.drawing.grid import Line, Section
     from omnimask.report.drawing.masks import draw_visits, mask_pictures
     from omnimask.report.drawing.panels import cut_panels, trim_margins, whole_drawing
 
-    modality, raw = model.modalities[name], view.group.raw[name]
-    span = view.layout.span(name)
+    modality, raw, span = model.modalities[name], view.group.raw[name], view.layout.span(name)
     masks = draw_visits(model, [view], progress=1.0, draws=1)[:1]
-    several = len(model.modalities) > 1
-    rows, roles = [], ["input", MASK, *([REBUILT] if filled.restored else []), FEATURES, RANDOM]
+    heading = name if len(model.modalities) > 1 else ""
+    roles = ["input", MASK, *([REBUILT] if filled.restored else []), FEATURES, RANDOM]
+
+    def section(roles: Sequence[str], *samples: tuple["Pixels", ...]) -> Section:
+        line = Line(label="", samples=samples)
+        return Section(heading=heading, details=(), roles=tuple(roles), lines=(line,))
+
+    rows = []
     for index in range(len(view.group)):
         titles = ("input", FEATURES, RANDOM)
         painted = paint(modality, raw, Painted(titles=titles, colors=colors[index]), index=index)
         drawing = modality.draw(raw, visible=filled.visible, filled=filled.values, index=index)
         seen = mask_pictures(model, view, span, masks, index=index)
-        if seen.squares:  # of a modality without panels: a row of a table
-            roles = ["", ""] if filled.restored else [""]
-            drawn = [whole_drawing(drawing.figure)] if filled.restored else []
-            rows.append((*drawn, whole_drawing(painted)))
-            continue
-        parts = list(seen.pictures)
-        rebuilt = cut_panels(drawing.figure)
+        if seen.squares:
+            drawn = [drawing.figure] if filled.restored else []
+            return [section([""], (whole_drawing(figure),)) for figure in (*drawn, painted)]
+        parts, rebuilt = list(seen.pictures), cut_panels(drawing.figure)
         if filled.restored and rebuilt is not None:
             parts.append(rebuilt.pictures[2])
         if not seen.framed:
             parts = trim_margins(parts)
         cut = cut_panels(painted)
         assert cut is not None, "easels have panels that can be cut out"
-        rows.append((*parts, *cut.pictures[1:]))
-    return Section(
-        heading=name if several else "",
-        details=(),
-        roles=tuple(roles),
-        lines=(Line(label="", samples=tuple(rows)),),
-    )
+        rows.append((*parts, *(_like(part, parts[0]) for part in cut.pictures[1:])))
+    return [section(roles, *rows)]
+
+
+def _like(picture: "Pixels", other: "Pixels") -> "Pixels":
+    """With white margins that give it the proportions of the other."""
+    import numpy as np
+
+    height, width = picture.shape[:2]
+    wanted = other.shape[1] / other.shape[0]
+    size = max(height, round(width / wanted)), max(width, round(height * wanted))
+    page = np.full((*size, 3), 255, dtype=np.uint8)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    page[top : top + height, left : left + width] = picture
+    return page
 
 
 def small_webp(image: "Image", most_bytes: int = MOST_BYTES) -> bytes:
@@ -191,20 +203,23 @@ def table(out: Path, page: Path, families: dict[str, str]) -> str:
     parts = []
     for title in FAMILIES:
         names = [name for name, found in families.items() if found == title]
-        shown = [name for name in names if picture_path(out, name).exists()]
+        shown = [name for name in names if pictures_of(out, name)]
         if shown:
-            rows = "\n".join(_row(picture_path(out, name), page, name) for name in shown)
+            rows = "\n".join(_row(pictures_of(out, name), page, name) for name in shown)
             parts.append(f"### {title}\n\n| method | picture |\n|---|---|\n{rows}")
-    missing = [f"`{name}`" for name in families if not picture_path(out, name).exists()]
+    missing = [f"`{name}`" for name in families if not pictures_of(out, name)]
     if missing:
         parts.append(f"Not drawn yet: {', '.join(missing)}.")
     return "\n\n".join(parts)
 
 
-def _row(path: Path, page: Path, method: str) -> str:
-    relative = Path(os.path.relpath(path, page.parent)).as_posix()
-    alt = f"{method}: input, mask, reconstruction where there is one, and features of two samples"
-    return f"| `{method}` | ![{alt}]({relative}) |"
+def _row(paths: Sequence[Path], page: Path, method: str) -> str:
+    shown = [
+        f"![{PICTURED.format(method) if path.suffix == '.webp' else path.stem.replace('_', ': ')}]"
+        f"({Path(os.path.relpath(path, page.parent)).as_posix()})"
+        for path in paths
+    ]
+    return f"| `{method}` | {' '.join(shown)} |"
 
 
 def insert(page: Path, body: str) -> None:
@@ -224,6 +239,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--methods", nargs="*", default=None, help="names of recipes/*.py")
     parser.add_argument("--runs", type=Path, default=Path("runs/gallery"), help="kept runs")
     parser.add_argument("--steps", type=int, default=STEPS, help="of each method's training")
+    parser.add_argument("--again", action="store_true", help="also those that have a picture")
     parser.add_argument("--page", type=Path, default=Path("docs/methods.md"))
     options = parser.parse_args(arguments)
     try:
@@ -239,8 +255,8 @@ def _make(options: argparse.Namespace) -> None:
     for method in options.methods or ():
         if method not in known:
             raise RecipeError(f"no method {method!r}; {nearest_names(method, known)}")
-    absent = [name for name in known if not picture_path(options.out, name).exists()]
-    chosen = absent if options.methods is None else options.methods
+    wanted = [n for n in known if options.again or not picture_path(options.out, n).exists()]
+    chosen = wanted if options.methods is None else options.methods
     for method in teachers_first(chosen):
         recipe = small_recipe_of(method)
         run = train_small(method, recipe, options.runs, steps=options.steps)

@@ -150,7 +150,7 @@ def _figure(titles: tuple[str, ...], parts: _Parts, sweep: Sweep, frame: Frame) 
         for axes, size in ((whole, 2.5), (near, 26.0)):
             if column:
                 _squares(axes, parts.hidden_centers, frame, _GREY if column == 1 else _PALE)
-            for cloud in clouds:
+            for cloud in clouds if column < 2 or axes is whole else ():
                 x, y, z = cloud.T
                 axes.scatter(x, y, s=size, c=z, cmap=_COLORS, norm=heights.norm, linewidths=0)
             axes.set_aspect("equal")
@@ -160,17 +160,34 @@ def _figure(titles: tuple[str, ...], parts: _Parts, sweep: Sweep, frame: Frame) 
         whole.set_title(title, fontsize=10)
         _enlarge(near, around, frame)
         near.set_xlabel("x / m", fontsize=8)
-    x, y, _ = parts.hidden.T
-    panels[5].scatter(x, y, s=30, facecolors="none", edgecolors=_INK, linewidths=0.6)
+    _compare(panels[5], parts)
     for axes in panels[:2]:
         axes.set_ylabel("y / m", fontsize=8)
     panels[3].set_title("enlarged, from above", fontsize=9)
-    panels[5].set_title("predicted ●, true but hidden ○", fontsize=9)
     bar = figure.colorbar(heights, ax=list(panels), shrink=0.6, aspect=30, pad=0.01)
     bar.set_label("height / m", fontsize=8)
     bar.ax.tick_params(labelsize=7)
     figure.supxlabel(_said(sweep), fontsize=8, color=_INK)
     return figure
+
+
+def _compare(axes: "Axes", parts: _Parts) -> None:
+    """What was predicted beside what was hidden."""
+    for points, style, name in (
+        (parts.visible, {"s": 8, "c": _GREY}, "visible"),
+        (parts.hidden, {"s": 24, "c": "none", "edgecolors": _INK}, "true, was hidden"),
+        (parts.predicted, {"s": 14, "c": PREDICTED}, "predicted"),
+    ):
+        axes.scatter(points[:, 0], points[:, 1], linewidths=0.6, label=name, **style)
+    axes.legend(
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=3,
+        fontsize=7,
+        frameon=False,
+        handletextpad=0.1,
+        columnspacing=0.8,
+    )
 
 
 def _said(sweep: Sweep) -> str:

@@ -71,10 +71,15 @@ def test_the_table_lists_what_is_drawn_by_family_and_says_what_is_not(tmp_path: 
     out.mkdir(parents=True)
     for name in ("first", "second"):
         picture_path(out, name).write_bytes(b"")
+    for name in ("first_masks.png", "older_masks.png", "older_reconstructions.png"):
+        (out / name).write_bytes(b"")
     families = {"first": FAMILIES[2], "second": FAMILIES[0], "third": FAMILIES[0]}
+    families |= {"older": FAMILIES[2]}
     text = table(out, page, families)
     assert text.index(f"### {FAMILIES[0]}") < text.index("`second`") < text.index("`first`")
     assert "](methods/first.webp) |" in text
+    assert "first_masks" not in text
+    assert "](methods/older_masks.png) ![older: reconstructions]" in text
     assert text.endswith("Not drawn yet: `third`.")
     assert FAMILIES[1] not in text
 

@@ -36,7 +36,7 @@ def test_components_are_ordered_and_stretched_and_what_is_not_valid_is_grey():
 def test_chosen_tokens_differ_and_are_valid():
     values = torch.tensor([[9.0], [0.0], [0.1], [5.0], [-4.0]])
     valid = torch.tensor([False, True, True, True, True])
-    assert choose_tokens(values, valid, 3) == [4, 3, 2]
+    assert choose_tokens(values, valid, 3) == [3, 4, 2]
     assert choose_tokens(values, valid & False, 3) == []
     assert len(choose_tokens(values, valid, 9)) == 4
 
