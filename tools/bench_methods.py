@@ -15,7 +15,6 @@ copy and plan, and mask tokens where they are replaced; not those of a teacher).
 
 import argparse
 import contextlib
-import importlib
 import io
 import json
 import multiprocessing
@@ -34,14 +33,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from omnimask.training.checkpoint import last_checkpoint, load_checkpoint, write_json
 from recipes.sample_modalities import SAMPLE_MODALITIES
+from tools.methods import methods, modalities_of, small_recipe_of, teacher_of, teachers_first
 from tools.results_table import measured, write_table
 
-TEACHERS = ("mae", "vqkd")  # others take the runs of their first seed as teachers, in this order
-METHODS = (
-    *("mae", "vqkd", "simmim", "crossmae", "colormae", "hpm", "data2vec2", "vjepa", "capi"),
-    *("maskdistill", "beit2", "videomae", "audiomae", "mwmae", "pointmae", "pointcmae"),
-    *("voxelmae", "remasker", "multimae", "hiendmae", "mamp"),
-)
+METHODS = tuple(teachers_first(list(methods())))
+_TAUGHT_BY = {teacher_of(small_recipe_of(name)) for name in METHODS}
+# Others take the runs of their first seed as teachers, in this order.
+TEACHERS = tuple(name for name in METHODS if name in _TAUGHT_BY)
 # Tokens through the encoder per run.
 BUDGETS = {name: record.benchmark_tokens for name, record in SAMPLE_MODALITIES.items()} | {
     "maps": 400_000,  # 780 steps; with 78 the mean over three maps says nothing of the scene
@@ -60,15 +58,15 @@ class Job:
         return out / self.modality / self.method / f"seed-{self.seed}"
 
 
-def jobs(methods: Sequence[str], modalities: Sequence[str], num_seeds: int) -> Iterator[list[Job]]:
+def jobs(chosen: Sequence[str], modalities: Sequence[str], num_seeds: int) -> Iterator[list[Job]]:
     """Lists of jobs that may run at once; seed by seed, so that a stopped benchmark is balanced.
 
     With the first seed, methods whose runs others take as teachers come first, one after another.
     """
-    fitting = {m: importlib.import_module(f"recipes.{m}").MODALITIES for m in methods}
+    fitting = {method: modalities_of(method) for method in chosen}
     for seed in range(num_seeds):
         late: list[Job] = []
-        for method in methods:
+        for method in chosen:
             part = [
                 Job(method=method, modality=modality, seed=seed)
                 for modality in modalities
@@ -106,7 +104,7 @@ def recipe_of(job: Job, out: Path, budget: int):
         run=Run(num_workers=0, checkpoint_every=10**9, tracker="none", report=False, log_every=25),
     )
     if isinstance(recipe.teacher, FrozenTeacher) and recipe.teacher.run is not None:
-        teacher = re.sub(r"^runs/(\w+)-cpu-(\w+)$", rf"{out}/\2/\1/seed-0", recipe.teacher.run)
+        teacher = re.sub(r"^runs/([\w-]+)-cpu-(\w+)$", rf"{out}/\2/\1/seed-0", recipe.teacher.run)
         recipe = replace(recipe, teacher=replace(recipe.teacher, run=teacher))
     recipe = fit(recipe)
     model = build_model(recipe)
@@ -125,7 +123,7 @@ def _cpu_recipe(method: str, modality: str):
     """The method's; what is not trained takes the tokenizers of MAE's (of MultiMAE's for maps)."""
     if method in ("untrained", "raw"):
         method = "multimae" if modality == "maps" else "mae"
-    return importlib.import_module(f"recipes.{method}").cpu(modality)
+    return small_recipe_of(method, modality)
 
 
 def run_job(job: Job, out: Path, budget: int) -> str:

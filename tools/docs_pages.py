@@ -37,14 +37,24 @@ def method_pages() -> dict[str, str]:
     return pages
 
 
+def pictures_of(folder: Path, method: str) -> list[Path]:
+    """The method's picture, or those that an older tool drew of its masks and reconstructions."""
+    names = (f"{method}.webp", f"{method}_masks.png", f"{method}_reconstructions.png")
+    there = [folder / name for name in names if (folder / name).is_file()]
+    return there[:1] if there and there[0].suffix == ".webp" else there
+
+
 def _method_page(name: str, tree: ast.Module, recipes: list[ast.FunctionDef]) -> str:
     title, _, about = (ast.get_docstring(tree) or "").partition("\n")
     method, colon, sentence = title.rstrip(".").partition(": ")
     first = f"{sentence[:1].upper()}{sentence[1:]}." if colon else ""
     parts = [f"# {method}", first, _markdown(about)]
-    for what in ("masks", "reconstructions"):
-        if (ROOT / "docs" / "methods" / f"{name}_{what}.png").is_file():
-            parts.append(f"![{what} of {name}]({name}_{what}.png)")
+    folder = ROOT / "docs" / "methods"
+    of_parts = [path.stem for path in sorted(folder.glob(f"{name}-*.webp"))]  # `beit-tokenizer`
+    for method in (name, *of_parts):
+        for path in pictures_of(folder, method):
+            alt = PICTURED if path.suffix == ".webp" else path.stem.replace("_", ": ")
+            parts.append(f"![{alt.format(method)}]({path.name})")
     for node in recipes:
         first, _, rest = (ast.get_docstring(node) or "").partition("\n")
         parts += [f"## {name}:{node.name}", first, _markdown(rest)]
@@ -62,6 +72,7 @@ def _markdown(docstring: str) -> str:
     return re.sub(r"(?<![(<])https?://[^\s,;)]+[^\s,;).]", r"<\g<0>>", "\n".join(lines))
 
 
+PICTURED = "{}: input, mask, reconstruction where there is one, and features of two samples"
 FIELDS = ("Modalities", "Paper", "Status", "Cost", "Command", "Result")
 
 

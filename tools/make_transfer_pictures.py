@@ -26,11 +26,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from omnimask.foundation.errors import DataError, OmnimaskError
+from omnimask.foundation.errors import DataError, OmnimaskError, RecipeError
 from omnimask.report.drawing.grid import Line, Section
 from omnimask.report.drawing.sheet import Sheet, paint
 from recipes.sample_modalities import mixed_modalities
-from tools.make_gallery import small_png
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -56,6 +55,22 @@ HIDDEN = {
     "audio": ("organ", "a third of the time", ((0.35, 0.65), (0.0, 1.0))),
     "points": ("chair", "all on one side", ((0.6, 1.0), (0.0, 1.0), (0.0, 1.0))),
 }
+
+
+def small_png(image: "Image", most_bytes: int = MOST_BYTES) -> bytes:
+    """At most `most_bytes`: as many colours of a palette as that allows, then fewer pixels."""
+    for shrink in (1.0, 0.85, 0.7, 0.5):
+        size = (round(image.width * shrink), round(image.height * shrink))
+        for colors in (256, 128, 64, 32):
+            file = io.BytesIO()
+            smaller = image if shrink == 1.0 else image.resize(size)
+            smaller.quantize(colors).save(file, format="PNG", optimize=True)
+            if file.tell() <= most_bytes:
+                return file.getvalue()
+    raise RecipeError(
+        f"a picture of {image.width} x {image.height} pixels takes more than {most_bytes} bytes "
+        "however few its colours; draw fewer samples"
+    )
 
 
 def embedded(run: Path, out: Path) -> Path:
@@ -232,7 +247,7 @@ def _make(options: argparse.Namespace, scratch: Path) -> None:
             finetuned = options.finetuned or _finetuned(options.run, scratch / "finetuned")
             picture = finetune_picture(finetuned)
         path = options.out / f"{name}.png"
-        path.write_bytes(small_png(picture.convert("RGB"), MOST_BYTES))
+        path.write_bytes(small_png(picture.convert("RGB")))
         print(f"{path}: {path.stat().st_size:,} bytes", flush=True)
 
 

@@ -308,8 +308,8 @@ PACKING = (
 ATTENTION = (
     Mutation(
         name="keys-of-padding",
-        old="mask = real if mask is None else",
-        new="mask = None if mask is None else",
+        old="return real if mask is None else",
+        new="return None if mask is None else",
         breaks="padding of short rows is attended to",
         tests=("network/test_attention.py",),
     ),
@@ -1592,7 +1592,32 @@ FILES_AND_RUNS = (
     ),
 )
 
+PICTURES = (
+    Mutation(
+        name="pictures-of-padding",
+        old="_plain_weights(a, b, _of_real_keys(masks and masks[number], rows, q.device))",
+        new="_plain_weights(a, b, masks and masks[number])",
+        breaks="attention of short rows is shown as going to padding too",
+        tests=("network/test_attention_maps.py",),
+    ),
+    Mutation(
+        name="clouds-squeezed",
+        old="max(float((high - low).max()) / 2, 1e-9)",
+        new="(high - low) / 2",
+        breaks="clouds that turn are as wide as high, whatever they are",
+        tests=("report/test_turning.py",),
+    ),
+    Mutation(
+        name="red-token-elsewhere",
+        old="colors[token] = torch.tensor(CHOSEN)",
+        new="colors[0] = torch.tensor(CHOSEN)",
+        breaks="pictures of likeness mark another token than the one that is compared",
+        tests=("report/drawing/test_features.py",),
+    ),
+)
+
 MUTATIONS: tuple[Mutation, ...] = (
+    *PICTURES,
     *OBJECTIVES_AND_REDUCTION,
     *LOSSES,
     *COUNTS_OF_A_STEP,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from einops import rearrange, repeat
@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from modalities.audio.logmel import MelScale
-from modalities.audio.pictures import draw_sound
+from modalities.audio.pictures import draw_sound, paint_sound
 from omnimask.data.ragged_time import frame_counts, ragged_tokens, stacked_in_time, zero_after
 from omnimask.data.reading import read_sample
 from omnimask.foundation.errors import DataError, RecipeError
@@ -26,6 +26,9 @@ from omnimask.network.resampling import Resampled, State, resample_linear
 from omnimask.network.trained_axis import Axes, check_axes, extents
 from omnimask.tokens.modality import Drawing, Modality, Sample, Source, Visit
 from omnimask.tokens.tokens import Grid, Raw, Tokens, integers_of, tensor_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _MOST_FITTED = 256
 
@@ -255,6 +258,15 @@ class AudioSpectrogram:
             recorded=tensor_of(raw, "waveform")[index] if "waveform" in raw else None,
             scale=self.mel_scale,
         )
+
+    def paint(
+        self, raw: Raw, colors: Float[Tensor, "k n 3"], *, titles: Sequence[str], index: int
+    ) -> "Figure":
+        """The spectrogram, and its patches as squares."""
+        frames = integers_of(raw, "num_frames")[index]
+        cells = colors.unflatten(1, (self.grid["t"], self.grid["f"]))
+        logmel = tensor_of(raw, "logmel")[index, :frames]
+        return paint_sound(logmel, cells[:, : -(-frames // self.patch[0])], titles)
 
     def _statistics(self) -> tuple[float, float]:
         if self.mean is None or self.std is None:

@@ -1,6 +1,7 @@
 """One sound as three spectrograms and two players."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,10 +10,12 @@ from torch import Tensor
 
 from modalities.audio.logmel import MelScale, mel_of_hz
 from modalities.audio.sound import pcm_of, player, sound_of
+from omnimask.report.painting import easels
 from omnimask.tokens.modality import Drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _DECIBELS = 10 / math.log(10)
 _TICKS_HZ = (125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0)
@@ -48,6 +51,21 @@ def draw_sound(
     _label_mels(panels[0], scale)
     figure.colorbar(panels[2].images[0], ax=panels[2], label="dB")
     return Drawing(figure=figure, html=_players(scale, recorded, original, rebuilt))
+
+
+def paint_sound(
+    logmel: Float[Tensor, "t m"], colors: Float[Tensor, "k gt gf 3"], titles: Sequence[str]
+) -> "Figure":
+    """Log-mel energies without padding, and the patches of them: time to the right, low sounds
+    below.
+    """
+    figure, panels = easels(titles, aspect=0.8)
+    pictures = (logmel.cpu().T.numpy(), *colors.transpose(1, 2).numpy())
+    for (axes,), picture in zip(panels, pictures, strict=True):
+        axes.imshow(picture, origin="lower", aspect="auto", interpolation="nearest", cmap="magma")
+    panels[0][0].set_xlabel("time", fontsize=8)
+    panels[0][0].set_ylabel("frequency", fontsize=8)
+    return figure
 
 
 def _draw_panel(

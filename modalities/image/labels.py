@@ -26,6 +26,7 @@ from omnimask.transfer.finetuning.places import GridPlaces
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes as Panel
+    from matplotlib.figure import Figure
 
 UNKNOWN = -1.0
 """A token's value where the map does not say which class a pixel has."""
@@ -193,6 +194,18 @@ class LabelPatches:
         return draw_labels(
             self._classes, original[index], rebuilt, visible=visible[index], patch=self.map_patch
         )
+
+    def paint(
+        self, raw: Raw, colors: Float[Tensor, "k n 3"], *, titles: Sequence[str], index: int
+    ) -> "Figure":
+        """The map, and its patches as squares."""
+        from modalities.image.pictures import paint_patches
+
+        classes = tensor_of(raw, "classes")[index]
+        cells = colors.unflatten(1, (self.grid["h"], self.grid["w"]))
+        figure, first = paint_patches(cells, titles, aspect=len(classes) / classes.shape[1])
+        first.imshow(self._classes.coloured(classes))
+        return figure
 
     @property
     def _classes(self) -> Classes:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -32,6 +32,9 @@ from omnimask.network.resampling import Resampled, State, resample_linear
 from omnimask.network.trained_axis import Axes, check_axes, extents
 from omnimask.tokens.modality import Drawing, Modality, Sample, Source
 from omnimask.tokens.tokens import Grid, Raw, Tokens, tensor_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,6 +158,17 @@ class ImagePatches:
         one = {"pixels": as_unit(pixels[None])}
         rebuilt = tensor_of(self.join(filled[index : index + 1].float(), one), "pixels")[0]
         return draw_image(pixels, rebuilt, visible=visible[index], patch=self.patch)
+
+    def paint(
+        self, raw: Raw, colors: Float[Tensor, "k n 3"], *, titles: Sequence[str], index: int
+    ) -> "Figure":
+        """The picture, and its patches as squares."""
+        from modalities.image.pictures import paint_patches, show_pixels
+
+        cells = colors.unflatten(1, (self.grid["h"], self.grid["w"]))
+        figure, first = paint_patches(cells, titles, aspect=self.size[0] / self.size[1])
+        show_pixels(first, tensor_of(raw, "pixels")[index])
+        return figure
 
     def _channels(self, pixels: Shaped[Tensor, "b c h w"]) -> Channels:
         if self.standardise == "each":

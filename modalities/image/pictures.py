@@ -1,6 +1,7 @@
 """One image, or one map of classes, as three panels."""
 
 import colorsys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from omnimask.data.pixels import as_unit
+from omnimask.report.painting import easels
 from omnimask.tokens.modality import Drawing
 
 if TYPE_CHECKING:
@@ -80,6 +82,17 @@ def show_classes(axes: "Axes", classes: Classes, ids: Shaped[Tensor, "h w"]) -> 
     """A map of class ids, -1 where unknown, in the colours of `draw_labels`."""
     unknown = -1 if classes.unknown is None else classes.unknown
     axes.imshow(classes.coloured(torch.where(ids < 0, unknown, ids)))
+
+
+def paint_patches(
+    colors: Float[Tensor, "k h w 3"], titles: Sequence[str], *, aspect: float
+) -> tuple["Figure", "Axes"]:
+    """Coloured patches under all titles but the first, whose panel is left to the caller."""
+    figure, panels = easels(titles, aspect=aspect)
+    for (axes,), cells in zip(panels[1:], colors, strict=True):
+        oblong = aspect * cells.shape[1] / len(cells)
+        axes.imshow(cells.numpy(), interpolation="nearest", aspect=oblong)
+    return figure, panels[0][0]
 
 
 def class_colour(number: int) -> tuple[float, float, float]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from einops import rearrange
@@ -16,6 +16,9 @@ from omnimask.network.positions import CoordinateMLP
 from omnimask.network.resampling import Resampled, State, check_kept
 from omnimask.tokens.modality import Drawing, Modality, Sample, Source
 from omnimask.tokens.tokens import Grid, Raw, Tokens, integers_of, tensor_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FEATURES = ("colors", "normals")  # three channels each, in [-1, 1]
 
@@ -207,6 +210,18 @@ class PointGroups:
             visible=visible[index] & tokens.valid[index],
             valid=tokens.valid[index],
         )
+
+    def paint(
+        self, raw: Raw, colors: Float[Tensor, "k n 3"], *, titles: Sequence[str], index: int
+    ) -> "Figure":
+        """The cloud by height, and the points of each group in its colour."""
+        from modalities.points.pictures import paint_groups
+
+        tokens = self.split(raw)
+        valid = tokens.valid[index].cpu()
+        groups = (self.places(tokens.values) + tokens.coords[:, :, None])[index].cpu()
+        cloud = tensor_of(raw, "xyz")[index][tensor_of(raw, "point_ok")[index]].cpu()
+        return paint_groups(cloud, groups[valid], colors[:, valid], titles)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

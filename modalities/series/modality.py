@@ -3,7 +3,7 @@ https://arxiv.org/abs/2308.07092, section 3.1: four frames of one joint are a to
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ from omnimask.network.resampling import Resampled, State, resample_linear
 from omnimask.network.trained_axis import Axes, check_axes, extents
 from omnimask.tokens.modality import Drawing, Modality, Sample, Source, Visit
 from omnimask.tokens.tokens import Grid, Raw, Tokens, grid_coords, integers_of, tensor_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _MOST_FITTED = 256
 _LEAST_STD = 1e-8
@@ -230,6 +233,16 @@ class SeriesPatches:
             visible=self._steps(visible)[index],
             rate_hz=self.rate_hz,
         )
+
+    def paint(
+        self, raw: Raw, colors: Float[Tensor, "k n 3"], *, titles: Sequence[str], index: int
+    ) -> "Figure":
+        """The series as a heat map, and its patches as rectangles; time to the right."""
+        from modalities.series.pictures import paint_series
+
+        cells = colors.unflatten(1, (-1, self.num_joints))
+        series, known = (tensor_of(raw, name)[index] for name in ("series", "known"))
+        return paint_series(series, cells, titles, known=known)
 
     def _statistics(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Mean and deviation (j c)."""

@@ -1,15 +1,18 @@
 """A series as three panels: lines of a few channels, or a heat map of many."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from omnimask.report.painting import easels
 from omnimask.tokens.modality import Drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _HIDDEN = "#8c8c8c"
 _MOST_LINES = 6
@@ -55,6 +58,29 @@ def draw_series(
     else:
         panels[0].set_ylabel("joint by joint", fontsize=8)
     return Drawing(figure=figure)
+
+
+def paint_series(
+    series: Float[Tensor, "t j c"],
+    colors: Float[Tensor, "k gt j 3"],
+    titles: Sequence[str],
+    *,
+    known: Bool[Tensor, "t j"],
+) -> "Figure":
+    """Channels of joints from above downwards, each by its own mean; gaps are white."""
+    from matplotlib import colormaps
+
+    figure, panels = easels(titles, aspect=0.8)
+    values = _values(series, known, len(series))
+    middle = np.nanmean(np.where(known.any(), values, 0.0), axis=0, keepdims=True)
+    options = {"aspect": "auto", "interpolation": "nearest"}
+    heat = colormaps["viridis"].with_extremes(bad="white")
+    panels[0][0].imshow((values - middle).T, cmap=heat, **options)
+    panels[0][0].set_xlabel("time", fontsize=8)
+    panels[0][0].set_ylabel("joint by joint", fontsize=8)
+    for (axes,), cells in zip(panels[1:], colors, strict=True):
+        axes.imshow(cells.transpose(0, 1).numpy(), **options)
+    return figure
 
 
 def _values(

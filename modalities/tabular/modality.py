@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,6 +19,9 @@ from omnimask.network.positions import LearnedPosition
 from omnimask.network.resampling import Resampled, State
 from omnimask.tokens.modality import Drawing, Modality, Sample, Source
 from omnimask.tokens.tokens import Grid, Raw, Tokens, integers_of, tensor_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,6 +148,17 @@ class TableCells:
             present=tensor_of(raw, "present")[index],
             visible=visible[index],
         )
+
+    def paint(
+        self, raw: Raw, colors: Float[Tensor, "k n 3"], *, titles: Sequence[str], index: int
+    ) -> "Figure":
+        """The row's cells, one below the other, and their colours."""
+        from modalities.tabular.pictures import paint_row
+
+        table = self._fitted()[integers_of(raw, "table")[index]]
+        present = tensor_of(raw, "present")[index].cpu()
+        truth = self.split(raw).values[index].cpu()
+        return paint_row(table, truth, colors, titles, present=present)
 
     def _fitted(self) -> tuple[Table, ...]:
         if self.tables is None:

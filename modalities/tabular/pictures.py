@@ -13,9 +13,11 @@ from torch import Tensor
 from modalities.tabular.readable import Readable, readable_cell
 from modalities.tabular.schema import UNSEEN, Column, Table
 from modalities.tabular.values import CODE, NUMBER
+from omnimask.report.painting import easels
 from omnimask.tokens.modality import Drawing
 
 MOST_COLUMNS = 12  # of the figure; a row of more has them all in an HTML table
+MOST_PAINTED = 32  # of the picture of tokens in colours
 WORST_DEVIATIONS = 2.0  # an error of this many deviations, or a wrong category, is fully red
 
 _GREY, _INK, _PALE = "#c8c8c8", "#1a1a1a", "#9a9a9a"
@@ -55,6 +57,35 @@ def draw_row(
     title = f"{table.name}: {sum(line.visible for line in lines)} of {num_present} cells visible"
     folded = _html(title, lines) if len(lines) > MOST_COLUMNS else ""
     return Drawing(figure=_figure(title, lines), html=folded)
+
+
+def paint_row(
+    table: Table,
+    truth: Float[Tensor, "n v"],
+    colors: Float[Tensor, "k n 3"],
+    titles: Sequence[str],
+    *,
+    present: Bool[Tensor, " n"],
+) -> Figure:
+    """A bar for each column of the row, at most `MOST_PAINTED`: its name and value under the first
+    title, its colour under the others; a missing cell has none.
+    """
+    columns = table.columns[:MOST_PAINTED]
+    figure, panels = easels(titles, aspect=min(0.13 * len(columns), 1.7))
+    size = 7 if len(columns) <= MOST_COLUMNS else 5
+    for (axes,) in panels:
+        axes.set(xlim=(0, 1), ylim=(len(columns), 0))
+        axes.set_frame_on(False)
+    for number, column in enumerate(columns):
+        known, is_present = truth[number].tolist(), bool(present[number])
+        cell = _text(readable_cell(column, known[NUMBER], known[CODE])) if is_present else "–"
+        text = f"{_shorten(column.name, 16)}: {_shorten(cell, 10)}"
+        panels[0][0].text(0.0, number + 0.55, text, fontsize=size, va="center", parse_math=False)
+        for (axes,), paint in zip(panels[1:], colors, strict=True):
+            if is_present:
+                color = tuple(paint[number].tolist())
+                axes.add_patch(Rectangle((0, number + 0.05), 1, 0.9, color=color, linewidth=0))
+    return figure
 
 
 def _line(

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from modalities.video.pictures import draw_clip
+from modalities.video.pictures import draw_clip, paint_clip
 from omnimask.data.pixels import (
     Channels,
     as_dtype,
@@ -30,6 +30,9 @@ from omnimask.network.resampling import Resampled, State, resample_linear
 from omnimask.network.trained_axis import Axes, check_axes, extents
 from omnimask.tokens.modality import Drawing, Modality, Sample, Source
 from omnimask.tokens.tokens import Grid, Raw, Tokens, integers_of, tensor_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _NUM_CHANNELS = 3
 
@@ -179,6 +182,15 @@ class VideoTubelets:
         original, seen = (part[:num_frames] for part in (one["frames"][0], rebuilt))
         visible_cells = visible[index].unflatten(0, self._grid)
         return draw_clip(original, seen, visible=visible_cells, tubelet=self.tubelet)
+
+    def paint(
+        self, raw: Raw, colors: Float[Tensor, "k n 3"], *, titles: Sequence[str], index: int
+    ) -> "Figure":
+        """Two moments of the clip, and their tubelets as squares."""
+        frames = integers_of(raw, "num_frames")[index]
+        clip = tensor_of(raw, "frames")[index, :frames]
+        cells = colors.unflatten(1, self._grid)[:, : self._num_tubelets(frames)]
+        return paint_clip(clip, cells, titles, length=self.tubelet[0])
 
     def _num_tubelets(self, num_frames: Count) -> Count:
         """The last of them may be partly filled."""

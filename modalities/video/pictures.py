@@ -1,17 +1,20 @@
 """One clip as a film strip."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from einops import rearrange, repeat
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from omnimask.report.painting import easels
 from omnimask.tokens.modality import Drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _HIDDEN_GREY = 140
 _MOST_COLUMNS = 6
@@ -53,6 +56,29 @@ def draw_clip(
     for axes, number in zip(panels[0], columns, strict=True):
         axes.set_title(f"frame {number + 1} of {num_frames}", fontsize=8)
     return Drawing(figure=figure)
+
+
+def paint_clip(
+    frames: UInt8[Tensor, "t c h w"],
+    colors: Float[Tensor, "k gt gh gw 3"],
+    titles: Sequence[str],
+    *,
+    length: int,
+) -> "Figure":
+    """The frames in the middle of two tubelets, a third and two thirds into the clip; below the
+    other titles their tubelets. `length` is a tubelet's frames.
+    """
+    moments = np.unique([len(colors[0]) // 3, 2 * len(colors[0]) // 3])
+    aspect = frames.shape[2] / frames.shape[3]
+    figure, panels = easels(titles, rows=len(moments), aspect=aspect)
+    middles = np.minimum(moments * length + length // 2, len(frames) - 1)
+    for axes, picture in zip(panels[0], _displayed(frames, middles), strict=True):
+        _show(axes, picture)
+    for column, cells in zip(panels[1:], colors, strict=True):
+        for axes, moment in zip(column, moments, strict=True):
+            now = cells[moment].numpy()
+            axes.imshow(now, interpolation="nearest", aspect=aspect * now.shape[1] / len(now))
+    return figure
 
 
 def _show(axes: "Axes", picture: UInt8[np.ndarray, "h w 3"]) -> None:

@@ -4,7 +4,7 @@ section 4.1: 96 voxels along each axis, patches of 12)."""
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -31,6 +31,9 @@ from omnimask.network.resampling import Resampled, State, resample_linear
 from omnimask.network.trained_axis import Axes, check_axes, extents
 from omnimask.tokens.modality import Drawing, Modality, Sample, Source
 from omnimask.tokens.tokens import Grid, Raw, Tokens, grid_coords, integers_of, tensor_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Lengths = tuple[int, int, int]
 
@@ -207,6 +210,22 @@ class VolumePatches:
             tensor_of(one, "voxels")[0, :d, :, :h, :w],
             rebuilt[:d, :, :h, :w],
             visible=unpatchify(shown, self.patch, self._grid)[0, :d, :, :h, :w],
+            spacing_mm=self.spacing_mm or (1.0, 1.0, 1.0),
+        )
+
+    def paint(
+        self, raw: Raw, colors: Float[Tensor, "k n 3"], *, titles: Sequence[str], index: int
+    ) -> "Figure":
+        """Slices along the three axes, and the patches in them as squares."""
+        from modalities.volume.pictures import paint_volume
+
+        cells = tensor_of(raw, "cells")[index].tolist()
+        d, h, w = (count * length for count, length in zip(cells, self.patch, strict=True))
+        whole = colors.unflatten(1, self._grid)[:, : cells[0], : cells[1], : cells[2]]
+        return paint_volume(
+            tensor_of(raw, "voxels")[index, :d, :, :h, :w],
+            whole,
+            titles,
             spacing_mm=self.spacing_mm or (1.0, 1.0, 1.0),
         )
 

@@ -1,6 +1,7 @@
 """A scan as slices through its middle along the three axes."""
 
 import colorsys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,10 +9,12 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from omnimask.report.painting import easels
 from omnimask.tokens.modality import Drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _HIDDEN = "#8c8c8c"
 _PLANES = ("axial", "coronal", "sagittal")
@@ -46,6 +49,29 @@ def draw_volume(
     for axes, plane in zip(figure.axes, _PLANES):
         axes.set_title(plane, fontsize=8)
     return Drawing(figure=figure)
+
+
+def paint_volume(
+    voxels: Float[Tensor, "d c h w"],
+    colors: Float[Tensor, "k gd gh gw 3"],
+    titles: Sequence[str],
+    *,
+    spacing_mm: tuple[float, float, float],
+) -> "Figure":
+    """The axial slice above, the coronal one below; of the patches those in the same places."""
+    figure, panels = easels(titles, rows=2, aspect=1.0)
+    aspects = _aspects(spacing_mm)
+    for number, pixels in enumerate(_slices(voxels[:, 0].float().cpu())[:2]):
+        panels[0][number].imshow(pixels, cmap="gray", aspect=aspects[number])
+        height, width = pixels.shape
+        for column, patches in zip(panels[1:], colors, strict=True):
+            d, h = patches.shape[0] // 2, patches.shape[1] // 2
+            cells = (patches[d] if number == 0 else patches[:, h]).flip(0).numpy()
+            square = aspects[number] * (height / width) * cells.shape[1] / len(cells)
+            column[number].imshow(cells, interpolation="nearest", aspect=square)
+    for axes, plane in zip(panels[0], _PLANES):
+        axes.set_ylabel(plane, fontsize=8)
+    return figure
 
 
 def show_slice(axes: "Axes", voxels: Float[Tensor, "d c h w"]) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,6 +16,9 @@ from omnimask.network.positions import SinCosPosition
 from omnimask.network.resampling import Resampled, State
 from omnimask.tokens.modality import Drawing, Modality, Sample, Source
 from omnimask.tokens.tokens import Grid, Raw, Tokens, integers_of, tensor_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Range = tuple[float, float]
 _TENSORS = ("points", "intensity", "point_ok", "count", "cell")
@@ -226,6 +230,21 @@ class VoxelGrid:
             scorable=tensor_of(raw, "scorable")[index],
         )
         return draw_voxels(sweep, Frame(range_m=self.range_m, voxel_size_m=self.voxel_size_m))
+
+    def paint(
+        self, raw: Raw, colors: Float[Tensor, "k n 3"], *, titles: Sequence[str], index: int
+    ) -> "Figure":
+        """The sweep from above by height, and the points of each voxel in its colour."""
+        from modalities.voxels.pictures import Frame, paint_voxels
+
+        occupied = tensor_of(raw, "occupied")[index].cpu()
+        return paint_voxels(
+            tensor_of(raw, "points")[index].cpu()[occupied],
+            tensor_of(raw, "point_ok")[index].cpu()[occupied],
+            colors[:, occupied],
+            titles,
+            frame=Frame(range_m=self.range_m, voxel_size_m=self.voxel_size_m),
+        )
 
 
 def _per_axis(offsets: Float[Tensor, "... 3"], factors: Sequence[float]) -> Float[Tensor, "... 3"]:

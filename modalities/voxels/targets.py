@@ -61,7 +61,7 @@ class VoxelPoints:
 
     @property
     def restores_with(self) -> str:
-        return "which voxels are occupied, and their number of points"
+        return "which voxels are occupied"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,8 +7,8 @@ from omnimask.commands.trusting import add_trust_option
 
 
 def add_draw_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds `draw masks` and `draw reconstructions` to the parser of `omnimask`."""
-    draw = commands.add_parser("draw", help="pictures of masks and of reconstructions")
+    """Adds `draw masks`, `draw reconstructions` and `draw features` to the parser of `omnimask`."""
+    draw = commands.add_parser("draw", help="pictures of masks, reconstructions and features")
     kinds = draw.add_subparsers(required=True, metavar="WHAT")
     masks = kinds.add_parser("masks", help="what a recipe hides, on real samples")
     masks.add_argument(
@@ -26,6 +26,14 @@ def add_draw_command(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     restored.add_argument("--samples", type=_at_least_one, default=4, help="of every stream")
     add_trust_option(restored)
     restored.set_defaults(run_command=_reconstructions)
+    features = kinds.add_parser(
+        "features", help="components, likeness and attention of a run's tokens"
+    )
+    features.add_argument("run", type=Path, help="run folder")
+    features.add_argument("--out", type=Path, default=None, help="PNG (RUN/features.png)")
+    features.add_argument("--samples", type=_at_least_one, default=2, help="of every stream")
+    add_trust_option(features)
+    features.set_defaults(run_command=_features)
 
 
 def _at_least_one(text: str) -> int:
@@ -66,3 +74,12 @@ def _reconstructions(arguments: argparse.Namespace) -> None:
 
     sheet = draw_reconstructions(load_model(arguments.run), samples=arguments.samples)
     print(save(sheet, arguments.out or arguments.run / "reconstructions.png"))
+
+
+def _features(arguments: argparse.Namespace) -> None:
+    from omnimask.report.drawing.feature_sheet import draw_features
+    from omnimask.report.drawing.sheet import save
+    from omnimask.transfer.loading import load_model
+
+    sheet = draw_features(load_model(arguments.run), samples=arguments.samples)
+    print(save(sheet, arguments.out or arguments.run / "features.png"))

@@ -252,11 +252,7 @@ class Attention(nn.Module):
         context_rows: Sequence[Rows] | None = None,
     ) -> Float[Tensor, "t dim"]:
         """Of rows to themselves, or to the rows of a context."""
-        q, k, v = self._project(x, context)
-        if self.q_norm is not None and self.k_norm is not None:
-            q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
-        if packing.angles is not None:
-            q, k = rotate(q, packing.angles), rotate(k, packing.angles)
+        q, k, v = self._heads(x, packing, context)
         groups = packing.groups
         key_groups = groups if context_rows is None else context_rows
         masks = self._masks(packing)
@@ -266,6 +262,24 @@ class Attention(nn.Module):
         )
         out = out.flatten(1)
         return self.proj(out if self.sub_norm is None else self.sub_norm(out))
+
+    def weights(self, x: Float[Tensor, "t dim"], packing: Packing) -> list[Tensor]:
+        """How much each token of a row attends to each, per group (r h n n): what `forward` never
+        has as numbers. For pictures.
+        """
+        q, k, _ = self._heads(x, packing, None)
+        return attention_weights(q, k, groups=packing.groups, masks=self._masks(packing))
+
+    def _heads(
+        self, x: Tensor, packing: Packing, context: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values as they meet."""
+        q, k, v = self._project(x, context)
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
+        if packing.angles is not None:
+            q, k = rotate(q, packing.angles), rotate(k, packing.angles)
+        return q, k, v
 
     def _masks(self, packing: Packing) -> Sequence[Tensor] | None:
         biases = packing.biases
@@ -287,6 +301,24 @@ class Attention(nn.Module):
         assert context is not None, "cross-attention was built with context_dim"
         k, v = self.kv(context).unflatten(-1, (2, self.num_heads, -1)).unbind(1)
         return self.q(x).unflatten(-1, (self.num_heads, -1)), k, v
+
+
+def attention_weights(
+    q: Float[Tensor, "t h d"],
+    k: Float[Tensor, "t h d"],
+    *,
+    groups: Sequence[Rows],
+    masks: Sequence[Tensor] | None = None,
+) -> list[Tensor]:
+    """The softmax of each row's scores, per group (r h n n) in fp32; padded keys have zero, padded
+    queries mean nothing. `masks` as in `attend_packed`.
+    """
+    sizes = [rows.num_tokens for rows in groups]
+    found = []
+    for number, (queries, keys, rows) in enumerate(zip(q.split(sizes), k.split(sizes), groups)):
+        a, b = (rows.unpack(part).transpose(1, 2).float() for part in (queries, keys))
+        found.append(_plain_weights(a, b, _of_real_keys(masks and masks[number], rows, q.device)))
+    return found
 
 
 def attend_packed(
@@ -324,14 +356,21 @@ def _attend_group(
 ) -> Float[Tensor, "t h d"]:
     """One group on rows padded to the longest; a bias is never added to padded keys."""
     padded = [part.unpack(x).transpose(1, 2) for x, part in ((q, rows), (k, keys), (v, keys))]
-    if mask is None or mask.is_floating_point():
-        real = keys.not_padding(q.device)
-        if real is not None:
-            real = real[:, None, None, :]
-            mask = real if mask is None else mask.masked_fill(~real, float("-inf"))
+    mask = _of_real_keys(mask, keys, q.device)
     if mask is not None and mask.is_floating_point():
         mask = mask.to(q.dtype)
     return rows.pack(attend(padded[0], padded[1], padded[2], mask).transpose(1, 2))
+
+
+def _of_real_keys(mask: Tensor | None, keys: Rows, device: torch.device) -> Tensor | None:
+    """The mask, where it is a bias or there is none, narrowed to keys that are no padding."""
+    if mask is not None and not mask.is_floating_point():
+        return mask
+    real = keys.not_padding(device)
+    if real is None:
+        return mask
+    real = real[:, None, None, :]
+    return real if mask is None else mask.masked_fill(~real, float("-inf"))
 
 
 def _attend_varlen(
@@ -376,12 +415,16 @@ def _plain_is_faster(q: Tensor, num_keys: int) -> bool:
 
 def attend_plainly(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """The same, written out: softmax in fp32 whatever the input."""
+    return _plain_weights(q, k, mask).to(v.dtype) @ v
+
+
+def _plain_weights(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
     if mask is not None and mask.is_floating_point():
         scores = scores + mask
     elif mask is not None:
         scores = scores.masked_fill(~mask, float("-inf"))
-    return scores.softmax(dim=-1, dtype=torch.float32).to(v.dtype) @ v
+    return scores.softmax(dim=-1, dtype=torch.float32)
 
 
 def rotate(x: Float[Tensor, "t h d"], angles: Float[Tensor, "t half"]) -> Float[Tensor, "t h d"]:

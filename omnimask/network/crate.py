@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnimask.network.blocks import BlockStyle, Packing, attend_packed
+from omnimask.network.blocks import BlockStyle, Packing, attend_packed, attention_weights
 
 STEP = 0.1  # of the gradient step, eta
 SPARSITY = 0.5  # lambda
@@ -29,6 +29,11 @@ class SubspaceAttention(nn.Module):
         w = self.qkv(x).unflatten(-1, (self.num_heads, -1))
         out = attend_packed(w, w, w, groups=packing.groups, key_groups=packing.groups)
         return self.proj(out.flatten(1))
+
+    def weights(self, x: Float[Tensor, "t d"], packing: Packing) -> list[Tensor]:
+        """As `Attention.weights`."""
+        w = self.qkv(x).unflatten(-1, (self.num_heads, -1))
+        return attention_weights(w, w, groups=packing.groups)
 
 
 class Dictionary(nn.Module):

@@ -6,6 +6,7 @@ from io import BytesIO
 
 from omnimask.recipe.recipe import Recipe
 from omnimask.report.curves import training_curves
+from omnimask.report.drawing.features import EXPLAINED
 from omnimask.report.drawing.sheet import Sheet, paint
 from omnimask.report.html import (
     Html,
@@ -26,6 +27,14 @@ from omnimask.report.map import HeldOutMap
 from omnimask.report.pictures import Gallery, Picture
 from omnimask.report.results import Results
 from omnimask.report.tables import knowledge_table, loss_table, retrieval_table, score_table
+from omnimask.report.turning import TURNING_CSS, TURNING_SCRIPT, has_turning
+
+_THREE_PARTS = "original, visible part and reconstruction"
+_PAINTED_PARTS = "input, features, likeness to three tokens and attention"
+_RECONSTRUCTED = (
+    "Left the whole sample, then what the encoder saw (what was hidden is grey), then what it saw "
+    "together with what was predicted for the rest, under the recipe's own mask."
+)
 
 # Scripts inside a template run when its content is put into the page; removing it frees the GPU.
 _OPEN_SCENES = """
@@ -50,11 +59,18 @@ def report_page(
     results: Results,
     galleries: Sequence[Gallery],
     drawn_map: HeldOutMap,
+    *,
+    paintings: Sequence[Gallery] = (),
     across: Sheet | None = None,
 ) -> str:
-    """The whole page, with plotly.js inside only if something needs it."""
+    """The whole page, with plotly.js and the script of turning clouds only if something needs them.
+
+    `paintings` show what the encoder makes of tokens (`drawing/features.py`), `across` what
+    streams find of each other.
+    """
     pictures = [p for gallery in galleries for p in gallery.pictures]
     needs_plotly = drawn_map.needs_plotly or any(p.needs_plotly for p in pictures)
+    turns = any(has_turning(p.html) for p in pictures)
     return page(
         f"{results.recipe.name}: report",
         _header(results),
@@ -62,18 +78,40 @@ def report_page(
         *([_across(results, across)] if across is not None else []),
         section(
             "Reconstructions",
-            *_galleries(results.recipe, galleries),
+            paragraphs([_budget(results), _RECONSTRUCTED]),
+            *_galleries(results.recipe, galleries, what=_THREE_PARTS),
             anchor="reconstructions",
+        ),
+        section(
+            "What the encoder makes of tokens",
+            paragraphs([_budget(results), EXPLAINED]),
+            *_galleries(results.recipe, paintings, what=_PAINTED_PARTS),
+            anchor="features",
         ),
         section("Map of held-out samples", drawn_map.html, anchor="map"),
         section("Training", *_training(results), anchor="training"),
         section("Run", *_run(results), anchor="run"),
-        scripts=_scenes() if needs_plotly else "",
+        scripts=joined(*([_scenes()] if needs_plotly else []), *([_turning()] if turns else [])),
     )
 
 
 def _scenes() -> Html:
     return joined(plotly_script(), element("script", Html(_OPEN_SCENES)))
+
+
+def _turning() -> Html:
+    return joined(element("style", Html(TURNING_CSS)), element("script", Html(TURNING_SCRIPT)))
+
+
+def _budget(results: Results) -> str:
+    """How much training the pictures show the outcome of."""
+    done, asked = results.steps_done, results.recipe.optim.steps
+    samples = sum(stream.batch_size for stream in results.recipe.data.streams)
+    steps = f"{done:,}" if done == asked else f"{done:,} of {asked:,}"
+    return (
+        f"After {steps} steps, each of {samples * results.recipe.optim.accumulate:,} samples on "
+        "every device. The samples are spread evenly over the files; none was chosen by its look."
+    )
 
 
 def _header(results: Results) -> Html:
@@ -90,6 +128,7 @@ def _header(results: Results) -> Html:
     links = {
         "results": "Results",
         "reconstructions": "Reconstructions",
+        "features": "Features",
         "map": "Map",
         "training": "Training",
         "run": "Run",
@@ -146,7 +185,8 @@ def _across(results: Results, sheet: Sheet) -> Html:
     )
 
 
-def _galleries(recipe: Recipe, galleries: Sequence[Gallery]) -> list[Html]:
+def _galleries(recipe: Recipe, galleries: Sequence[Gallery], *, what: str) -> list[Html]:
+    """`what` the pictures show is said to those who cannot see them."""
     streams = {stream.name: stream for stream in recipe.data.streams}
     found = []
     for gallery in galleries:
@@ -155,14 +195,13 @@ def _galleries(recipe: Recipe, galleries: Sequence[Gallery]) -> list[Html]:
         notes = list(gallery.notes)
         if streams[gallery.stream].held_out is None:
             notes.insert(0, "Training samples: the recipe names no held-out files for this stream.")
-        shown = [_figure(gallery.modality, part) for part in gallery.pictures]
+        shown = [_figure(f"{gallery.modality}: {what}", part) for part in gallery.pictures]
         grid = styled("div", "gallery", *shown)
         found.append(joined(element("h3", title), grid, paragraphs(notes)))
     return found
 
 
-def _figure(modality: str, part: Picture) -> Html:
-    alt = f"{modality}: original, visible part and reconstruction"
+def _figure(alt: str, part: Picture) -> Html:
     return captioned(
         part.sample,
         picture(part.png, media_type="image/png", alt=alt),

@@ -1,10 +1,12 @@
-"""Held-out samples as original, visible part and reconstruction."""
+"""Held-out samples as original, visible part and reconstruction, and as an encoder sees them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
+from omnimask.network.encoder import Backbone
 from omnimask.objectives.targets import Restoring
+from omnimask.report.drawing.features import Painted, paint, painted_features
 from omnimask.tokens.modality import Drawing
 from omnimask.tokens.tokens import Group, Raw
 from omnimask.training.step import MaskedModel
@@ -52,13 +54,40 @@ def draw_group(model: MaskedModel, group: Group) -> list[Gallery]:
     ]
 
 
+def paint_group(model: MaskedModel, untrained: Backbone, group: Group) -> list[Gallery]:
+    """A gallery for each modality: features of tokens, likeness and attention (`features.py`)."""
+    device = next(model.parameters()).device
+    (view,) = model.views([group.to(device)])
+    painted = painted_features(model.backbone, untrained.to(device), view)
+    return [
+        Gallery(
+            stream=group.stream,
+            modality=name,
+            pictures=tuple(_painted(model, group, name, *part) for part in enumerate(parts)),
+            notes=(),
+        )
+        for name, parts in painted.items()
+    ]
+
+
+def _painted(
+    model: MaskedModel, group: Group, modality: str, index: int, painted: Painted
+) -> Picture:
+    figure = paint(model.modalities[modality], group.raw[modality], painted, index=index)
+    return _picture(group.names[index], Drawing(figure=figure))
+
+
 def _draw(model: MaskedModel, group: Group, modality: str, filled: Filled, index: int) -> Picture:
     raw: Raw = group.raw[modality]
     drawing = model.modalities[modality].draw(
         raw, visible=filled.visible.cpu(), filled=filled.values.cpu(), index=index
     )
+    return _picture(group.names[index], drawing)
+
+
+def _picture(sample: str, drawing: Drawing) -> Picture:
     return Picture(
-        sample=group.names[index],
+        sample=sample,
         png=figure_png(drawing),
         html=drawing.html,
         needs_plotly=drawing.needs_plotly,

@@ -1,5 +1,6 @@
 """From a run folder to its report."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from omnimask.data.samples import Unreadable, read_batches, spread
 from omnimask.data.streams import StreamReader, open_held_out, open_streams
 from omnimask.foundation.hardware import hardware
 from omnimask.foundation.json_lines import read_lines
+from omnimask.network.encoder import Backbone
 from omnimask.recipe.recipe import Recipe
 from omnimask.report.across import across_sheet, seen
 from omnimask.report.drawing.sheet import Sheet
@@ -18,7 +20,7 @@ from omnimask.report.history import drop_repeated, trained_seconds
 from omnimask.report.map import HeldOutMap, held_out_map
 from omnimask.report.overview import overview_picture
 from omnimask.report.page import report_page
-from omnimask.report.pictures import Gallery, draw_group
+from omnimask.report.pictures import Gallery, draw_group, paint_group
 from omnimask.report.results import Results
 from omnimask.report.scores import StreamScore, score_columns, score_stream
 from omnimask.tokens.tokens import Group
@@ -27,6 +29,8 @@ from omnimask.training.checkpoint import last_checkpoint, load_checkpoint, write
 from omnimask.training.step import MaskedModel, build_model
 from omnimask.transfer.probing.columns import ColumnScores
 from omnimask.transfer.searching.across import retrieve_across
+
+_MOST_PAINTED = 3  # samples of a stream
 
 
 def write_report(run: Path) -> Path:
@@ -43,12 +47,13 @@ def write_report(run: Path) -> Path:
     model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     train, held_out = open_streams(recipe), {r.stream.name: r for r in open_held_out(recipe)}
     unreadable = Unreadable()
-    galleries = [
-        gallery
-        for reader in train
-        for gallery in _draw(model, held_out.get(reader.stream.name, reader), unreadable)
+    shown = [held_out.get(reader.stream.name, reader) for reader in train]
+    galleries = [gallery for reader in shown for gallery in _draw(model, reader, unreadable)]
+    untrained = untrained_backbones(recipe)
+    paintings = [
+        gallery for reader in shown for gallery in _paint(model, untrained[0], reader, unreadable)
     ]
-    evaluated = _evaluate(model, train, held_out, unreadable)
+    evaluated = _evaluate(model, train, held_out, untrained, unreadable)
     lines = drop_repeated(read_lines(run / "metrics.jsonl"))
     scores, left_out = _score(recipe, evaluated)
     features = [part.features for part in evaluated.values() if part.features is not None]
@@ -77,13 +82,14 @@ def write_report(run: Path) -> Path:
     )
     vectors = [part.vectors for part in evaluated.values() if part.vectors is not None]
     sheet = across_sheet(ways, alone, held_out)
-    return _write(run / "report", results, galleries, held_out_map(vectors), sheet)
+    return _write(run / "report", results, galleries, paintings, held_out_map(vectors), sheet)
 
 
 def _write(
     folder: Path,
     results: Results,
     galleries: list[Gallery],
+    paintings: list[Gallery],
     drawn_map: HeldOutMap,
     across: Sheet | None,
 ) -> Path:
@@ -91,33 +97,52 @@ def _write(
     write_json(folder / "results.json", results.to_json())
     (folder / "reconstructions.png").write_bytes(overview_picture(galleries))
     page = folder / "index.html"
-    page.write_text(report_page(results, galleries, drawn_map, across), encoding="utf-8")
+    text = report_page(results, galleries, drawn_map, paintings=paintings, across=across)
+    page.write_text(text, encoding="utf-8")
     return page
 
 
 def _draw(model: MaskedModel, reader: StreamReader, unreadable: Unreadable) -> list[Gallery]:
     """Pictures of samples spread over the whole stream, which is sorted by class."""
-    indices = spread(len(reader), model.recipe.run.report_samples)
+    groups = _groups(model, reader, model.recipe.run.report_samples, unreadable)
+    return _joined(gallery for group in groups for gallery in draw_group(model, group))
+
+
+def _paint(
+    model: MaskedModel, untrained: Backbone, reader: StreamReader, unreadable: Unreadable
+) -> list[Gallery]:
+    """What the encoder makes of the first few of the same."""
+    count = min(model.recipe.run.report_samples, _MOST_PAINTED)
+    groups = _groups(model, reader, count, unreadable)
+    return _joined(g for group in groups for g in paint_group(model, untrained, group))
+
+
+def _groups(
+    model: MaskedModel, reader: StreamReader, count: int, unreadable: Unreadable
+) -> list[Group]:
     device = next(model.parameters()).device
-    batches = read_batches(reader, indices, unreadable, device=device)
-    groups: list[Group] = [batch.group for batch in batches]
-    drawn: dict[str, Gallery] = {}
-    for group in groups:
-        for gallery in draw_group(model, group):
-            before = drawn.get(gallery.modality)
-            pictures = (*(before.pictures if before else ()), *gallery.pictures)
-            drawn[gallery.modality] = replace(gallery, pictures=pictures)
-    return list(drawn.values())
+    indices = spread(len(reader), count)
+    return [b.group for b in read_batches(reader, indices, unreadable, device=device)]
+
+
+def _joined(galleries: Iterable[Gallery]) -> list[Gallery]:
+    """Those of one modality as one."""
+    found: dict[str, Gallery] = {}
+    for gallery in galleries:
+        before = found.get(gallery.modality)
+        pictures = (*(before.pictures if before else ()), *gallery.pictures)
+        found[gallery.modality] = replace(gallery, pictures=pictures)
+    return list(found.values())
 
 
 def _evaluate(
     model: MaskedModel,
     train: list[StreamReader],
     held_out: dict[str, StreamReader],
+    untrained: list[Backbone],
     unreadable: Unreadable,
 ) -> dict[str, Evaluated]:
     """By stream, for the streams that have held-out files."""
-    untrained = untrained_backbones(model.recipe) if held_out else []
     return {
         reader.stream.name: evaluate_stream(
             model,

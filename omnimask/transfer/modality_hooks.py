@@ -10,8 +10,9 @@ serves them:
   begins before the modality's tokens; without it a graph begins at collated samples
 
 It stands in the module of the record itself (a modality may be one file), or in the module
-`file_reader`, `imputing` or `graph_front` beside it, in the record's package. Two more need no
-mapping: methods of the record (`Adaptable`), for other sizes than in pretraining; and a function
+`file_reader`, `imputing` or `graph_front` beside it, in the record's package. Three more need no
+mapping: methods of the record (`Adaptable`), for other sizes than in pretraining, and
+(`Paintable`) for pictures of what its tokens are to an encoder; and a function
 `available_readers() -> dict[str, str]` in the same module or in the package, by which `omnimask
 doctor` says what reads which files.
 """
@@ -20,8 +21,9 @@ import importlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
+from jaxtyping import Float
 from torch import Tensor
 
 from omnimask.data.folders import FolderFiles
@@ -31,6 +33,9 @@ from omnimask.tokens.modality import Modality, Sample, Source
 from omnimask.tokens.tokens import Raw
 from omnimask.training.step import MaskedModel
 from omnimask.transfer.imputing.request import Imputation, Request
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Triple = tuple[Tensor, Tensor, Tensor]  # values (b n v), coords (b n c), valid (b n)
 H = TypeVar("H")
@@ -113,6 +118,19 @@ class Adaptable(Protocol):
 
     def adapt_position(self, old: Modality, state: State, fresh: State, /) -> Resampled:
         """The same of `position(dim)`; both states are empty where the encoder only rotates."""
+        ...
+
+
+@runtime_checkable
+class Paintable(Protocol):
+    """A modality that can show each token of a sample in a colour; others have a row of squares."""
+
+    def paint(
+        self, raw: Raw, colors: Float[Tensor, "k n 3"], *, titles: Sequence[str], index: int
+    ) -> "Figure":
+        """Sample `index` as it is under the first of `titles`, then k times with its tokens in
+        `colors` (RGB in [0, 1]), each under its own title; `omnimask.report.painting` has easels.
+        """
         ...
 
 

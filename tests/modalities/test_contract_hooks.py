@@ -19,6 +19,7 @@ from omnimask.objectives.objective import Objective, mse
 from omnimask.objectives.targets import Content
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.settings import Data, Optim, Run, Stream
+from omnimask.report.drawing.panels import cut_panels
 from omnimask.tokens.modality import Visit
 from omnimask.training.step import MaskedModel, build_model
 from omnimask.transfer.embedding.file_reader import readings_of
@@ -30,6 +31,7 @@ from omnimask.transfer.modality_hooks import (
     IMPUTERS,
     Adaptable,
     Hook,
+    Paintable,
     available_readers_in,
     require_hook,
 )
@@ -161,3 +163,27 @@ def test_the_folder_says_what_reads_its_files(folder: str) -> None:
     readers = available_readers_in(f"modalities.{folder}")
     assert readers
     assert all(kind and reader for kind, reader in readers.items())
+
+
+def test_tokens_are_painted_in_their_colours(opened: Opened) -> None:
+    """Every panel under a title of its own; other colours give another picture, as in the first
+    sample every valid token is seen, or lies in another slice, moment or column.
+    """
+    modality = opened.modality
+    assert isinstance(modality, Paintable)
+    valid = modality.split(opened.raw).valid
+    titles = ("input", "one", "two")
+    for index in range(len(valid)):
+        colors = torch.rand(2, valid.shape[1], 3, generator=torch.Generator().manual_seed(index))
+        pictures = []
+        for paint in (colors, 1 - colors):
+            figure = modality.paint(opened.raw, paint, titles=titles, index=index)
+            panels = [axes for axes in figure.axes if axes.get_title() in titles]
+            assert [axes.get_title() for axes in panels] == list(titles)
+            cut = cut_panels(figure)
+            assert cut is not None
+            pictures.append(cut.pictures)
+        (same_input, *painted), (input_again, *others) = pictures
+        assert (same_input == input_again).all()
+        if valid[index].any():
+            assert all((one != other).any() for one, other in zip(painted, others, strict=True))

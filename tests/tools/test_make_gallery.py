@@ -7,74 +7,88 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omnimask.commands.pretrain import train
 from omnimask.foundation.errors import RecipeError
-from omnimask.masking import ShowAll
 from omnimask.recipe.recipe import Recipe
-from recipes import mae
+from recipes import capi, mae, remasker
 from tools.make_gallery import (
+    FAMILIES,
     MOST_BYTES,
     draw_method,
-    find_run,
+    family,
     insert,
     main,
-    methods,
     picture_path,
-    small_png,
+    small_webp,
     table,
+    train_small,
 )
+from tools.methods import methods, modalities_of, small_recipe_of, teacher_of, teachers_first
 
 PAGE = "# A title\n\n<!-- gallery -->\nold\n<!-- /gallery -->\n\nThe end.\n"
 
 
-def small(sample_data: Path) -> Recipe:
-    recipe = mae.debug()
+def on(sample_data: Path, recipe: Recipe) -> Recipe:
     return replace(recipe, data=replace(recipe.data, root=str(sample_data)))
 
 
-def test_every_method_with_a_cpu_recipe_is_found():
+def test_every_method_is_found_with_its_modalities_and_its_teacher():
     found = methods()
     assert found["mae"] == "recipes.mae:cpu"
+    assert found["beit-tokenizer"] == "recipes.beit:tokenizer_cpu"
     assert "omni" not in found
-    assert not any(":" in method for method in found)
+    assert modalities_of("beit-tokenizer") == modalities_of("beit")
+    assert teacher_of(small_recipe_of("beit2")) == "vqkd"
+    assert teacher_of(small_recipe_of("mae")) is None
+    assert teachers_first(["beit2", "mae"]) == ["mae", "vqkd", "beit2"]
+    assert teachers_first(["beit"]) == ["beit-tokenizer", "beit"]
 
 
-def test_pictures_of_masks_and_of_a_run_stand_in_the_table(sample_data: Path, tmp_path: Path):
-    recipe, out, runs = small(sample_data), tmp_path / "docs" / "methods", tmp_path / "runs"
-    train(recipe, runs / "image" / "first" / "seed-0")
-    draw_method("first", recipe, out, runs=runs)
-    draw_method("second", recipe, out, runs=runs)
-    for path in out.iterdir():
-        assert path.stat().st_size <= MOST_BYTES
-        with Image.open(path) as image:
-            assert 500 < image.width <= 700
-    page = tmp_path / "docs" / "methods.md"
-    lines = table(out, page, ["first", "nothing", "second"]).splitlines()
-    assert lines == [
-        "| method | masks | reconstructions |",
-        "|---|---|---|",
-        "| `first` | ![masks of first](methods/first_masks.png) "
-        "| ![reconstructions of first](methods/first_reconstructions.png) |",
-        "| `second` | ![masks of second](methods/second_masks.png) |  |",
-    ]
+def test_every_method_has_a_family_and_none_is_empty():
+    families = [family(small_recipe_of(name)) for name in methods()]
+    assert set(families) == set(FAMILIES)
+    assert family(small_recipe_of("hpm")) == FAMILIES[0]  # its teacher gives hints alone
+    assert family(small_recipe_of("data2vec2")) == FAMILIES[2]
+    assert family(small_recipe_of("beit-tokenizer")) == FAMILIES[0]
 
 
-def test_a_masker_that_hides_nothing_has_no_picture(sample_data: Path, tmp_path: Path):
-    draw_method("all", replace(small(sample_data), masker=ShowAll()), tmp_path)
-    assert not picture_path(tmp_path, "all", "masks").exists()
+@pytest.mark.parametrize("module", [mae, capi, remasker])
+def test_a_method_is_trained_once_and_drawn_small(module, sample_data: Path, tmp_path: Path):
+    name, recipe = module.__name__.removeprefix("recipes."), on(sample_data, module.debug())
+    run = train_small(name, recipe, tmp_path / "runs", steps=2)
+    trained = (run / "cost.json").stat().st_mtime_ns
+    assert train_small(name, recipe, tmp_path / "runs", steps=2) == run
+    assert (run / "cost.json").stat().st_mtime_ns == trained
+    path = draw_method(name, run, tmp_path / "docs" / "methods")
+    assert path.stat().st_size <= MOST_BYTES
+    with Image.open(path) as image:
+        assert image.format == "WEBP"
+        assert 500 < image.width <= 900
+        assert np.asarray(image).std() > 10
 
 
-def test_a_run_is_found_under_either_name(sample_data: Path, tmp_path: Path):
-    recipe = small(sample_data)
-    assert find_run(tmp_path, "mae", recipe) is None
-    for run in (tmp_path / "image" / "mae" / "seed-0", tmp_path / recipe.name):
-        (run / "checkpoints" / "step-00000004").mkdir(parents=True)
-        assert find_run(tmp_path, "mae", recipe) == run
+def test_the_table_lists_what_is_drawn_by_family_and_says_what_is_not(tmp_path: Path):
+    out, page = tmp_path / "docs" / "methods", tmp_path / "docs" / "methods.md"
+    out.mkdir(parents=True)
+    for name in ("first", "second"):
+        picture_path(out, name).write_bytes(b"")
+    for name in ("first_masks.png", "older_masks.png", "older_reconstructions.png"):
+        (out / name).write_bytes(b"")
+    families = {"first": FAMILIES[2], "second": FAMILIES[0], "third": FAMILIES[0]}
+    families |= {"older": FAMILIES[2]}
+    text = table(out, page, families)
+    assert text.index(f"### {FAMILIES[0]}") < text.index("`second`") < text.index("`first`")
+    assert "](methods/first.webp) |" in text
+    assert "first_masks" not in text
+    assert "](methods/older_masks.png) ![older: reconstructions]" in text
+    assert text.endswith("Not drawn yet: `third`.")
+    assert FAMILIES[1] not in text
 
 
 def test_noise_is_made_small_enough():
     noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
-    assert len(small_png(Image.fromarray(noise))) <= MOST_BYTES
+    assert len(small_webp(Image.fromarray(noise), most_bytes=20_000)) <= 20_000
+    with pytest.raises(RecipeError, match="draw fewer samples"):
+        small_webp(Image.fromarray(noise), most_bytes=100)
 
 
 def test_the_page_keeps_what_stands_around_its_marks(tmp_path: Path):

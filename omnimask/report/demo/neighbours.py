@@ -58,7 +58,9 @@ class Neighbours:
         similarities = both[:-1] @ both[-1]
         order = np.argsort(-similarities, kind="stable")
         others = [i for i in order.tolist() if not _same(known.places[i], group)]
-        return tuple(self._drawn(name, known.places[i], similarities[i]) for i in others[:_SHOWN])
+        return tuple(
+            self._drawn(name, known.places[i], float(similarities[i])) for i in others[:_SHOWN]
+        )
 
     def _all(self, name: str) -> _Known:
         vectors, places = [], []
@@ -86,7 +88,7 @@ class Neighbours:
             picture=original(reader.modalities[name], raw),
             name=reader.name(index),
             label="" if label is None else str(label),
-            similarity=float(similarity),
+            similarity=similarity,
         )
 
 

@@ -205,7 +205,9 @@ def _extent(counts: Tensor) -> str:
 
 
 def _part(model: MaskedModel, view: View, span: Span, masks: Sequence[Mask]) -> _Part:
-    parts = [_sample(model, view, span, masks, index=index) for index in range(len(view.group))]
+    parts = [
+        mask_pictures(model, view, span, masks, index=index) for index in range(len(view.group))
+    ]
     pictures = [picture for part in parts for picture in part.pictures]
     if not all(part.framed for part in parts):
         pictures = trim_margins(pictures)
@@ -222,8 +224,8 @@ def _part(model: MaskedModel, view: View, span: Span, masks: Sequence[Mask]) -> 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Pictures:
-    """The original and every mask of one sample."""
+class Pictures:
+    """The original and every mask of one sample; `squares` where they are tokens, not content."""
 
     pictures: tuple[Pixels, ...]
     framed: bool = True
@@ -231,9 +233,10 @@ class _Pictures:
     tinted: bool = False
 
 
-def _sample(
+def mask_pictures(
     model: MaskedModel, view: View, span: Span, masks: Sequence[Mask], *, index: int
-) -> _Pictures:
+) -> Pictures:
+    """One sample of one modality under each of the masks."""
     where = slice(span.start, span.stop)
     tokens = view.tokens[span.modality]
     present = tokens.valid | tokens.scorable
@@ -249,7 +252,7 @@ def _sample(
             token_squares(visible[index], predict[index] & tint, present[index])
             for (visible, predict), tint in zip(spans, partly, strict=True)
         ]
-        return _Pictures(pictures=(whole, *squares), squares=True, tinted=any(partly))
+        return Pictures(pictures=(whole, *squares), squares=True, tinted=any(partly))
     pictures = [first.pictures[0]]
     for number, ((visible, predict), tint) in enumerate(zip(spans, partly, strict=True)):
         seen = _panels(model, view, span, visible, index) if number else first
@@ -260,7 +263,7 @@ def _sample(
         if predicted is not None and nothing is not None:
             picture = tint_predicted(picture, predicted.pictures[1], nothing.pictures[1])
         pictures.append(picture)
-    return _Pictures(pictures=tuple(pictures), framed=first.framed, tinted=any(partly))
+    return Pictures(pictures=tuple(pictures), framed=first.framed, tinted=any(partly))
 
 
 def _panels(model: MaskedModel, view: View, span: Span, flags: Tensor, index: int) -> Panels | None:

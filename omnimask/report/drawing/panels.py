@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from omnimask.tokens.modality import Modality
@@ -118,19 +118,26 @@ def tint_predicted(visible: Pixels, predicted: Pixels, hidden: Pixels) -> Pixels
 
 
 def token_squares(
-    visible: Bool[Tensor, " n"], predict: Bool[Tensor, " n"], present: Bool[Tensor, " n"]
+    visible: Bool[Tensor, " n"],
+    predict: Bool[Tensor, " n"],
+    present: Bool[Tensor, " n"],
+    *,
+    colors: Float[Tensor, "n 3"] | None = None,
 ) -> Pixels:
-    """A square for each token in the order of the sequence: shown, predicted, hidden, missing."""
-    colors = np.select(
+    """A square for each token in the order of the sequence: shown, predicted, hidden, missing.
+    Those that are shown are in `colors` of their own (RGB in [0, 1]), where there are any.
+    """
+    shown = np.array(VISIBLE) if colors is None else (255 * colors.numpy()).round()
+    squares = np.select(
         [visible[:, None].numpy(), predict[:, None].numpy(), present[:, None].numpy()],
-        [np.array(VISIBLE), np.array(PREDICTED), np.array(HIDDEN)],
+        [shown, np.array(PREDICTED), np.array(HIDDEN)],
         np.array(MISSING),
     ).astype(np.uint8)
-    columns = min(len(colors), _MOST_IN_A_ROW)
-    rows = -(-len(colors) // columns)
+    columns = min(len(squares), _MOST_IN_A_ROW)
+    rows = -(-len(squares) // columns)
     pitch = _SQUARE + _GAP
     page = np.full((rows * pitch + _GAP, columns * pitch + _GAP, 3), 255, dtype=np.uint8)
-    for number, color in enumerate(colors):
+    for number, color in enumerate(squares):
         top, left = (_GAP + place * pitch for place in divmod(number, columns))
         page[top : top + _SQUARE, left : left + _SQUARE] = color
     return page

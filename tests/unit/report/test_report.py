@@ -155,7 +155,7 @@ def test_the_page_shows_the_numbers_and_pictures(made):
     for stream in ("toy", "other", "both"):
         assert stream in page
     assert "8 predicted" not in page
-    assert page.count("<figure>") == 2 * (1 + 1 + 2)
+    assert page.count("<figure>") == 2 * 2 * (1 + 1 + 2)  # reconstructed, and its tokens
     assert "4 shown" in page  # the drawing's own HTML
     assert results["steps"] == 8
     assert "plotly" not in page
