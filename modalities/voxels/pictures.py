@@ -54,10 +54,10 @@ class Frame:
 class _Parts:
     """Points in metres: all there are, those of shown and of hidden voxels, and the predicted."""
 
-    original: Float[np.ndarray, "p 3"]
-    visible: Float[np.ndarray, "p 3"]
-    hidden: Float[np.ndarray, "p 3"]
-    predicted: Float[np.ndarray, "p 3"]
+    original: Float[np.ndarray, "_ 3"]
+    visible: Float[np.ndarray, "_ 3"]
+    hidden: Float[np.ndarray, "_ 3"]
+    predicted: Float[np.ndarray, "_ 3"]
     hidden_centers: Float[np.ndarray, "h 3"]
 
     @staticmethod
