@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from omnimask.data.reading import open_source, read_sample, window_center
 from omnimask.foundation.errors import DataError, OmnimaskError
 from omnimask.foundation.rng import fold_key, permutation
+from omnimask.recipe.batch_share import BatchShare
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.run_recipe import RunRecipe
 from omnimask.recipe.settings import Stream
@@ -178,6 +179,9 @@ class Steps(Dataset[StepBatch]):
 
     def __init__(self, recipe: RunRecipe, readers: Sequence[StreamReader], shard: Shard) -> None:
         self.recipe, self.readers, self.shard = recipe, readers, shard
+        self.share = BatchShare(
+            accumulate=recipe.optim.accumulate, rank=shard.rank, world=shard.world
+        )
 
     def __len__(self) -> int:
         return self.recipe.optim.steps
@@ -185,7 +189,7 @@ class Steps(Dataset[StepBatch]):
     def samples_seen(self, step: int) -> dict[str, int]:
         """Samples of each stream that all processes have taken before `step`."""
         before = self.shard.samples_seen or {}
-        taken = (step - self.shard.start_step) * self.recipe.optim.accumulate * self.shard.world
+        taken = (step - self.shard.start_step) * self.recipe.optim.accumulate
         return {
             reader.stream.name: before.get(reader.stream.name, 0) + taken * reader.stream.batch_size
             for reader in self.readers
@@ -199,16 +203,14 @@ class Steps(Dataset[StepBatch]):
                 self._group(reader, seen[reader.stream.name], number, bad)
                 for reader in self.readers
             )
-            for number in range(self.recipe.optim.accumulate)
+            for number in range(self.share.num_micro)
         )
         return StepBatch(step=step, micro=micro, bad=tuple(bad))
 
     def _group(self, reader: StreamReader, seen: int, number: int, bad: list[BadFile]) -> Group:
-        size = reader.stream.batch_size
-        first = seen + (number * self.shard.world + self.shard.rank) * size
         samples, keys, names = [], [], []
-        for position in range(first, first + size):
-            index, sample, key = self._sample(reader, position, bad)
+        for position in self.share.positions(reader.stream.batch_size, number):
+            index, sample, key = self._sample(reader, seen + position, bad)
             samples.append(sample)
             keys.append(key)
             names.append(reader.name(index))

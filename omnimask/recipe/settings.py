@@ -37,9 +37,10 @@ class Stream:
     """One kind of group: which files give its modalities, and how many samples a step takes.
 
     Several entries in `files` are aligned by file name without suffix: one sample has all of them
-    in one sequence (a video's frames and its sound track). `batch_size` is per process and step.
-    `held_out` files are never trained on; reports and probes use them. `labels` are what a report
-    asks of the samples in place of the files' own label (their folder).
+    in one sequence (a video's frames and its sound track). `batch_size` is that of a micro-batch,
+    over all processes: a step takes `batch_size` times `optim.accumulate` samples, however many
+    processes share them. `held_out` files are never trained on; reports and probes use them.
+    `labels` are what a report asks of the samples in place of the files' own label (their folder).
     """
 
     name: str
@@ -55,7 +56,7 @@ class Stream:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Data:
-    """Where the samples are. Every step takes `batch_size` samples of every stream.
+    """Where the samples are. Every micro-batch takes `batch_size` samples of every stream.
 
     `max_bad_files`: files that cannot be read are listed in `bad_files.jsonl` and replaced by
     another sample; the run stops when more than this many have failed, counted once each over
@@ -118,8 +119,8 @@ class Optim:
     `lr` is the peak, `final_lr` the end, `schedule` the way between them after the warm-up. The
     weight decay goes from `weight_decay` to `final_weight_decay` by half a cosine (over the horizon
     of the schedule), None keeps it. `clip_norm` limits the gradient's global
-    norm, None does not. `accumulate` micro-batches make one step. `targets` is for weights of
-    trained targets alone.
+    norm, None does not. `accumulate` micro-batches make one step; processes share them. `targets`
+    is for weights of trained targets alone.
     """
 
     steps: int

@@ -17,6 +17,7 @@ from omnimask.foundation.determinism import same_sums_on_cpu
 from omnimask.foundation.errors import OmnimaskError
 from omnimask.foundation.memory import keep_freed_memory
 from omnimask.foundation.reloading import check_reloadable
+from omnimask.recipe.batch_share import check_share, samples_per_step
 from omnimask.recipe.run_recipe import RunRecipe
 from omnimask.training.checkpoint import (
     Checkpoint,
@@ -25,6 +26,7 @@ from omnimask.training.checkpoint import (
     sound_checkpoint,
 )
 from omnimask.training.checkpoint import save_checkpoint as write_checkpoint
+from omnimask.training.going_on import check_going_on, lengthening
 from omnimask.training.job import Job
 from omnimask.training.metrics import Probing, StepMeter
 from omnimask.training.optimisation import (
@@ -33,6 +35,7 @@ from omnimask.training.optimisation import (
     optimizer_tensors,
     step_once,
 )
+from omnimask.training.progress import say
 from omnimask.training.run_folder import Drawing, RunLog, claim_run_folder, set_repeated_aside
 from omnimask.training.stop_signal import StopSignal
 
@@ -53,10 +56,13 @@ def carry_out(
     recipe = job.recipe
     check_reloadable(recipe)
     accelerator = _accelerator(recipe, out)
+    check_share(recipe, accelerator.num_processes)
     if accelerator.device.type == "cpu":
         keep_freed_memory()
     claim_run_folder(out, recipe, write=False)
     resumed = _resumed(out, accelerator)
+    check_going_on(out, recipe, resumed)
+    say(lengthening(recipe, resumed))
     training = _set_up(job, accelerator, resumed)
     meter = StepMeter(job, accelerator, probing)
     start = training.steps.shard.start_step
@@ -186,6 +192,7 @@ def save_checkpoint(training: Training, out: Path, step: int) -> None:
                 state={
                     "step": step,
                     "samples_seen": training.steps.samples_seen(step),
+                    "samples_per_step": samples_per_step(training.recipe),
                     **training.job.state(),
                 },
             ),

@@ -3,7 +3,7 @@ AdamW; how AdamW is built, and its learning rate as a function of the step.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -57,16 +57,13 @@ def step_once(training: Training, batch: StepBatch, *, watch: bool = False) -> S
     """
     model, optim = training.model, training.recipe.optim
     progress = batch.step / optim.steps
-    micro = [
-        [group.to(training.accelerator.device, True) for group in groups] for groups in batch.micro
-    ]
     rate = set_schedules(training.optimizer, optim, batch.step)
     training.optimizer.zero_grad(set_to_none=True)
     weights = {objective.name: objective.weight for objective in training.recipe.objectives}
-    counts, hints = _count_ahead(training, micro, progress)
+    counts, hints = _count_ahead(training, batch, progress)
     whole = Outcome()
-    for number, groups in enumerate(micro):
-        last = number + 1 == len(micro)
+    for number, groups in enumerate(_on_device(training, batch)):
+        last = number + 1 == len(batch.micro)
         # Gradients travel between ranks only with the last micro-batch.
         with nullcontext() if last else training.accelerator.no_sync(training.wrapped):
             outcome: Outcome = training.wrapped(groups, progress, watch and last, hints[number])
@@ -85,8 +82,14 @@ def step_once(training: Training, batch: StepBatch, *, watch: bool = False) -> S
     )
 
 
+def _on_device(training: Training, batch: StepBatch) -> Iterator[list[Group]]:
+    """One micro-batch after another, so that the device holds one alone."""
+    for groups in batch.micro:
+        yield [group.to(training.accelerator.device, True) for group in groups]
+
+
 def _count_ahead(
-    training: Training, micro: Sequence[Sequence[Group]], progress: float
+    training: Training, batch: StepBatch, progress: float
 ) -> tuple[dict[str, Tensor], list[Sequence[Hints]]]:
     """The counts of the whole accumulation window, needed before its first backward pass, and by
     micro-batch the hints that the masks were drawn from.
@@ -94,11 +97,11 @@ def _count_ahead(
     Masks are a pure function of the samples and of hints, so they can be drawn twice. With one
     micro-batch the forward pass itself gives both, and there is nothing to return.
     """
-    if len(micro) == 1:
+    if len(batch.micro) == 1:
         return {}, [()]
     counted: dict[str, Tensor] = {}
     hints: list[Sequence[Hints]] = []
-    for groups in micro:
+    for groups in _on_device(training, batch):
         with training.accelerator.autocast():
             hints.append(training.model.hints(groups))
         for name, count in training.model.counts(groups, progress, hints[-1]).items():
