@@ -52,7 +52,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; an `OmnimaskError` is printed without a traceback and gives exit status 2.
+    """Runs a command; an `OmnimaskError` is printed without a traceback and gives its own exit
+    status, 2 as a rule.
 
     Where nobody reads on (`omnimask recipes | head -2`) it ends without a word, with status 141.
     """
@@ -91,5 +92,5 @@ def _run(arguments: Sequence[str] | None) -> int:
         parsed.run_command(parsed)
     except OmnimaskError as error:
         print(f"omnimask: {error}", file=sys.stderr)
-        return 2
+        return error.status
     return 0

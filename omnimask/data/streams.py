@@ -1,5 +1,6 @@
 """From a recipe's files to the batch of any step, as a pure function of (seed, step, rank)."""
 
+import faulthandler
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -195,6 +196,18 @@ class Steps(Dataset[StepBatch]):
             for reader in self.readers
         }
 
+    def names(self, step: int) -> dict[str, tuple[str, ...]]:
+        """By stream, the samples of a step, none of which is read."""
+        seen = self.samples_seen(step)
+        return {
+            reader.stream.name: tuple(
+                reader.name(reader.place(seen[reader.stream.name] + position)[0])
+                for number in range(self.share.num_micro)
+                for position in self.share.positions(reader.stream.batch_size, number)
+            )
+            for reader in self.readers
+        }
+
     def __getitem__(self, step: int) -> StepBatch:
         bad: list[BadFile] = []
         seen = self.samples_seen(step)
@@ -258,8 +271,9 @@ def open_held_out(recipe: Recipe) -> list[StreamReader]:
 
 def _outlive_signals(worker: int) -> None:
     """Schedulers signal the whole process group; the main process decides when workers end."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
+    faulthandler.register(signal.SIGUSR2)  # by which a watchdog asks where a worker hangs
 
 
 class _StepsOrErrors(Dataset[StepBatch | OmnimaskError]):

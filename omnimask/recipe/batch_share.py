@@ -1,4 +1,4 @@
-"""How the processes of a run share its batch, which is what the recipe states however many they are.
+"""How the processes of a run share its batch, which is what the recipe states.
 
 A step is `optim.accumulate` micro-batches of every stream's `batch_size`. The processes share the
 micro-batches; where there are more processes than that, they share the samples of each.

@@ -153,7 +153,8 @@ class Run:
 
     `precision`: "auto" is bf16 on a GPU and fp32 elsewhere. `tracker`: an Accelerate tracker beside
     the JSON lines that are always written; TensorBoard's files lie in the run folder's
-    `tensorboard`. `max_nonfinite_steps` in a row stop the run. Every
+    `tensorboard`. `max_nonfinite_steps` in a row stop the run, and so does a step, its data
+    included, that takes longer than `step_timeout_s`. Every
     `probe_every` steps pretraining probes its frozen encoder on the labelled streams; 0 is never.
     Every `pictures_every` steps, and after the last, reconstructions go to the tracker; 0 is never.
     """
@@ -165,12 +166,17 @@ class Run:
     keep_checkpoints: int = 2
     tracker: Literal["none", "tensorboard", "wandb", "trackio"] = "tensorboard"
     max_nonfinite_steps: int = 5
+    step_timeout_s: float = 1800.0
     report_samples: int = 4
     report: bool = True
     probe_every: int = 0
     pictures_every: int = 0
 
     def __post_init__(self) -> None:
+        if not self.step_timeout_s > 0.0:
+            raise RecipeError(
+                f"run.step_timeout_s must be > 0, got {self.step_timeout_s}; 1800 is half an hour"
+            )
         if self.probe_every < 0:
             raise RecipeError(
                 f"run.probe_every must be >= 0, got {self.probe_every}; 0 is never, 500 is after "

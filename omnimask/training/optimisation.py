@@ -31,6 +31,7 @@ class Training:
     wrapped: nn.Module
     optimizer: torch.optim.Optimizer
     steps: Steps
+    sharded: bool = False  # each process has a part of the weights alone
 
     @property
     def recipe(self) -> RunRecipe:

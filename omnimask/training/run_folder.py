@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from accelerate import Accelerator
 
+from omnimask.foundation.collective import HostMeeting
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.json_lines import append_line, read_lines
 from omnimask.foundation.records import dump, load, to_json
@@ -114,12 +115,20 @@ class RunLog:
     """
 
     def __init__(
-        self, out: Path, recipe: RunRecipe, *, accelerator: Accelerator, start_step: int
+        self,
+        out: Path,
+        recipe: RunRecipe,
+        *,
+        accelerator: Accelerator,
+        start_step: int,
+        meeting: HostMeeting,
     ) -> None:
         self.out, self.recipe, self.accelerator = out, recipe, accelerator
         self.is_main = accelerator.is_main_process
         self.progress = Progress(recipe, start_step=start_step, shown=self.is_main)
-        self.bad_files = BadFiles(out, budget=recipe.data.max_bad_files, note=self.progress.note)
+        self.bad_files = BadFiles(
+            out, budget=recipe.data.max_bad_files, note=self.progress.note, meeting=meeting
+        )
         self.collapsed: set[str] = set()
         if recipe.run.tracker != "none":
             accelerator.init_trackers(_project(recipe.run.tracker, out))

@@ -9,7 +9,8 @@ import torch
 from omnimask.data.samples import Unreadable
 from omnimask.data.streams import StreamReader
 from omnimask.foundation.json_lines import append_line
-from omnimask.training.checkpoint import Checkpoint, save_checkpoint
+from omnimask.training.checkpoint import Checkpoint
+from omnimask.training.checkpoint_writer import save_checkpoint
 from omnimask.training.fitting import fit_modalities
 from omnimask.training.going_on import changed_optim
 from omnimask.training.optimisation import build_optimizer

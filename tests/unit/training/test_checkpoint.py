@@ -13,9 +13,9 @@ from omnimask.training.checkpoint import (
     last_checkpoint,
     list_checkpoints,
     load_checkpoint,
-    save_checkpoint,
     write_json,
 )
+from omnimask.training.checkpoint_writer import save_checkpoint
 from tests.unit.toy_recipe import toy_recipe
 
 

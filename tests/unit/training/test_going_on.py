@@ -97,5 +97,5 @@ def test_other_parts_of_the_optimisation_stay(tmp_path: Path):
     train(with_batch(4, 1, steps=4), tmp_path)
     longer = with_batch(4, 1)
     warmer = replace(longer, optim=Optim(steps=8, lr=1e-2, warmup_steps=3))
-    with pytest.raises(RecipeError, match="optim.warmup_steps: 2 -> 3"):
+    with pytest.raises(RecipeError, match=r"optim\.warmup_steps: 2 -> 3"):
         train(warmer, tmp_path)
