@@ -68,11 +68,12 @@ def named_losses() -> Iterator[None]:
 class HostMeeting:
     """Where the processes tell one another small things without waiting for their devices.
 
-    LostProcessError where one of them is gone, or does not come within `timeout_s`.
+    LostProcessError where one of them is gone, or does not come within `timeout_s` and half a
+    minute, in which a process that hangs can say where.
     """
 
     def __init__(self, *, timeout_s: float) -> None:
-        patience = timedelta(seconds=timeout_s)
+        patience = timedelta(seconds=timeout_s + 30.0)
         several = num_ranks() > 1
         self._group = dist.new_group(backend="gloo", timeout=patience) if several else None
 

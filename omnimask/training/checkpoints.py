@@ -18,6 +18,7 @@ class Checkpoints:
 
     def __init__(self, training: Training, out: Path, meeting: HostMeeting) -> None:
         self.training, self.meeting = training, meeting
+        self.last = 0  # after how many steps one was begun
         accelerator = training.accelerator
         parts = accelerator.num_processes if training.sharded else 1
         part = accelerator.process_index
@@ -49,7 +50,7 @@ class Checkpoints:
     def begin(self, step: int) -> None:
         """Copies what a run needs to go on after `step` steps; it is written while it goes on."""
         self.finish()
-        training = self.training
+        self.last, training = step, self.training
         weights = training.model.state_dict()
         optimizer = optimizer_tensors(training.model, training.optimizer)
         if self.writer is None:
@@ -76,6 +77,7 @@ class Checkpoints:
             self.raise_failure()
         if self.writer is not None and self.writer.under_way:
             self.writer.publish()
+            self.meeting.most([0])  # or a process that ends now could take the first one with it
 
     def raise_failure(self) -> None:
         """The error of the first process that has one, in all of them."""

@@ -26,10 +26,12 @@ from omnimask.training.checkpoint import Checkpoint, last_checkpoint, set_aside,
 from omnimask.training.checkpoints import Checkpoints
 from omnimask.training.going_on import check_going_on, lengthening
 from omnimask.training.job import Job
+from omnimask.training.launching import Launch, read_launch, without_wrapping
 from omnimask.training.metrics import Probing, StepMeter
 from omnimask.training.optimisation import Training, load_optimizer_tensors, step_once
 from omnimask.training.progress import say
 from omnimask.training.run_folder import Drawing, RunLog, claim_run_folder, set_repeated_aside
+from omnimask.training.sharding import shard_model
 from omnimask.training.stop_signal import StopSignal, stopped
 from omnimask.training.watchdog import Watchdog
 
@@ -56,7 +58,8 @@ def _carry_out(
 ) -> Path:
     recipe = job.recipe
     check_reloadable(recipe)
-    accelerator = _accelerator(recipe, out)
+    launch = read_launch(recipe)
+    accelerator = _accelerator(recipe, out, launch)
     check_share(recipe, accelerator.num_processes)
     if accelerator.device.type == "cpu":
         keep_freed_memory()
@@ -64,13 +67,14 @@ def _carry_out(
     resumed = _resumed(out, accelerator)
     check_going_on(out, recipe, resumed)
     say(lengthening(recipe, resumed))
-    training = _set_up(job, accelerator, resumed)
+    training = _set_up(job, accelerator, launch, resumed)
     meter = StepMeter(job, accelerator, probing)
     start = training.steps.shard.start_step
     # Only now, so that a recipe whose data or teacher is refused leaves no folder behind.
     if accelerator.is_main_process:
         claim_run_folder(out, recipe, write=True)
         set_repeated_aside(out, start)
+    accelerator.wait_for_everyone()
     if resumed is None or not resumed.state.get("ended", False):  # a job may end before its time
         meeting = HostMeeting(timeout_s=recipe.run.step_timeout_s)
         log = RunLog(
@@ -116,29 +120,33 @@ def _resumed(out: Path, accelerator: Accelerator) -> Checkpoint[Any] | None:
     return checkpoint
 
 
-def _accelerator(recipe: RunRecipe, out: Path) -> Accelerator:
-    precision = recipe.run.precision
-    if precision == "auto":
-        precision = "bf16" if torch.cuda.is_available() else "fp32"
+def _accelerator(recipe: RunRecipe, out: Path, launch: Launch) -> Accelerator:
     tracker = recipe.run.tracker
-    return Accelerator(
-        # Said outright, or several processes on CPUs would not find one another.
-        cpu=not torch.accelerator.is_available(),
-        mixed_precision="bf16" if precision == "bf16" else "no",
-        log_with=None if tracker == "none" else tracker,
-        project_dir=str(out),
-        kwargs_handlers=[
-            InitProcessGroupKwargs(timeout=timedelta(seconds=recipe.run.step_timeout_s))
-        ],
-    )
+    patience = timedelta(seconds=recipe.run.step_timeout_s)
+    with without_wrapping():
+        return Accelerator(
+            # Said outright, or several processes on CPUs would not find one another.
+            cpu=not torch.accelerator.is_available(),
+            mixed_precision="bf16" if launch.precision == "bf16" else "no",
+            log_with=None if tracker == "none" else tracker,
+            project_dir=str(out),
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=patience)],
+        )
 
 
-def _set_up(job: Job, accelerator: Accelerator, resumed: Checkpoint[Any] | None) -> Training:
+def _set_up(
+    job: Job, accelerator: Accelerator, launch: Launch, resumed: Checkpoint[Any] | None
+) -> Training:
     set_seed(job.recipe.seed)
     model = job.prepare(resumed)
     assert isinstance(model, nn.Module), "what learns has weights"
     check_reloadable(job.recipe)  # with its statistics, as checkpoints have it
-    wrapped = accelerator.prepare_model(model)
+    sharded = launch.sharded and accelerator.num_processes > 1
+    wrapped = (
+        shard_model(model, accelerator.device, reshard=launch.reshard)
+        if sharded
+        else accelerator.prepare_model(model)
+    )
     optimizer = job.optimizer()
     if resumed is not None:
         load_optimizer_tensors(model, optimizer, resumed.optimizer)
@@ -155,6 +163,7 @@ def _set_up(job: Job, accelerator: Accelerator, resumed: Checkpoint[Any] | None)
         wrapped=wrapped,
         optimizer=optimizer,
         steps=Steps(job.recipe, job.open_streams(), shard),
+        sharded=sharded,
     )
 
 
@@ -223,7 +232,7 @@ def _stop(
     """Saves what `step` steps have learnt, unless that is saved, and raises."""
     if meter.reports:
         _write_log(meter, log, step)
-    if step > training.steps.shard.start_step:
+    if step > max(training.steps.shard.start_step, checkpoints.last):
         checkpoints.begin(step)
     checkpoints.finish()
     when = f"after step {step}, which is saved" if step else "before a step was done"

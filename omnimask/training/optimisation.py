@@ -18,6 +18,7 @@ from omnimask.recipe.run_recipe import RunRecipe
 from omnimask.recipe.settings import CosineSchedule, Optim, StepSchedule
 from omnimask.tokens.tokens import Group
 from omnimask.training.job import Job, Learner
+from omnimask.training.sharding import like
 from omnimask.training.step import Hints
 
 
@@ -67,7 +68,8 @@ def step_once(training: Training, batch: StepBatch, *, watch: bool = False) -> S
         last = number + 1 == len(batch.micro)
         # Gradients travel between ranks only with the last micro-batch.
         with nullcontext() if last else training.accelerator.no_sync(training.wrapped):
-            outcome: Outcome = training.wrapped(groups, progress, watch and last, hints[number])
+            with training.accelerator.autocast() if training.sharded else nullcontext():
+                outcome: Outcome = training.wrapped(groups, progress, watch and last, hints[number])
             if not counts:
                 counts = _over_ranks(training, outcome.counts)
             loss = outcome.loss(weights, counts)
@@ -124,13 +126,14 @@ def _clip(training: Training, clip_norm: float | None) -> Tensor:
     for name, parameter in training.model.named_parameters():
         if parameter.grad is not None:
             parts[is_of_target(name)].append(parameter)
-    norms = [
-        torch.nn.utils.get_total_norm([p.grad for p in part if p.grad is not None])
-        if clip_norm is None
-        else torch.nn.utils.clip_grad_norm_(part, clip_norm)
-        for part in parts.values()
-        if part
-    ]
+    norms = []
+    for part in parts.values():
+        if part:
+            grads = [parameter.grad for parameter in part if parameter.grad is not None]
+            norm: Any = torch.nn.utils.get_total_norm(grads)
+            norms.append(norm.full_tensor() if training.sharded else norm)
+            if clip_norm is not None:
+                torch.nn.utils.clip_grads_with_norm_(part, clip_norm, norms[-1])
     norm, *of_targets = norms
     for other in of_targets:
         norm = torch.where(torch.isfinite(other), norm, other)
@@ -247,4 +250,6 @@ def load_optimizer_tensors(
     for name, value in tensors.items():
         parameter_name, _, key = name.rpartition("/")
         parameter = parameters[parameter_name]
-        optimizer.state[parameter][key] = value.to(parameter.device)
+        # A number of steps is whole on every process.
+        state = like(value, parameter) if value.shape == parameter.shape else value
+        optimizer.state[parameter][key] = state.to(parameter.device)
