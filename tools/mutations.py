@@ -877,8 +877,8 @@ SCHEDULES_AND_OPTIMISER = (
     ),
     Mutation(
         name="never-clipped",
-        old="        if clip_norm is None\n",
-        new="        if True\n",
+        old="            if clip_norm is not None:\n",
+        new="            if False:\n",
         breaks="gradients are not clipped",
         tests=(
             "training/test_optimisation.py::test_clipping_leaves_the_ratio_of_lengths_within_the_model_and_targets_apart",
@@ -1143,16 +1143,30 @@ DATA = (
 CHECKPOINTS = (
     Mutation(
         name="no-sync",
-        old="    for path in [*unfinished.iterdir(), unfinished]:\n        _sync(path)\n",
+        old="        for path in [*own, folder]:\n            _sync(path)\n",
         new="",
         breaks="a checkpoint may be empty after a power cut",
         tests=("training/test_checkpoint.py",),
     ),
     Mutation(
         name="one-too-many-kept",
-        old="list_checkpoints(run)[:-keep]",
-        new="list_checkpoints(run)[: -keep - 1]",
+        old="list_checkpoints(self.run)[: -self.keep]",
+        new="list_checkpoints(self.run)[: -self.keep - 1]",
         breaks="one checkpoint too many is kept",
+        tests=("training/test_checkpoint.py",),
+    ),
+    Mutation(
+        name="no-copy",
+        old='return tensor.to("cpu", copy=True).contiguous()',
+        new='return tensor.to("cpu").contiguous()',
+        breaks="a checkpoint has weights of later steps",
+        tests=("training/test_checkpoint.py",),
+    ),
+    Mutation(
+        name="parts-all-at-the-start",
+        old="whole[tuple(slice(o, e) for o, e in zip(part.offsets, end))] = part.values",
+        new="whole[: len(part.values)] = part.values",
+        breaks="a sharded weight has its parts in one place",
         tests=("training/test_checkpoint.py",),
     ),
     Mutation(
@@ -1472,8 +1486,8 @@ GUIDES_AND_DEPTHS = (
 RECIPE_PARTS = (
     Mutation(
         name="snapshot-student-stays",
-        old='if not name.startswith("teacher."):\n                value.copy_(fresh[name])',
-        new='if name.startswith("teacher."):\n                value.copy_(fresh[name])',
+        old='if not name.startswith("teacher."):\n                value.copy_(like(fresh',
+        new='if name.startswith("teacher."):\n                value.copy_(like(fresh',
         breaks="the teacher is drawn anew at a stage, and the student goes on",
         tests=("recipes/test_dbot.py",),
     ),

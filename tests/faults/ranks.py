@@ -38,7 +38,7 @@ def recipe(*, steps: int = STEPS, every: int = 1000, **run: Any) -> Recipe:
     toy = with_teacher()
     return replace(
         toy,
-        data=replace(toy.data, streams=streams(8)),
+        data=replace(toy.data, streams=streams(4)),
         optim=replace(toy.optim, steps=steps),
         run=replace(toy.run, checkpoint_every=every, **run),
     )
