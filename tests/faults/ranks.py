@@ -188,7 +188,7 @@ def signalled(out: Path, name: str) -> dict[str, Any]:
     children = start(work, run, world=int(world))
     wait_for_steps(run, 1)
     os.kill(children[-1], getattr(signal, kind))
-    ended = statuses(children, 60.0)
+    ended = statuses(children)
     lines = (run / "metrics.jsonl").read_text().splitlines()
     step = json.loads(lines[-1])["step"]
     return {"statuses": ended, "files": files(run), "last": step, "log": _log(run)}
@@ -202,7 +202,7 @@ def killed(out: Path, name: str) -> dict[str, Any]:
     wait_for_steps(run, 4)
     os.kill(children[1], signal.SIGKILL)
     began = time.monotonic()
-    ended = statuses(children, 60.0)
+    ended = statuses(children)
     return {"statuses": ended, "seconds": time.monotonic() - began, "log": _log(run)}
 
 
@@ -233,7 +233,7 @@ def hung(out: Path, name: str) -> dict[str, Any]:
     """A reader that does not return, in one of two processes."""
     run = out / name
     work = lambda: train(_with_a_reader_that_hangs(), run)  # noqa: E731
-    ended = statuses(start(work, run, world=2), 60.0)
+    ended = statuses(start(work, run, world=2))
     said = {path.name: path.read_text() for path in run.glob("hung-rank-*.txt")}
     return {"statuses": ended, "said": said}
 

@@ -125,8 +125,8 @@ def test_a_terminated_run_saves_first(sample_data: Path, tmp_path: Path):
     wait_for_step(process, out, 2)
     os.killpg(process.pid, signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert "stopped by a signal after step" in errors
+    assert process.returncode == 75
+    assert "stopped by SIGTERM after step" in errors
     assert len(list_checkpoints(out)) == 1
 
 
