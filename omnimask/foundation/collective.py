@@ -72,7 +72,7 @@ class HostMeeting:
     minute, in which a process that hangs can say where.
     """
 
-    def __init__(self, *, timeout_s: float) -> None:
+    def __init__(self, *, timeout_s: float = 1800.0) -> None:
         patience = timedelta(seconds=timeout_s + 30.0)
         several = num_ranks() > 1
         self._group = dist.new_group(backend="gloo", timeout=patience) if several else None
