@@ -1064,8 +1064,8 @@ DATA = (
     ),
     Mutation(
         name="aligned-by-order",
-        old="return [{name: stems[stem] for name, stems in by_stem.items()} for stem in shared]",
-        new="return [dict.fromkeys(by_stem, n) for n, _ in enumerate(shared)]",
+        old="place.take(taken).cast(pa.int64())",
+        new="taken.cast(pa.int64())",
         breaks="files of different samples are paired",
         tests=("data/test_streams.py",),
     ),
@@ -1078,9 +1078,9 @@ DATA = (
     ),
     Mutation(
         name="two-draws-per-sample",
-        old="name: read_sample(source, rows[name], visit)",
+        old="name: read_sample(source, self.row(name, index), visit)",
         new=(
-            "name: read_sample(source, rows[name], Visit(key=fold_key(visit.key, name), "
+            "name: read_sample(source, self.row(name, index), Visit(key=fold_key(visit.key, name), "
             "augment=visit.augment))"
         ),
         breaks="aligned modalities are augmented apart",

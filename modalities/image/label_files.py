@@ -57,21 +57,21 @@ class LabelSource:
     """Random access to one view of each map; nothing stays open between reads."""
 
     def __init__(self, found: FolderFiles, files: LabelFiles, modality: LabelPatches) -> None:
-        self._found = found
+        self.found = found
         self._files, self._modality = files, modality
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self.found)
 
     def name(self, index: int, /) -> str:
-        return self._found.names[index]
+        return self.found.names[index]
 
     def label(self, index: int, /) -> str | None:
-        return self._found.label(index)
+        return self.found.label(index)
 
     def read(self, index: int, visit: Visit, /) -> Sample:
         """`classes` (h w) int32, the file's ids at the modality's `map_size`."""
-        path, files, modality = self._found.path(index), self._files, self._modality
+        path, files, modality = self.found.path(index), self._files, self._modality
         classes = read_class_ids(path, max_pixels=files.max_pixels)
         _check_ids(classes, modality, path)
         box = view_box(files, visit, *classes.shape, size=modality.size)

@@ -67,9 +67,8 @@ class PointFiles:
         found = list_files(root, self.path, self.suffixes, what="points", labels=self.labels)
         if self.estimate_normals:
             needs("open3d", extra="points", what="estimate_normals")
-        for name in found.names:
-            if name.lower().endswith(".stl"):
-                needs("open3d", extra="points", what=name)
+        if ".stl" in found.endings:
+            needs("open3d", extra="points", what=f".stl in {found.folder}")
         return PointSource(files=self, modality=modality, found=found)
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from modalities.series.modality import SeriesPatches
 from modalities.series.readers import SUFFIXES, TABLES, Columns, Recording, read_recording
 from modalities.series.resampling import at_rate, of_length
-from omnimask.data.folders import FolderFiles, LabelsFrom, list_files, suffix_of
+from omnimask.data.folders import FolderFiles, LabelsFrom, list_files
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.foundation.optional import needs
 from omnimask.tokens.modality import Sample, Visit
@@ -53,7 +53,7 @@ class SeriesFiles:
                 f"SeriesFiles origin must be a joint below {modality.num_joints}, got {self.origin}"
             )
         found = list_files(root, self.path, SUFFIXES, what="series", labels=self.labels)
-        if any(suffix_of(name, SUFFIXES) in TABLES for name in found.names):
+        if found.endings & set(TABLES):
             needs("pyarrow", extra="series")
         return SeriesSource(found, self, modality)
 

@@ -70,26 +70,26 @@ class VideoSource:
     """Random access to one clip of each video; nothing stays open between reads."""
 
     def __init__(self, found: FolderFiles, files: VideoFiles, modality: VideoTubelets) -> None:
-        self._found = found
+        self.found = found
         self._files, self._modality = files, modality
         self._backends = usable_backends(files.backend)
         # Per file what was learned on an earlier visit: its frames, and the decoders left to try.
         self._known: OrderedDict[int, tuple[FrameIndex, tuple[str, ...]]] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self.found)
 
     def name(self, index: int, /) -> str:
-        return self._found.names[index]
+        return self.found.names[index]
 
     def label(self, index: int, /) -> str | None:
-        return self._found.label(index)
+        return self.found.label(index)
 
     def read(self, index: int, visit: Visit, /) -> Sample:
         """`frames` (t c h w) uint8 of the modality's size; t is what the video has, at most
         `num_frames`.
         """
-        path = self._found.path(index)
+        path = self.found.path(index)
         frame_index, backends = self._look_up(index, path)
         chosen = self._choose(frame_index, visit)
         ids, places = np.unique(chosen.ids, return_inverse=True)
@@ -101,7 +101,7 @@ class VideoSource:
     def center_s(self, index: int, visit: Visit, /) -> float:
         if visit.center_s is not None:
             return visit.center_s
-        frame_index, _ = self._look_up(index, self._found.path(index))
+        frame_index, _ = self._look_up(index, self.found.path(index))
         return self._choose(frame_index, visit).center_s
 
     def _look_up(self, index: int, path: Path) -> tuple[FrameIndex, tuple[str, ...]]:

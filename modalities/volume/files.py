@@ -11,7 +11,7 @@ from torch import Tensor
 from modalities.volume.modality import VolumePatches
 from modalities.volume.readers import NIFTI, SUFFIXES, Scan, Spacing, open_scan
 from modalities.volume.views import Grain, View, mirrored, random_view, resampled, view_of
-from omnimask.data.folders import FolderFiles, LabelsFrom, list_files, suffix_of
+from omnimask.data.folders import FolderFiles, LabelsFrom, list_files
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.foundation.optional import needs
 from omnimask.tokens.modality import Sample, Visit
@@ -54,7 +54,7 @@ def check_views(zoom: tuple[float, float] | None, flip: tuple[float, float, floa
 
 
 def need_readers(found: FolderFiles) -> None:
-    if any(suffix_of(name, SUFFIXES) in NIFTI for name in found.names):
+    if found.endings & set(NIFTI):
         needs("nibabel", extra="volume")
 
 

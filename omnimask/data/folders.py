@@ -1,11 +1,11 @@
 """The files of one kind below a folder: what every reader lists, names and labels alike."""
 
-import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Literal
 
+from omnimask.data.manifest import manifest_of
 from omnimask.foundation.errors import DataError
 
 LabelsFrom = Literal["folder", "none"]
@@ -13,11 +13,17 @@ LabelsFrom = Literal["folder", "none"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FolderFiles:
-    """Paths below `folder`, sorted; a file's label is the name of the folder that it lies in."""
+    """Paths below `folder`, sorted; a file's label is the name of the folder that it lies in.
+
+    `endings`: the suffixes that occur. `fingerprint`: tells two states of the folder apart; "" of a
+    list that somebody wrote down.
+    """
 
     folder: str
-    names: tuple[str, ...] = field(repr=False)
+    names: Sequence[str] = field(repr=False)
     labels: LabelsFrom = "folder"
+    endings: frozenset[str] = frozenset()
+    fingerprint: str = ""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -49,13 +55,14 @@ def list_files(
     folder = Path(root, path)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder of {what}; check data.root and `path`")
-    found = sorted(
-        Path(place, name).relative_to(folder).as_posix()
-        for place, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if suffix_of(name, suffixes) in suffixes and not name.startswith(".")
-    )
-    if not found:
+    found = manifest_of(root, folder, suffixes)
+    if not found.names:
         expected = ", ".join(sorted(suffixes))
         raise DataError(f"{folder}: holds no {what}; expected files ending in {expected}")
-    return FolderFiles(folder=str(folder), names=tuple(found), labels=labels)
+    return FolderFiles(
+        folder=str(folder),
+        names=found.names,
+        labels=labels,
+        endings=found.endings,
+        fingerprint=found.fingerprint,
+    )

@@ -4,12 +4,13 @@ import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import PurePosixPath
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from omnimask.data.alignment import align
 from omnimask.data.reading import open_source, read_sample, window_center
 from omnimask.foundation.errors import DataError, OmnimaskError
 from omnimask.foundation.rng import fold_key, permutation
@@ -52,24 +53,27 @@ class StreamReader:
             name: open_source(part, recipe.data.root, self.modalities[name])
             for name, part in files.items()
         }
-        self.aligned = _align(stream.name, self.sources)
+        self.rows = align(stream.name, self.sources, self.root)
+        self.first = next(iter(self.sources))
         self.labels = labels
         if labels is not None:
-            first = next(iter(self.sources))
-            name = self.sources[first].name
-            self.aligned = [rows for rows in self.aligned if name(rows[first]) in labels]
+            name = self.sources[self.first].name
+            kept = [n for n, row in enumerate(self.rows[self.first]) if name(int(row)) in labels]
+            self.rows = {part: np.asarray(rows)[kept] for part, rows in self.rows.items()}
 
     def __len__(self) -> int:
-        return len(self.aligned)
+        return len(self.rows[self.first])
+
+    def row(self, modality: str, index: int) -> int:
+        """The place of a sample in the source of one of its modalities."""
+        return int(self.rows[modality][index])
 
     def name(self, index: int) -> str:
         """The sample's name in its first modality."""
-        first = next(iter(self.sources))
-        return self.sources[first].name(self.aligned[index][first])
+        return self.sources[self.first].name(self.row(self.first, index))
 
     def label(self, index: int) -> Label:
-        first = next(iter(self.sources))
-        return self.sources[first].label(self.aligned[index][first])
+        return self.sources[self.first].label(self.row(self.first, index))
 
     def key(self, index: int, epoch: int) -> int:
         """The key of one visit to one sample, from which all its randomness comes."""
@@ -82,16 +86,16 @@ class StreamReader:
 
     def read(self, index: int, visit: Visit) -> dict[str, Sample]:
         """All modalities on one visit; the first with windows of time says where they all cut."""
-        rows = self.aligned[index]
         if len(self.sources) > 1 and visit.center_s is None:
-            visit = self._around_first_window(rows, visit)
+            visit = self._around_first_window(index, visit)
         return {
-            name: read_sample(source, rows[name], visit) for name, source in self.sources.items()
+            name: read_sample(source, self.row(name, index), visit)
+            for name, source in self.sources.items()
         }
 
-    def _around_first_window(self, rows: Mapping[str, int], visit: Visit) -> Visit:
+    def _around_first_window(self, index: int, visit: Visit) -> Visit:
         for name, source in self.sources.items():
-            center_s = window_center(source, rows[name], visit)
+            center_s = window_center(source, self.row(name, index), visit)
             if center_s is not None:
                 return replace(visit, center_s=center_s)
         return visit
@@ -124,29 +128,6 @@ class StreamReader:
 @lru_cache(maxsize=16)
 def _order(length: int, seed: int, stream: str, epoch: int) -> Any:
     return permutation(length, seed, stream, epoch)
-
-
-def _align(stream: str, sources: Mapping[str, Source]) -> list[dict[str, int]]:
-    """Per sample, the index in every source; several sources meet by name without suffix."""
-    if len(sources) == 1:
-        ((name, source),) = sources.items()
-        return [{name: index} for index in range(len(source))]
-    by_stem = {
-        name: {
-            str(PurePosixPath(source.name(index)).with_suffix("")): index
-            for index in range(len(source))
-        }
-        for name, source in sources.items()
-    }
-    first, *others = by_stem.values()
-    shared = [stem for stem in first if all(stem in other for other in others)]
-    if not shared:
-        examples = {name: next(iter(stems), None) for name, stems in by_stem.items()}
-        raise DataError(
-            f"stream {stream}: no sample has all of {sorted(sources)}; files are aligned by their "
-            f"path without suffix, and the first ones are {examples}"
-        )
-    return [{name: stems[stem] for name, stems in by_stem.items()} for stem in shared]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -253,8 +253,8 @@ def test_aligned_files_meet_by_name_and_not_by_their_order():
     files = {"toy": ToyFiles(), "other": Paired()}
     data = Data(root=".", streams=(Stream(name="pair", files=files, batch_size=2),))
     (reader,) = open_streams(replace(toy_recipe(), data=data))
-    for rows in reader.aligned:
-        names = [reader.sources[modality].name(row) for modality, row in rows.items()]
+    for index in range(len(reader)):
+        names = [part.name(reader.row(name, index)) for name, part in reader.sources.items()]
         assert names[0] == names[1]
 
 
