@@ -1036,10 +1036,31 @@ DATA = (
     ),
     Mutation(
         name="same-order-every-epoch",
-        old="return permutation(length, seed, stream, epoch)",
-        new="return permutation(length, seed, stream)",
+        old="labels = self.seed, self.stream.name, epoch",
+        new="labels = self.seed, self.stream.name",
         breaks="every epoch has the same order",
         tests=("data/test_streams.py",),
+    ),
+    Mutation(
+        name="order-by-remainder",
+        old="        beyond = np.flatnonzero(found >= length)",
+        new="        found %= np.uint64(length)\n        beyond = np.flatnonzero(found >= length)",
+        breaks="some samples come twice in an epoch and others never",
+        tests=("data/test_order.py",),
+    ),
+    Mutation(
+        name="stale-manifest-taken",
+        old="if fresh(columns):",
+        new="if True:",
+        breaks="new files are never seen",
+        tests=("data/test_manifest.py",),
+    ),
+    Mutation(
+        name="damaged-manifest-taken",
+        old="if _crc32(path) != entry",
+        new="if False and _crc32(path) != entry",
+        breaks="a flipped bit in a manifest changes a name",
+        tests=("data/test_manifest.py",),
     ),
     Mutation(
         name="ranks-overlap",

@@ -3,17 +3,17 @@
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from omnimask.data.alignment import align
+from omnimask.data.order import shuffled
 from omnimask.data.reading import open_source, read_sample, window_center
 from omnimask.foundation.errors import DataError, OmnimaskError
-from omnimask.foundation.rng import fold_key, permutation
+from omnimask.foundation.rng import fold_key
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.run_recipe import RunRecipe
 from omnimask.recipe.settings import Stream
@@ -79,10 +79,16 @@ class StreamReader:
         """The key of one visit to one sample, from which all its randomness comes."""
         return fold_key(self.seed, self.stream.name, epoch, self.name(index))
 
-    def place(self, position: int) -> tuple[int, int]:
-        """(index, epoch) of the sample at a position in the stream's endless order."""
-        epoch, offset = divmod(position, len(self))
-        return int(_order(len(self), self.seed, self.stream.name, epoch)[offset]), epoch
+    def places(self, first: int, count: int) -> list[tuple[int, int]]:
+        """(index, epoch) of the samples at positions in the stream's endless order."""
+        found: list[tuple[int, int]] = []
+        while len(found) < count:
+            epoch, offset = divmod(first + len(found), len(self))
+            stop = min(offset + count - len(found), len(self))
+            labels = self.seed, self.stream.name, epoch
+            indices = shuffled(np.arange(offset, stop), len(self), *labels)
+            found += [(index, epoch) for index in indices.tolist()]
+        return found
 
     def read(self, index: int, visit: Visit) -> dict[str, Sample]:
         """All modalities on one visit; the first with windows of time says where they all cut."""
@@ -123,11 +129,6 @@ class StreamReader:
             self.read(index, Visit(key=key, augment=False)) for index, key in zip(indices, keys)
         ]
         return self.collate(samples, keys, [self.name(index) for index in indices])
-
-
-@lru_cache(maxsize=16)
-def _order(length: int, seed: int, stream: str, epoch: int) -> Any:
-    return permutation(length, seed, stream, epoch)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,18 +189,17 @@ class Steps(Dataset[StepBatch]):
         size = reader.stream.batch_size
         first = seen + (number * self.shard.world + self.shard.rank) * size
         samples, keys, names = [], [], []
-        for position in range(first, first + size):
-            index, sample, key = self._sample(reader, position, bad)
+        for place in reader.places(first, size):
+            index, sample, key = self._sample(reader, *place, bad)
             samples.append(sample)
             keys.append(key)
             names.append(reader.name(index))
         return reader.collate(samples, keys, names)
 
     def _sample(
-        self, reader: StreamReader, position: int, bad: list[BadFile]
+        self, reader: StreamReader, index: int, epoch: int, bad: list[BadFile]
     ) -> tuple[int, dict[str, Sample], int]:
-        """The sample at a position; where it cannot be read, another one chosen by its key."""
-        index, epoch = reader.place(position)
+        """The sample at a place; where it cannot be read, another one chosen by its key."""
         first_key = reader.key(index, epoch)
         failure: DataError | None = None
         for attempt in range(_REPLACEMENT_TRIES):
