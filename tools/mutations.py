@@ -1049,6 +1049,27 @@ DATA = (
         tests=("data/test_order.py",),
     ),
     Mutation(
+        name="parts-of-groups-lost",
+        old="for start in range(0, len(positions), size)",
+        new="for start in range(0, len(positions) - size + 1, size)",
+        breaks="a group whose samples workers cannot share evenly loses some",
+        tests=("data/test_loading.py",),
+    ),
+    Mutation(
+        name="loader-budget-ignored",
+        old="max(min(wanted, affordable), 1)",
+        new="max(wanted, 1)",
+        breaks="workers hold more samples than run.loader_memory_mb",
+        tests=("data/test_loading.py",),
+    ),
+    Mutation(
+        name="statistics-of-another-folder",
+        old="to_json(files), found.fingerprint)",
+        new="to_json(files))",
+        breaks="a folder that has changed keeps its old statistics",
+        tests=("training/test_fitting.py",),
+    ),
+    Mutation(
         name="stale-manifest-taken",
         old="if fresh(columns):",
         new="if True:",

@@ -1,18 +1,18 @@
 """From a recipe's files to the batch of any step, as a pure function of (seed, step, rank)."""
 
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Literal
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from omnimask.data.alignment import align
 from omnimask.data.order import shuffled
 from omnimask.data.reading import open_source, read_sample, window_center
-from omnimask.foundation.errors import DataError, OmnimaskError
+from omnimask.foundation.errors import DataError
 from omnimask.foundation.rng import fold_key
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.run_recipe import RunRecipe
@@ -155,8 +155,33 @@ class Shard:
     samples_seen: Mapping[str, int] | None = None  # per stream, over all processes
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """Samples of one group of a step: its micro-batch, its stream, their places in its order."""
+
+    step: int
+    micro: int
+    stream: int
+    positions: range
+    is_whole: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamplesRead:
+    """The samples of a part, before they are put together with the rest of their group; of a whole
+    one a worker has made the `group` itself.
+    """
+
+    part: Part
+    samples: Sequence[Mapping[str, Sample]]
+    keys: tuple[int, ...]
+    names: tuple[str, ...]
+    bad: tuple[BadFile, ...]
+    group: Group | None = None
+
+
 class Steps(Dataset[StepBatch]):
-    """`steps[t]` is the batch of step t; any worker can make any step."""
+    """`steps[t]` is the batch of step t; any worker can read any part of it."""
 
     def __init__(self, recipe: RunRecipe, readers: Sequence[StreamReader], shard: Shard) -> None:
         self.recipe, self.readers, self.shard = recipe, readers, shard
@@ -174,27 +199,62 @@ class Steps(Dataset[StepBatch]):
         }
 
     def __getitem__(self, step: int) -> StepBatch:
-        bad: list[BadFile] = []
+        return self.assembled(step, [self.read(part) for part in self.parts(step)])
+
+    def parts(self, step: int, most: Mapping[str, int] | None = None) -> list[Part]:
+        """The step's groups, or parts of them where a stream has `most` samples for a part."""
         seen = self.samples_seen(step)
-        micro = tuple(
-            tuple(
-                self._group(reader, seen[reader.stream.name], number, bad)
-                for reader in self.readers
+        return [
+            Part(
+                step=step,
+                micro=number,
+                stream=stream,
+                positions=positions[start : start + size],
+                is_whole=size >= len(positions),
             )
             for number in range(self.recipe.optim.accumulate)
-        )
-        return StepBatch(step=step, micro=micro, bad=tuple(bad))
+            for stream, reader in enumerate(self.readers)
+            for positions in [self._positions(reader, seen[reader.stream.name], number)]
+            for size in [(most or {}).get(reader.stream.name, len(positions))]
+            for start in range(0, len(positions), size)
+        ]
 
-    def _group(self, reader: StreamReader, seen: int, number: int, bad: list[BadFile]) -> Group:
+    def _positions(self, reader: StreamReader, seen: int, number: int) -> range:
+        """Of this process's samples of a micro-batch in the stream's endless order."""
         size = reader.stream.batch_size
         first = seen + (number * self.shard.world + self.shard.rank) * size
+        return range(first, first + size)
+
+    def read(self, part: Part) -> SamplesRead:
+        reader, bad = self.readers[part.stream], list[BadFile]()
         samples, keys, names = [], [], []
-        for place in reader.places(first, size):
+        for place in reader.places(part.positions.start, len(part.positions)):
             index, sample, key = self._sample(reader, *place, bad)
             samples.append(sample)
             keys.append(key)
             names.append(reader.name(index))
-        return reader.collate(samples, keys, names)
+        return SamplesRead(
+            part=part, samples=samples, keys=tuple(keys), names=tuple(names), bad=tuple(bad)
+        )
+
+    def assembled(self, step: int, read: Sequence[SamplesRead]) -> StepBatch:
+        """The batch of what was read of the parts of a step, in their order."""
+        micro = [
+            [self.group(list(parts)) for _, parts in groupby(of_micro, lambda one: one.part.stream)]
+            for _, of_micro in groupby(read, lambda one: one.part.micro)
+        ]
+        bad = tuple(file for one in read for file in one.bad)
+        return StepBatch(step=step, micro=tuple(map(tuple, micro)), bad=bad)
+
+    def group(self, parts: Sequence[SamplesRead]) -> Group:
+        """Of all the parts that it was read in."""
+        first = parts[0]
+        if first.group is not None:
+            return first.group
+        samples = [sample for part in parts for sample in part.samples]
+        keys = [key for part in parts for key in part.keys]
+        names = [name for part in parts for name in part.names]
+        return self.readers[first.part.stream].collate(samples, keys, names)
 
     def _sample(
         self, reader: StreamReader, index: int, epoch: int, bad: list[BadFile]
@@ -233,37 +293,3 @@ def open_held_out(recipe: Recipe) -> list[StreamReader]:
         for stream in recipe.data.streams
         if stream.held_out is not None
     ]
-
-
-def _outlive_signals(worker: int) -> None:
-    """Schedulers signal the whole process group; the main process decides when workers end."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
-
-
-class _StepsOrErrors(Dataset[StepBatch | OmnimaskError]):
-    """The batch of a step, or why there is none: a process alone must not raise, others wait."""
-
-    def __init__(self, steps: Steps) -> None:
-        self.steps = steps
-
-    def __getitem__(self, step: int) -> StepBatch | OmnimaskError:
-        try:
-            return self.steps[step]
-        except OmnimaskError as error:
-            return type(error)(str(error))  # without its traceback, which no process can send
-
-
-def load_steps(
-    steps: Steps, *, num_workers: int, pin_memory: bool
-) -> DataLoader[StepBatch | OmnimaskError]:
-    """Batches of the remaining steps in order; worker processes make whole steps ahead of time."""
-    return DataLoader(
-        _StepsOrErrors(steps),
-        batch_size=None,
-        sampler=range(steps.shard.start_step, len(steps)),
-        num_workers=num_workers,
-        prefetch_factor=2 if num_workers else None,
-        pin_memory=pin_memory,
-        worker_init_fn=_outlive_signals,
-    )

@@ -150,7 +150,10 @@ class Run:
     """How a run is carried out; nothing here changes what is learnt, so a run may be resumed with
     other values.
 
-    `precision`: "auto" is bf16 on a GPU and fp32 elsewhere. `tracker`: an Accelerate tracker beside
+    `precision`: "auto" is bf16 on a GPU and fp32 elsewhere. `num_workers` processes read samples
+    ahead, sharing every group; what they hold ready is at most `loader_memory_mb` (MiB, in each
+    process), but a sample for each worker; the step that is trained and the next lie beside it.
+    `tracker`: an Accelerate tracker beside
     the JSON lines that are always written; TensorBoard's files lie in the run folder's
     `tensorboard`. `max_nonfinite_steps` in a row stop the run. Every
     `probe_every` steps pretraining probes its frozen encoder on the labelled streams; 0 is never.
@@ -159,6 +162,7 @@ class Run:
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     num_workers: int = 2
+    loader_memory_mb: int = 4096
     log_every: int = 10
     checkpoint_every: int = 500
     keep_checkpoints: int = 2
@@ -170,6 +174,11 @@ class Run:
     pictures_every: int = 0
 
     def __post_init__(self) -> None:
+        if self.num_workers < 0 or self.loader_memory_mb < 1:
+            raise RecipeError(
+                "run: num_workers must be >= 0 and loader_memory_mb >= 1, got "
+                f"{self.num_workers} and {self.loader_memory_mb}"
+            )
         if self.probe_every < 0:
             raise RecipeError(
                 f"run.probe_every must be >= 0, got {self.probe_every}; 0 is never, 500 is after "

@@ -12,7 +12,8 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import nn
 
-from omnimask.data.streams import Shard, StepBatch, Steps, load_steps
+from omnimask.data.loading import load_steps
+from omnimask.data.streams import Shard, StepBatch, Steps
 from omnimask.foundation.determinism import same_sums_on_cpu
 from omnimask.foundation.errors import OmnimaskError
 from omnimask.foundation.memory import keep_freed_memory
@@ -171,6 +172,7 @@ def _batches(training: Training) -> Generator[StepBatch | OmnimaskError, None, N
         training.steps,
         num_workers=training.recipe.run.num_workers,
         pin_memory=training.accelerator.device.type == "cuda",
+        budget_mb=training.recipe.run.loader_memory_mb,
     )
 
 

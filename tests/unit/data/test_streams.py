@@ -10,7 +10,6 @@ from omnimask.data.streams import (
     Shard,
     Steps,
     StreamReader,
-    load_steps,
     open_held_out,
     open_streams,
 )
@@ -92,17 +91,6 @@ def test_a_run_goes_on_where_it_was_with_another_batch_size():
     resumed = steps_of(larger, Shard(start_step=3, samples_seen=before))
     expected = seen(steps_of(recipe), 3) + seen(steps_of(recipe), 4)
     assert seen(resumed, 3) == expected
-
-
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_workers_give_the_same_batches_in_order(num_workers: int):
-    recipe = toy_recipe()
-    direct = steps_of(recipe)
-    loaded = list(load_steps(direct, num_workers=num_workers, pin_memory=False))
-    assert [batch.step for batch in loaded] == list(range(recipe.optim.steps))
-    for batch in loaded:
-        expected = direct[batch.step].micro[0][0].raw["toy"]["wave"]
-        assert torch.equal(batch.micro[0][0].raw["toy"]["wave"], expected)
 
 
 def test_aligned_modalities_come_from_the_same_sample():
