@@ -14,7 +14,8 @@ from modalities.audio.readers import with_soundfile
 from modalities.audio.readers.choice import BACKENDS, Backend, BackendName, choose_backend
 from modalities.audio.readers.sound_info import SoundInfo
 from modalities.audio.resampling import resample, resampling_ratio
-from omnimask.data.folders import FolderFiles, LabelsFrom, list_files
+from omnimask.data.file_list import FileList, LabelsFrom
+from omnimask.data.folders import list_files
 from omnimask.foundation.errors import DataError
 from omnimask.foundation.optional import needs
 from omnimask.tokens.modality import Sample, Visit
@@ -58,7 +59,7 @@ class AudioSource:
 
     def __init__(
         self,
-        found: FolderFiles,
+        found: FileList,
         readers: dict[str, str],
         files: AudioFiles,
         modality: AudioSpectrogram,
@@ -82,9 +83,8 @@ class AudioSource:
         Training views carry no waveform: nothing but reports looks at it, and it would add half
         to what goes through the loader.
         """
-        path = self.found.path(index)
-        info = self._info(index, path)
-        waveform = self._cut(path, info, visit)
+        with self.found.local(index) as path:
+            waveform = self._cut(path, self._info(index, path), visit)
         if visit.augment and self._files.gain_db:
             limit = self._files.gain_db
             waveform = waveform * 10 ** (visit.generator("gain").uniform(-limit, limit) / 20)
@@ -96,9 +96,9 @@ class AudioSource:
     def center_s(self, index: int, visit: Visit, /) -> float:
         if visit.center_s is not None:
             return visit.center_s
-        path = self.found.path(index)
-        info = self._info(index, path)
-        _, count = self._lengths(path, info)
+        with self.found.local(index) as path:
+            info = self._info(index, path)
+            _, count = self._lengths(path, info)
         return info.offset_s + (_start(info, count, visit) + count / 2) / info.rate_hz
 
     def _info(self, index: int, path: Path) -> SoundInfo:

@@ -1,20 +1,17 @@
 """Which samples of several sources are one: a join on their names without suffix, on columns."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
 
-from omnimask.data.folders import FolderFiles
+from omnimask.data.file_list import FileList
 from omnimask.data.kept import Columns, cache_folders, digest, keep
 from omnimask.data.manifest import WORTH_KEEPING
-from omnimask.data.names import column_of
+from omnimask.data.names import stems_of
 from omnimask.foundation.errors import DataError
 from omnimask.tokens.modality import Source
-
-if TYPE_CHECKING:
-    import pyarrow
 
 Rows = Sequence[int] | Int64[np.ndarray, " n"]
 
@@ -24,7 +21,7 @@ class OfFiles(Protocol):
     """A source whose samples are the files of a list, in its order."""
 
     @property
-    def found(self) -> FolderFiles: ...
+    def found(self) -> FileList: ...
 
 
 def names_of(source: Source) -> Sequence[str]:
@@ -80,15 +77,6 @@ def _joined(sources: Mapping[str, Source]) -> Columns:
     taken = pa.array(kept)
     arrays = {str(n): place.take(taken).cast(pa.int64()) for n, place in enumerate(places)}
     return Columns(arrays=arrays, about={})
-
-
-def stems_of(names: Sequence[str]) -> "pyarrow.LargeStringArray":
-    """Without the last suffix of the last part, as `PurePath.with_suffix("")` has it."""
-    import pyarrow.compute as pc
-
-    return pc.replace_substring_regex(  # pyright: ignore[reportAttributeAccessIssue] pyarrow.compute makes its functions at import
-        column_of(names), pattern=r"([^/])\.[^./]+$", replacement=r"\1"
-    )
 
 
 def _index_in(stems: Any, others: Any) -> Any:

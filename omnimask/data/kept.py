@@ -51,8 +51,8 @@ def cache_folders(root: str | Path) -> list[Path]:
     asked = os.environ.get("OMNIMASK_CACHE")
     if asked:
         return [Path(asked)]
-    user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return [Path(root, FOLDER), user / "omnimask"]
+    user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "omnimask"
+    return [user] if "://" in str(root) else [Path(root, FOLDER), user]
 
 
 def is_cache_asked_for() -> bool:

@@ -60,3 +60,12 @@ def column_of(names: Sequence[str]) -> "pyarrow.LargeStringArray":
     if isinstance(names, Names):
         return names.array
     return pa.array(names, pa.large_string())
+
+
+def stems_of(names: Sequence[str]) -> "pyarrow.LargeStringArray":
+    """Without the last suffix of the last part, as `PurePath.with_suffix("")` has it."""
+    import pyarrow.compute as pc
+
+    return pc.replace_substring_regex(  # pyright: ignore[reportAttributeAccessIssue] pyarrow.compute makes its functions at import
+        column_of(names), pattern=r"([^/])\.[^./]+$", replacement=r"\1"
+    )

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnimask.data import alignment
-from omnimask.data.alignment import align, stems_of
+from omnimask.data.alignment import align
 from omnimask.data.folders import FolderFiles
 from omnimask.data.kept import Columns
-from omnimask.data.names import Names
+from omnimask.data.names import Names, stems_of
 from omnimask.tokens.modality import Label, Sample, Visit
 
 
