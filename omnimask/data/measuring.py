@@ -36,6 +36,14 @@ def measured_samples(source: Source, most: int = MOST_MEASURED) -> Iterator[Samp
     return (read_sample(source, place, visit) for place in places)
 
 
+@runtime_checkable
+class StandsFor(Protocol):
+    """A source around another one of the same samples."""
+
+    @property
+    def source(self) -> Source: ...
+
+
 @dataclass(frozen=True, slots=True)
 class WithWorkers:
     """A source that is read by `num_workers` processes where one takes longer than half a second.
@@ -78,6 +86,13 @@ class WithWorkers:
                 raise sent
             ((sample,),) = (found.values() for found in unpack(sent))
             yield sample
+
+
+def innermost(source: Source) -> Source:
+    """The source that a modality's own `Files` record opened."""
+    while isinstance(source, StandsFor):
+        source = source.source
+    return source
 
 
 class _Samples(Dataset[Parcel | OmnimaskError]):

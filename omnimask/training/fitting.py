@@ -91,17 +91,17 @@ class _Readable:
     """A source in whose place of a bad file the next good one stands, `most` bad ones at most."""
 
     def __init__(self, source: Source, most: int) -> None:
-        self._source, self._most = source, most
+        self.source, self._most = source, most
         self._bad: set[int] = set()
 
     def __len__(self) -> int:
-        return len(self._source)
+        return len(self.source)
 
     def name(self, index: int, /) -> str:
-        return self._source.name(index)
+        return self.source.name(index)
 
     def label(self, index: int, /) -> Label:
-        return self._source.label(index)
+        return self.source.label(index)
 
     def read(self, index: int, visit: Visit, /) -> Sample:
         for place in range(index, index + len(self)):
@@ -109,7 +109,7 @@ class _Readable:
             if place in self._bad:
                 continue
             try:
-                return read_sample(self._source, place, visit)
+                return read_sample(self.source, place, visit)
             except DataError:
                 self._bad.add(place)
                 if len(self._bad) > self._most:
