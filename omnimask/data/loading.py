@@ -41,11 +41,13 @@ def plan_ahead(steps: Steps, *, num_workers: int, budget: int) -> Ahead:
     """
     most, sizes = {}, {}
     for reader in steps.readers:
-        size = sample_bytes(reader)
-        shared = max(math.ceil(reader.stream.batch_size / num_workers), _SMALLEST_PART // size)
+        name, size = reader.stream.name, sample_bytes(reader)
+        # With a mixture a step may have one sample more than another.
+        largest = steps.composition.sizes(steps.shard.start_step)[name]
+        shared = max(math.ceil(largest / num_workers), _SMALLEST_PART // size)
         affordable = budget // (num_workers * size)
-        most[reader.stream.name] = max(min(shared, affordable, reader.stream.batch_size), 1)
-        sizes[reader.stream.name] = most[reader.stream.name] * size
+        most[name] = max(min(shared, affordable), 1)
+        sizes[name] = min(most[name], largest) * size
     parts = len(steps.parts(steps.shard.start_step, most))
     wanted = math.ceil(_STEPS_AHEAD * parts / num_workers)
     affordable = budget // (num_workers * max(sizes.values()))

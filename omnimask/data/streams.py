@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from omnimask.data.alignment import align
+from omnimask.data.alignment import OfFiles, align
+from omnimask.data.mixture import compose
 from omnimask.data.order import shuffled
 from omnimask.data.reading import open_source, read_sample, window_center
+from omnimask.foundation.collective import HostMeeting
 from omnimask.foundation.errors import DataError
 from omnimask.foundation.rng import fold_key
 from omnimask.recipe.recipe import Recipe
@@ -106,6 +108,12 @@ class StreamReader:
                 return replace(visit, center_s=center_s)
         return visit
 
+    def state(self) -> tuple[str, int, tuple[str, ...]]:
+        """What tells two states of the stream's files apart."""
+        ends = (self.name(0), self.name(len(self) - 1)) if len(self) else ()
+        found = (source.found for source in self.sources.values() if isinstance(source, OfFiles))
+        return self.stream.name, len(self), (*ends, *(files.fingerprint for files in found))
+
     def collate(
         self, samples: Sequence[Mapping[str, Sample]], keys: Sequence[int], names: Sequence[str]
     ) -> Group:
@@ -185,6 +193,8 @@ class Steps(Dataset[StepBatch]):
 
     def __init__(self, recipe: RunRecipe, readers: Sequence[StreamReader], shard: Shard) -> None:
         self.recipe, self.readers, self.shard = recipe, readers, shard
+        lengths = {reader.stream.name: len(reader) for reader in readers}
+        self.composition = compose(recipe.data, lengths)
 
     def __len__(self) -> int:
         return self.recipe.optim.steps
@@ -192,10 +202,11 @@ class Steps(Dataset[StepBatch]):
     def samples_seen(self, step: int) -> dict[str, int]:
         """Samples of each stream that all processes have taken before `step`."""
         before = self.shard.samples_seen or {}
-        taken = (step - self.shard.start_step) * self.recipe.optim.accumulate * self.shard.world
+        start = self.composition.before(self.shard.start_step)
+        micro = self.recipe.optim.accumulate * self.shard.world
         return {
-            reader.stream.name: before.get(reader.stream.name, 0) + taken * reader.stream.batch_size
-            for reader in self.readers
+            name: before.get(name, 0) + (taken - start[name]) * micro
+            for name, taken in self.composition.before(step).items()
         }
 
     def __getitem__(self, step: int) -> StepBatch:
@@ -203,7 +214,7 @@ class Steps(Dataset[StepBatch]):
 
     def parts(self, step: int, most: Mapping[str, int] | None = None) -> list[Part]:
         """The step's groups, or parts of them where a stream has `most` samples for a part."""
-        seen = self.samples_seen(step)
+        seen, sizes = self.samples_seen(step), self.composition.sizes(step)
         return [
             Part(
                 step=step,
@@ -214,14 +225,14 @@ class Steps(Dataset[StepBatch]):
             )
             for number in range(self.recipe.optim.accumulate)
             for stream, reader in enumerate(self.readers)
-            for positions in [self._positions(reader, seen[reader.stream.name], number)]
-            for size in [(most or {}).get(reader.stream.name, len(positions))]
+            for name in [reader.stream.name]
+            for positions in [self._positions(seen[name], number, sizes[name])]
+            for size in [(most or {}).get(name, len(positions))]
             for start in range(0, len(positions), size)
         ]
 
-    def _positions(self, reader: StreamReader, seen: int, number: int) -> range:
+    def _positions(self, seen: int, number: int, size: int) -> range:
         """Of this process's samples of a micro-batch in the stream's endless order."""
-        size = reader.stream.batch_size
         first = seen + (number * self.shard.world + self.shard.rank) * size
         return range(first, first + size)
 
@@ -284,6 +295,21 @@ class Steps(Dataset[StepBatch]):
 
 def open_streams(recipe: Recipe) -> list[StreamReader]:
     return [StreamReader(stream, stream.files, recipe) for stream in recipe.data.streams]
+
+
+def check_alike(readers: Sequence[StreamReader]) -> None:
+    """DataError where the processes of a run do not see the same files: their batches would overlap
+    and miss samples without a word. Every process calls it.
+    """
+    own = [reader.state() for reader in readers]
+    for rank, theirs in enumerate(HostMeeting().gather(own)):
+        for reader, one, other in zip(readers, own, theirs, strict=True):
+            if one != other:
+                raise DataError(
+                    f"stream {reader.stream.name}: process {rank} sees {other[1]} samples in "
+                    f"another state of its files than this one, which sees {one[1]}; files came or "
+                    "went while the run began, or machines have other copies; start again"
+                )
 
 
 def open_held_out(recipe: Recipe) -> list[StreamReader]:

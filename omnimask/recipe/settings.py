@@ -54,17 +54,57 @@ class Stream:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Mixture:
+    """Shares of the streams among the samples of a step, in place of each stream's `batch_size`;
+    a micro-batch has as many samples as these have together, to within one of each stream.
+
+    `weights`: by stream, for all or none; without them a stream weighs as much as it has samples.
+    A share is proportional to weight ** (1 / `temperature`): 1 takes weights as they are, more
+    makes them alike (mT5, https://arxiv.org/abs/2010.11934, section 3.1, has 1 / 0.3). A stream's
+    samples of a micro-batch are a multiple of `multiple`, for processes that share it.
+    """
+
+    weights: Mapping[str, float] | None = None
+    temperature: float = 1.0
+    multiple: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0 or self.multiple < 1:
+            raise RecipeError(
+                "data.mixture: temperature must be positive and multiple >= 1, got "
+                f"{self.temperature} and {self.multiple}"
+            )
+        for name, weight in (self.weights or {}).items():
+            if not 0 < weight < float("inf"):
+                raise RecipeError(
+                    f"data.mixture.weights: that of {name} must be positive, got {weight}; leave "
+                    "the stream out of the recipe if it is to have no share"
+                )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Data:
     """Where the samples are. Every step takes `batch_size` samples of every stream.
 
     `max_bad_files`: files that cannot be read are listed in `bad_files.jsonl` and replaced by
     another sample; the run stops when more than this many have failed, counted once each over
-    all processes and restarts. 0 stops at the first.
+    all processes and restarts. 0 stops at the first. `mixture`: shares of the streams in place of
+    their batch sizes.
     """
 
     root: str
     streams: tuple[Stream, ...]
     max_bad_files: int = 0
+    mixture: Mixture | None = None
+
+    def __post_init__(self) -> None:
+        weights = self.mixture.weights if self.mixture is not None else None
+        names = {stream.name for stream in self.streams}
+        if weights is not None and set(weights) != names:
+            raise RecipeError(
+                f"data.mixture.weights must name every stream, {sorted(names)}, got "
+                f"{sorted(weights)}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

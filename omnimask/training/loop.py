@@ -13,7 +13,7 @@ from accelerate.utils import set_seed
 from torch import nn
 
 from omnimask.data.loading import load_steps
-from omnimask.data.streams import Shard, StepBatch, Steps
+from omnimask.data.streams import Shard, StepBatch, Steps, check_alike
 from omnimask.foundation.determinism import same_sums_on_cpu
 from omnimask.foundation.errors import OmnimaskError
 from omnimask.foundation.memory import keep_freed_memory
@@ -59,6 +59,7 @@ def carry_out(
     claim_run_folder(out, recipe, write=False)
     resumed = _resumed(out, accelerator)
     training = _set_up(job, accelerator, resumed)
+    check_alike(training.steps.readers)
     meter = StepMeter(job, accelerator, probing)
     start = training.steps.shard.start_step
     # Only now, so that a recipe whose data or teacher is refused leaves no folder behind.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
+from omnimask.data import streams as streams_module
 from omnimask.data.streams import (
     Shard,
     Steps,
@@ -155,6 +156,16 @@ def test_files_that_do_not_meet_are_an_error():
     )
     with pytest.raises(DataError, match="stream pair: no sample has all of"):
         open_streams(recipe)
+
+
+def test_processes_that_see_other_files_say_so(monkeypatch: pytest.MonkeyPatch):
+    readers = open_streams(toy_recipe())
+    streams_module.check_alike(readers)
+    theirs = [reader.state() for reader in readers]
+    theirs[1] = ("other", 23, theirs[1][2])
+    monkeypatch.setattr(streams_module.HostMeeting, "gather", lambda meeting, own: [own, theirs])
+    with pytest.raises(DataError, match=r"stream other: process 1 sees 23 samples .* sees 24"):
+        streams_module.check_alike(readers)
 
 
 def test_statistics_come_from_the_first_stream():
