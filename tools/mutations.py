@@ -1036,10 +1036,52 @@ DATA = (
     ),
     Mutation(
         name="same-order-every-epoch",
-        old="return permutation(length, seed, stream, epoch)",
-        new="return permutation(length, seed, stream)",
+        old="labels = self.seed, self.stream.name, epoch",
+        new="labels = self.seed, self.stream.name",
         breaks="every epoch has the same order",
         tests=("data/test_streams.py",),
+    ),
+    Mutation(
+        name="order-by-remainder",
+        old="        beyond = np.flatnonzero(found >= length)",
+        new="        found %= np.uint64(length)\n        beyond = np.flatnonzero(found >= length)",
+        breaks="some samples come twice in an epoch and others never",
+        tests=("data/test_order.py",),
+    ),
+    Mutation(
+        name="parts-of-groups-lost",
+        old="for start in range(0, len(positions), size)",
+        new="for start in range(0, len(positions) - size + 1, size)",
+        breaks="a group whose samples workers cannot share evenly loses some",
+        tests=("data/test_loading.py",),
+    ),
+    Mutation(
+        name="loader-budget-ignored",
+        old="max(min(wanted, affordable), 1)",
+        new="max(wanted, 1)",
+        breaks="workers hold more samples than run.loader_memory_mb",
+        tests=("data/test_loading.py",),
+    ),
+    Mutation(
+        name="statistics-of-another-folder",
+        old="to_json(files), found.fingerprint)",
+        new="to_json(files))",
+        breaks="a folder that has changed keeps its old statistics",
+        tests=("training/test_fitting.py",),
+    ),
+    Mutation(
+        name="stale-manifest-taken",
+        old="if fresh(columns):",
+        new="if True:",
+        breaks="new files are never seen",
+        tests=("data/test_manifest.py",),
+    ),
+    Mutation(
+        name="damaged-manifest-taken",
+        old="if _crc32(path) != entry",
+        new="if False and _crc32(path) != entry",
+        breaks="a flipped bit in a manifest changes a name",
+        tests=("data/test_manifest.py",),
     ),
     Mutation(
         name="ranks-overlap",
@@ -1050,15 +1092,15 @@ DATA = (
     ),
     Mutation(
         name="accumulation-forgotten",
-        old="(step - self.shard.start_step) * self.recipe.optim.accumulate",
-        new="(step - self.shard.start_step)",
+        old="micro = self.recipe.optim.accumulate\n",
+        new="micro = 1\n",
         breaks="micro-batches take the next step's samples",
         tests=("data/test_streams.py",),
     ),
     Mutation(
         name="resumed-from-zero",
-        old="taken = (step - self.shard.start_step)",
-        new="taken = step",
+        old="(taken - start[name]) * micro",
+        new="taken * micro",
         breaks="a resumed run skips samples",
         tests=("data/test_streams.py",),
     ),
@@ -1078,8 +1120,8 @@ DATA = (
     ),
     Mutation(
         name="aligned-by-order",
-        old="return [{name: stems[stem] for name, stems in by_stem.items()} for stem in shared]",
-        new="return [dict.fromkeys(by_stem, n) for n, _ in enumerate(shared)]",
+        old="place.take(taken).cast(pa.int64())",
+        new="taken.cast(pa.int64())",
         breaks="files of different samples are paired",
         tests=("data/test_streams.py",),
     ),
@@ -1092,9 +1134,9 @@ DATA = (
     ),
     Mutation(
         name="two-draws-per-sample",
-        old="name: read_sample(source, rows[name], visit)",
+        old="name: read_sample(source, self.row(name, index), visit)",
         new=(
-            "name: read_sample(source, rows[name], Visit(key=fold_key(visit.key, name), "
+            "name: read_sample(source, self.row(name, index), Visit(key=fold_key(visit.key, name), "
             "augment=visit.augment))"
         ),
         breaks="aligned modalities are augmented apart",

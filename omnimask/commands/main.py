@@ -22,7 +22,9 @@ from omnimask.commands.probe import add_probe_command
 from omnimask.commands.recipes import add_recipes_command
 from omnimask.commands.report import add_report_command
 from omnimask.commands.sample_data import add_sample_data_command
+from omnimask.commands.scan import add_scan_command
 from omnimask.commands.search import add_search_commands
+from omnimask.commands.shard import add_shard_command
 from omnimask.commands.sweep import add_sweep_command
 from omnimask.commands.trusting import trust_what_was_said
 from omnimask.foundation.errors import OmnimaskError
@@ -45,6 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     add_search_commands(commands)
     add_probe_command(commands)
     add_sample_data_command(commands)
+    add_scan_command(commands)
+    add_shard_command(commands)
     add_doctor_command(commands)
     add_recipes_command(commands)
     add_new_command(commands)

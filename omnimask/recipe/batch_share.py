@@ -54,7 +54,8 @@ def check_share(recipe: RunRecipe, world: int) -> None:
     can.
     """
     sizes = [stream.batch_size for stream in recipe.data.streams]
-    common, accumulate = math.gcd(*sizes), recipe.optim.accumulate
+    mixture, accumulate = recipe.data.mixture, recipe.optim.accumulate
+    common = math.gcd(*sizes) if mixture is None else mixture.multiple
     if common % BatchShare(accumulate=accumulate, world=world).per_micro == 0:
         return
     # Every such number is a divisor of the micro-batches times one of the samples.
@@ -64,11 +65,12 @@ def check_share(recipe: RunRecipe, world: int) -> None:
         if common % BatchShare(accumulate=accumulate, world=number).per_micro == 0
     ]
     nearest = sorted(sorted(fitting, key=lambda number: abs(number - world))[:_NAMED])
+    fix = "batch_size" if mixture is None else "data.mixture.multiple"
     raise RecipeError(
         f"{world} processes cannot share a step of {accumulate} micro-batches of "
         f"{_sizes(recipe)} samples evenly; "
-        f"{', '.join(map(str, nearest))} processes can. Or change batch_size and optim.accumulate: "
-        "the batch is their product"
+        f"{', '.join(map(str, nearest))} processes can. Or change {fix} and optim.accumulate: "
+        "the batch is batch_size times accumulate"
     )
 
 

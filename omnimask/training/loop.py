@@ -14,7 +14,8 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, set_seed
 from torch import nn
 
-from omnimask.data.streams import Shard, StepBatch, Steps, load_steps
+from omnimask.data.loading import load_steps
+from omnimask.data.streams import Shard, StepBatch, Steps, check_alike
 from omnimask.foundation.collective import HostMeeting, named_losses
 from omnimask.foundation.determinism import same_sums_on_cpu
 from omnimask.foundation.errors import OmnimaskError
@@ -68,6 +69,7 @@ def _carry_out(
     check_going_on(out, recipe, resumed)
     say(lengthening(recipe, resumed))
     training = _set_up(job, accelerator, launch, resumed)
+    check_alike(training.steps.readers)
     meter = StepMeter(job, accelerator, probing)
     start = training.steps.shard.start_step
     # Only now, so that a recipe whose data or teacher is refused leaves no folder behind.
@@ -247,6 +249,7 @@ def _batches(training: Training) -> Generator[StepBatch | OmnimaskError, None, N
         training.steps,
         num_workers=training.recipe.run.num_workers,
         pin_memory=training.accelerator.device.type == "cuda",
+        budget_mb=training.recipe.run.loader_memory_mb,
     )
 
 

@@ -18,7 +18,7 @@ def with_bad(positions: Mapping[str, tuple[int, ...]], *, budget: int) -> Recipe
     streams = []
     for stream in recipe.data.streams:
         reader = StreamReader(stream, stream.files, recipe)
-        bad = tuple(reader.place(position)[0] for position in positions.get(stream.name, ()))
+        bad = tuple(reader.places(position, 1)[0][0] for position in positions.get(stream.name, ()))
         streams.append(replace(stream, files=dict.fromkeys(stream.files, ToyFiles(bad=bad))))
     return replace(
         recipe,
