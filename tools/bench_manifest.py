@@ -26,34 +26,45 @@ _STEPS = 8  # that are loaded before memory is measured
 
 
 def write_manifests(root: Path, count: int) -> None:
-    """Of `count` files left and right, in a thousand folders, which pair."""
-    import numpy as np
+    """Of `count` files left and right, a thousand in a folder, which pair."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     from omnimask.data.kept import Columns, cache_folders, digest, write_columns
 
-    numbers = pa.array(np.arange(count))
-    digits = pc.utf8_lpad(numbers.cast(pa.string()), 9, "0")  # pyright: ignore[reportAttributeAccessIssue] pyarrow.compute makes its functions at import
-    folders = pc.utf8_slice_codeunits(digits, 0, 6)  # pyright: ignore[reportAttributeAccessIssue] see above
+    place = cache_folders(root)[0]
+    place.mkdir(exist_ok=True)
     for side, suffixes in SUFFIXES.items():
         folder = root / side
         folder.mkdir()
         then = time.time_ns() - 60 * 10**9
         os.utime(folder, ns=(then, then))
-        ends = pc.binary_join_element_wise(digits, suffixes[0], "")  # pyright: ignore[reportAttributeAccessIssue] see above
-        names = pc.binary_join_element_wise(folders, ends, "/").cast(pa.large_string())  # pyright: ignore[reportAttributeAccessIssue] see above
-        changed = folder.stat().st_mtime_ns
         key = digest("folder", str(folder.resolve()), sorted(suffixes))
         about = {"folder": str(folder), "endings": list(suffixes), "fingerprint": f"{side}{count}"}
         arrays = {
-            "name": names,
+            "name": made_names(count, suffixes[0]),
             "folder": pa.array([""], pa.large_string()),
-            "changed_ns": pa.array([changed], pa.int64()),
+            "changed_ns": pa.array([folder.stat().st_mtime_ns], pa.int64()),
         }
-        place = cache_folders(root)[0]
-        place.mkdir(exist_ok=True)
         write_columns(place / f"{key}.json", Columns(arrays=arrays, about=about))
+
+
+def made_names(count: int, suffix: str) -> Any:
+    """000012/000012345.jpg and so on, as an Arrow array, without a Python string for any."""
+    import numpy as np
+    import pyarrow as pa
+
+    numbers, length = np.arange(count), 16 + len(suffix)
+    text = np.empty((count, length), dtype=np.uint8)
+    for place in range(9):
+        digit = (numbers % 10).astype(np.uint8) + ord("0")
+        text[:, 15 - place] = digit
+        if place >= 3:
+            text[:, 8 - place] = digit
+        numbers //= 10
+    text[:, 6] = ord("/")
+    text[:, 16:] = np.frombuffer(suffix.encode(), dtype=np.uint8)
+    offsets = np.arange(count + 1, dtype=np.int64) * length
+    return pa.LargeStringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(text))
 
 
 @dataclass(frozen=True, slots=True)
