@@ -69,7 +69,8 @@ class PointFiles:
         if self.estimate_normals:
             needs("open3d", extra="points", what="estimate_normals")
         if ".stl" in found.endings:
-            needs("open3d", extra="points", what=f".stl in {found.folder}")
+            first = next(name for name in found.names if name.lower().endswith(".stl"))
+            needs("open3d", extra="points", what=first)
         return PointSource(files=self, modality=modality, found=found)
 
 

@@ -9,12 +9,11 @@ import torch
 from jaxtyping import Float
 
 from modalities.series.modality import SeriesPatches
-from modalities.series.readers import SUFFIXES, TABLES, Columns, Recording, read_recording
+from modalities.series.readers import SUFFIXES, Columns, Recording, read_recording
 from modalities.series.resampling import at_rate, of_length
 from omnimask.data.file_list import FileList, LabelsFrom
 from omnimask.data.folders import list_files
 from omnimask.foundation.errors import DataError, RecipeError
-from omnimask.foundation.optional import needs
 from omnimask.tokens.modality import Sample, Visit
 
 
@@ -54,8 +53,6 @@ class SeriesFiles:
                 f"SeriesFiles origin must be a joint below {modality.num_joints}, got {self.origin}"
             )
         found = list_files(root, self.path, SUFFIXES, what="series", labels=self.labels)
-        if found.endings & set(TABLES):
-            needs("pyarrow", extra="series")
         return SeriesSource(found, self, modality)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 
 from omnimask.data.file_list import FileList, FolderFiles, LabelsFrom
 from omnimask.data.manifest import manifest_of
+from omnimask.data.sources.hub import hub_files, is_saved_dataset
 from omnimask.data.sources.lists import LISTS, list_of_files
 from omnimask.data.sources.parquet import parquet_files
 from omnimask.data.sources.remote import is_url, remote_files
@@ -32,9 +33,10 @@ def list_files(
     """Lists files by suffix (lower case, with the dot) in `root/path`, in order of their names.
 
     `path` is a folder (linked folders below it, too); tar shards ("shards/*.tar",
-    "train-{000..127}.tar"); a list of files (.txt, .csv, .tsv, .parquet); a column of bytes
-    ("tables/*.parquet#image"); or, as `root` may be, a URL ("s3://bucket/images"). `what` names
-    the kind of file in errors. DataError where there is no such place or no such file.
+    "train-{000..127}.tar"); a list of files (.txt, .csv, .tsv, .parquet); a column of bytes of
+    tables ("tables/*.parquet#image") or of a folder that `datasets` saved ("saved#image"); or, as
+    `root` may be, a URL ("s3://bucket/images"). `what` names the kind of file in errors. DataError
+    where there is no such place or no such file.
     """
     if is_url(root) or is_url(path):
         return remote_files(root, path, suffixes, what=what, labels=labels)
@@ -43,6 +45,9 @@ def list_files(
         tables = _matching(root, in_column["tables"], f"Parquet tables of {what}")
         column = in_column["column"]
         return parquet_files(root, tables, column, suffixes, what=what, labels=labels)
+    saved, _, column = path.rpartition("#")
+    if column and is_saved_dataset(Path(root, saved)):
+        return hub_files(root, Path(root, saved), column, suffixes, what=what, labels=labels)
     if path.endswith(".tar"):
         shards = _matching(root, path, f"shards of {what}")
         return tar_files(root, shards, suffixes, what=what, labels=labels)

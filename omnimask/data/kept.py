@@ -5,7 +5,6 @@ CRC-32. It is written last and put in place by a rename, so that whoever reads s
 What is damaged or was written by another version is made anew, with a word about it.
 """
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -201,11 +200,13 @@ def _crc32(path: Path) -> int:
 @contextmanager
 def _locked(key: str) -> Iterator[None]:
     """One process of a machine at a time; a lock on a shared folder would not hold everywhere."""
-    path = Path(tempfile.gettempdir(), f"omnimask-{os.getuid()}-{key}.lock")
-    flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
+        import fcntl
+
+        path = Path(tempfile.gettempdir(), f"omnimask-{os.getuid()}-{key}.lock")
+        flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
         lock = os.open(path, flags, 0o600)
-    except OSError:  # nowhere to write: each makes its own
+    except (ImportError, OSError):  # no such locks here, or nowhere to write: each makes its own
         yield
         return
     try:

@@ -68,7 +68,7 @@ def listed(folder: Path, suffixes: Collection[str]) -> Columns:
     changed: list[int] = []
     for place, changed_ns, names in _walk(folder):
         places.append(place)
-        changed.append(changed_ns if changed_ns < started_ns - _UNSETTLED_NS else -1)
+        changed.append(changed_ns)
         fitting = [n for n in names if n[0] != "." and n.lower().endswith(endings)]
         if fitting:
             chunks.append(_joined(folder, place, fitting))
@@ -79,8 +79,12 @@ def listed(folder: Path, suffixes: Collection[str]) -> Columns:
     said = {
         "folder": str(folder),
         "endings": _endings_of(names, endings),
-        "fingerprint": digest("folder", str(folder.resolve()), endings, places, changed),
+        "fingerprint": digest(
+            "folder", str(folder.resolve()), endings, places, changed, len(names)
+        ),
     }
+    # What may change again without another time of change is never current.
+    changed = [ns if ns < started_ns - _UNSETTLED_NS else -1 for ns in changed]
     about = pa.array(places, pa.large_string()), pa.array(changed, pa.int64())
     return Columns(arrays={"name": names, "folder": about[0], "changed_ns": about[1]}, about=said)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from omnimask.data.alignment import OfFiles, align
+from omnimask.data.alignment import align
 from omnimask.data.mixture import compose
 from omnimask.data.order import shuffled
 from omnimask.data.reading import open_source, read_sample, window_center
@@ -23,6 +23,7 @@ from omnimask.recipe.settings import Stream
 from omnimask.tokens.modality import Files, Label, Sample, Source, Visit
 from omnimask.tokens.tokens import Group
 
+_NAMES_COMPARED = 1000
 _REPLACEMENT_TRIES = 20  # bad samples in a row before a data folder is called unusable
 
 
@@ -109,11 +110,13 @@ class StreamReader:
                 return replace(visit, center_s=center_s)
         return visit
 
-    def state(self) -> tuple[str, int, tuple[str, ...]]:
-        """What tells two states of the stream's files apart."""
-        ends = (self.name(0), self.name(len(self) - 1)) if len(self) else ()
-        found = (source.found for source in self.sources.values() if isinstance(source, OfFiles))
-        return self.stream.name, len(self), (*ends, *(files.fingerprint for files in found))
+    def state(self) -> tuple[str, int, int]:
+        """What tells two states of the stream's files apart, on any machine: how many there are,
+        and a thousand names among them, which move when one comes or goes.
+        """
+        places = np.unique(np.linspace(0, len(self) - 1, _NAMES_COMPARED).round().astype(int))
+        names = [self.name(place) for place in places.tolist()] if len(self) else []
+        return self.stream.name, len(self), fold_key(*names)
 
     def collate(
         self, samples: Sequence[Mapping[str, Sample]], keys: Sequence[int], names: Sequence[str]
@@ -320,9 +323,9 @@ def check_alike(readers: Sequence[StreamReader]) -> None:
         for reader, one, other in zip(readers, own, theirs, strict=True):
             if one != other:
                 raise DataError(
-                    f"stream {reader.stream.name}: process {rank} sees {other[1]} samples in "
-                    f"another state of its files than this one, which sees {one[1]}; files came or "
-                    "went while the run began, or machines have other copies; start again"
+                    f"stream {reader.stream.name}: process {rank} sees {other[1]} samples, "
+                    f"this one sees {one[1]}, or their names differ; files came or went while the "
+                    "run began, or machines have other copies; start again"
                 )
 
 

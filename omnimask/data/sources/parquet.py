@@ -86,9 +86,7 @@ class ParquetStore:
         if place not in self.groups:
             while len(self.groups) >= _GROUPS_KEPT:
                 self.groups.popitem(last=False)
-            self.groups[place] = _bytes_of(
-                _read_group(self.tables[place[0]], place[1], self.column)
-            )
+            self.groups[place] = bytes_of(_read_group(self.tables[place[0]], place[1], self.column))
         self.groups.move_to_end(place)
         data = self.groups[place][self.row[index].as_py()].as_py()
         if data is None:
@@ -110,7 +108,7 @@ def _read_group(path: Path, group: int, column: str) -> Any:
         raise DataError(f"{path}: cannot be read as a Parquet table: {error}") from error
 
 
-def _bytes_of(column: Any) -> Any:
+def bytes_of(column: Any) -> Any:
     """The chunked array of bytes, out of records where it lies in them."""
     import pyarrow as pa
 
@@ -155,32 +153,36 @@ def _groups(path: Path, column: str) -> Any:
 
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            kind = _kind(file.schema_arrow, column, path)
+            check_column(file.schema_arrow, column, path)
             beside = [name for name in ("label",) if name in file.schema_arrow.names]
             for group in range(file.num_row_groups):
                 read = file.read_row_group(group, columns=[column, *beside], use_threads=False)
-                data = _bytes_of(read.column(column))
-                named = [None] * len(data)
-                if pa.types.is_struct(kind) and any(f.name == "path" for f in kind):
-                    named = [(entry or {}).get("path") for entry in _paths(read.column(column))]
-                end = next((_end_of(one.as_py()) for one in data if one.is_valid), "")
-                names = [
-                    None
-                    if not one.is_valid
-                    else (said or f"{path.stem}/{group:05d}-{row:06d}{end}")
-                    for row, (one, said) in enumerate(zip(data, named, strict=True))
-                ]
+                names = names_of_rows(read.column(column), f"{path.stem}/{group:05d}-")
                 classes = [str(x) for x in read.column("label").to_pylist()] if beside else []
                 yield group, names, classes
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read as a Parquet table: {error}") from error
 
 
-def _paths(column: Any) -> list[Any]:
-    return [{"path": path.as_py()} for chunk in column.chunks for path in chunk.field("path")]
+def names_of_rows(column: Any, before: str) -> list[str | None]:
+    """The path that a record states, else `before` and the number of the row, with the suffix of
+    what its column has; None where there are no bytes.
+    """
+    import pyarrow as pa
+
+    data = bytes_of(column)
+    stated: list[Any] = [None] * len(data)
+    if pa.types.is_struct(column.type) and "path" in column.type.names:
+        stated = [path.as_py() for chunk in column.chunks for path in chunk.field("path")]
+    end = next((_end_of(one.as_py()) for one in data if one.is_valid), "")
+    return [
+        (said or f"{before}{row:06d}{end}") if one.is_valid else None
+        for row, (one, said) in enumerate(zip(data, stated, strict=True))
+    ]
 
 
-def _kind(schema: Any, column: str, path: Path) -> Any:
+def check_column(schema: Any, column: str, path: Path) -> None:
+    """DataError where there is no such column of bytes."""
     import pyarrow as pa
 
     if column not in schema.names:
@@ -191,7 +193,6 @@ def _kind(schema: Any, column: str, path: Path) -> Any:
     )
     if not (pa.types.is_binary(inside) or pa.types.is_large_binary(inside)):
         raise DataError(f"{path}: column {column!r} holds {kind}; expected bytes of files")
-    return kind
 
 
 def _end_of(data: bytes) -> str:

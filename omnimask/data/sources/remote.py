@@ -1,7 +1,7 @@
 """Files behind a URL, through fsspec: object stores, web servers.
 
-A remote folder cannot be asked cheaply whether it has changed: what was listed is taken until its
-URL is listed anew (`omnimask scan URL`).
+A remote folder cannot be asked cheaply whether it has changed: what was kept of it is taken until
+somebody removes it.
 """
 
 import os

@@ -163,7 +163,7 @@ def test_processes_that_see_other_files_say_so(monkeypatch: pytest.MonkeyPatch):
     theirs = [reader.state() for reader in readers]
     theirs[1] = ("other", 23, theirs[1][2])
     monkeypatch.setattr(streams_module.HostMeeting, "gather", lambda meeting, own: [own, theirs])
-    with pytest.raises(DataError, match=r"stream other: process 1 sees 23 samples .* sees 24"):
+    with pytest.raises(DataError, match=r"stream other: process 1 sees 23 samples"):
         streams_module.check_alike(readers)
 
 

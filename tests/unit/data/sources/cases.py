@@ -2,7 +2,10 @@
 
 import io
 import tarfile
+import threading
 from collections.abc import Callable, Mapping
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pyarrow as pa
@@ -70,6 +73,31 @@ def write_table(root: Path) -> str:
     return "rows.parquet#image"
 
 
+def write_dataset(root: Path) -> str:
+    import datasets
+
+    records = [{"bytes": data, "path": name} for name, data in {**FILES, **OTHERS}.items()]
+    kind = datasets.Features(
+        {"image": {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}}
+    )
+    datasets.Dataset.from_dict({"image": records}, features=kind).save_to_disk(root / "saved")
+    return "saved#image"
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def write_http(root: Path) -> str:
+    """A web server on this machine, until the tests end."""
+    write_folder(root)
+    handler = partial(_Quiet, directory=str(root))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}/folder/"
+
+
 def write_memory(root: Path) -> str:
     import fsspec
 
@@ -86,5 +114,7 @@ SOURCES: dict[str, Callable[[Path], str]] = {
     "parquet list": write_parquet_list,
     "shards": write_shards,
     "table": write_table,
+    "saved dataset": write_dataset,
     "memory": write_memory,
+    "http": write_http,
 }
