@@ -29,7 +29,14 @@ import torch
 from omnimask.training.checkpoint import last_checkpoint, load_any_checkpoint
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1)
-FINE = (0, 75, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGUSR1)  # a signal before the handlers
+FINE = (
+    0,
+    75,
+    76,
+    -signal.SIGKILL,
+    -signal.SIGTERM,
+    -signal.SIGUSR1,
+)  # a signal before the handlers
 _MOST_RESTARTS = 200
 
 
