@@ -29,6 +29,7 @@ import torch
 from omnimask.training.checkpoint import last_checkpoint, load_any_checkpoint
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1)
+# A signal may come before there is a handler.
 FINE = (
     0,
     75,
@@ -36,7 +37,7 @@ FINE = (
     -signal.SIGKILL,
     -signal.SIGTERM,
     -signal.SIGUSR1,
-)  # a signal before the handlers
+)
 _MOST_RESTARTS = 200
 
 
