@@ -14,7 +14,7 @@ from tests.faults.ranks import LAYOUTS, STEPS, apart
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
 
-OTHER_LAYOUTS = ("one from fsdp4", "fsdp2 from ddp4", "ddp2 from fsdp4", "fsdp4 from fsdp2")
+OTHER_LAYOUTS = ("one from fsdp4", "fsdp2 from ddp4", "ddp2 from fsdp4")
 FAULTS = ("signal SIGUSR1 2", "signal SIGTERM 1", "signal SIGINT 1", "killed", "full_disk", "hung")
 REFUSED = {
     "ACCELERATE_USE_DEEPSPEED=true": "DeepSpeed",
