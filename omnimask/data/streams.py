@@ -273,7 +273,7 @@ def _outlive_signals(worker: int) -> None:
     """Schedulers signal the whole process group; the main process decides when workers end."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
-    faulthandler.register(signal.SIGUSR2)  # by which a watchdog asks where a worker hangs
+    faulthandler.register(signal.SIGUSR2, file=2)  # a watchdog asks where a worker hangs
 
 
 class _StepsOrErrors(Dataset[StepBatch | OmnimaskError]):
