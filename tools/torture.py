@@ -29,7 +29,15 @@ import torch
 from omnimask.training.checkpoint import last_checkpoint, load_any_checkpoint
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1)
-FINE = (0, 75, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGUSR1)  # a signal before the handlers
+# A signal may come before there is a handler.
+FINE = (
+    0,
+    75,
+    76,
+    -signal.SIGKILL,
+    -signal.SIGTERM,
+    -signal.SIGUSR1,
+)
 _MOST_RESTARTS = 200
 
 

@@ -33,9 +33,11 @@ class StoppedError(OmnimaskError):
 
 
 class LostProcessError(OmnimaskError):
-    """Another process of the run has ended without a word. 75, as the run can go on."""
+    """Another process of the run has ended without a word. 76, "protocol": the run can go on, but
+    what ended the other one may end it again, so that nobody should queue it without a look.
+    """
 
-    status = 75
+    status = 76
 
 
 def nearest_names(name: str, known: Iterable[str]) -> str:

@@ -17,8 +17,8 @@ _WORKERS_SPEAK_S = 1.0
 
 
 class Watchdog:
-    """Writes `hung-rank-0.txt` into the run folder and ends the process with the exit status of a
-    run that can go on, when a step takes longer than `timeout_s`.
+    """Writes `hung-rank-0.txt` into the run folder and ends the process with the exit status of
+    `LostProcessError`, when a step takes longer than `timeout_s`.
 
     It holds the samples of the step and the stack of every thread; workers of the loader write
     theirs to the error output.
