@@ -3,7 +3,7 @@ AdamW; how AdamW is built, and its learning rate as a function of the step.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,6 @@ from omnimask.data.streams import StepBatch, Steps
 from omnimask.objectives.objective import Outcome
 from omnimask.recipe.run_recipe import RunRecipe
 from omnimask.recipe.settings import CosineSchedule, Optim, StepSchedule
-from omnimask.tokens.tokens import Group
 from omnimask.training.job import Job, Learner
 from omnimask.training.sharding import like
 from omnimask.training.step import Hints
@@ -64,7 +63,8 @@ def step_once(training: Training, batch: StepBatch, *, watch: bool = False) -> S
     weights = {objective.name: objective.weight for objective in training.recipe.objectives}
     counts, hints = _count_ahead(training, batch, progress)
     whole = Outcome()
-    for number, groups in enumerate(_on_device(training, batch)):
+    for number, read in enumerate(batch.micro):
+        groups = [group.to(training.accelerator.device, True) for group in read]
         last = number + 1 == len(batch.micro)
         # Gradients travel between ranks only with the last micro-batch.
         with nullcontext() if last else training.accelerator.no_sync(training.wrapped):
@@ -85,12 +85,6 @@ def step_once(training: Training, batch: StepBatch, *, watch: bool = False) -> S
     )
 
 
-def _on_device(training: Training, batch: StepBatch) -> Iterator[list[Group]]:
-    """One micro-batch after another, so that the device holds one alone."""
-    for groups in batch.micro:
-        yield [group.to(training.accelerator.device, True) for group in groups]
-
-
 def _count_ahead(
     training: Training, batch: StepBatch, progress: float
 ) -> tuple[dict[str, Tensor], list[Sequence[Hints]]]:
@@ -104,7 +98,8 @@ def _count_ahead(
         return {}, [()]
     counted: dict[str, Tensor] = {}
     hints: list[Sequence[Hints]] = []
-    for groups in _on_device(training, batch):
+    for read in batch.micro:  # the device holds one micro-batch alone
+        groups = [group.to(training.accelerator.device, True) for group in read]
         with training.accelerator.autocast():
             hints.append(training.model.hints(groups))
         for name, count in training.model.counts(groups, progress, hints[-1]).items():
