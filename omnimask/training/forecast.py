@@ -26,10 +26,10 @@ class Device:
 
 
 DEVICES = {  # network: one 400 Gb/s (A100: 200 Gb/s) adapter for each device
-    "a100": Device(memory_gb=80, tflops=312, network_gb_s=25),
-    "h100": Device(memory_gb=80, tflops=989, network_gb_s=50),
-    "h200": Device(memory_gb=141, tflops=989, network_gb_s=50),
-    "b200": Device(memory_gb=180, tflops=2250, network_gb_s=50),
+    "a100": Device(memory_gb=80.0, tflops=312.0, network_gb_s=25.0),
+    "h100": Device(memory_gb=80.0, tflops=989.0, network_gb_s=50.0),
+    "h200": Device(memory_gb=141.0, tflops=989.0, network_gb_s=50.0),
+    "b200": Device(memory_gb=180.0, tflops=2250.0, network_gb_s=50.0),
 }
 
 

@@ -16,7 +16,7 @@ COST = StepCost(
     state_bytes=16_000_000_000,
     activation_bytes=8_000_000_000,
 )
-DEVICE = Device(memory_gb=100, tflops=100, network_gb_s=10)
+DEVICE = Device(memory_gb=100.0, tflops=100.0, network_gb_s=10.0)
 
 
 def of(world: int, *, sharded: bool = False, read_s: float = 0.0) -> Forecast:
