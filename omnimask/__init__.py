@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from omnimask.objectives.objective import Objective, bce, cross_entropy, l1, mse, smooth_l1
     from omnimask.objectives.targets import Content, TeacherFeatures
     from omnimask.recipe.recipe import Recipe
-    from omnimask.recipe.settings import Data, LabelTable, Optim, Run, Stream
+    from omnimask.recipe.settings import Data, LabelTable, Mixture, Optim, Run, Stream
     from omnimask.recipe.start import Start
     from omnimask.recipe.teacher import Teacher
     from omnimask.transfer.adapting import adapt
@@ -67,6 +67,7 @@ _PLACES = {
     "Objective": "objectives.objective",
     "Data": "recipe.settings",
     "LabelTable": "recipe.settings",
+    "Mixture": "recipe.settings",
     "Optim": "recipe.settings",
     "Recipe": "recipe.recipe",
     "Run": "recipe.settings",
@@ -97,6 +98,7 @@ __all__ = [
     "FinetuneRecipe",
     "JointBudget",
     "LabelTable",
+    "Mixture",
     "NoDecoder",
     "Objective",
     "OmnimaskError",

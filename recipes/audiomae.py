@@ -108,7 +108,7 @@ def base() -> Recipe:
             weight_decay=1e-4,
             betas=(0.9, 0.95),
             clip_norm=None,
-            accumulate=8,
+            accumulate=64,
         ),
         run=Run(num_workers=12, checkpoint_every=2_000),
     )

@@ -131,6 +131,7 @@ def tokenizer() -> Recipe:
             weight_decay=1e-4,
             betas=(0.9, 0.99),
             clip_norm=3.0,
+            accumulate=16,
         ),
         run=Run(num_workers=12, checkpoint_every=5_000),
     )
@@ -183,7 +184,7 @@ def base() -> Recipe:
     Status: parity with transformers; needs the run of recipes.beit:tokenizer; not trained at this
         size here
     """
-    return _published("base", layer_scale=0.1, batch_size=128, accumulate=2)
+    return _published("base", layer_scale=0.1, batch_size=128, accumulate=16)
 
 
 def large() -> Recipe:
@@ -197,7 +198,7 @@ def large() -> Recipe:
     Status: parity with transformers; needs the run of recipes.beit:tokenizer; not trained at this
         size here
     """
-    return _published("large", layer_scale=1e-5, batch_size=32, accumulate=8)
+    return _published("large", layer_scale=1e-5, batch_size=32, accumulate=64)
 
 
 if __name__ == "__main__":

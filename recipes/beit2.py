@@ -150,7 +150,7 @@ def base() -> Recipe:
     Paper: https://arxiv.org/abs/2208.06366; settings of the official PRETRAINING.md
     Status: a valid recipe; needs the run of recipes.vqkd:base; not trained at this size here
     """
-    return _published("base", layer_scale=0.1, batch_size=128, accumulate=2)
+    return _published("base", layer_scale=0.1, batch_size=128, accumulate=16)
 
 
 def base_300() -> Recipe:
@@ -162,7 +162,7 @@ def base_300() -> Recipe:
     Paper: https://arxiv.org/abs/2208.06366; settings of the official PRETRAINING.md
     Status: a valid recipe; needs the run of recipes.vqkd:base; not trained at this size here
     """
-    recipe = _published("base", layer_scale=0.1, batch_size=128, accumulate=2, epochs=300)
+    recipe = _published("base", layer_scale=0.1, batch_size=128, accumulate=16, epochs=300)
     return replace(recipe, name="beit2-base-300")
 
 
@@ -175,7 +175,7 @@ def large() -> Recipe:
     Paper: https://arxiv.org/abs/2208.06366; settings of the official PRETRAINING.md
     Status: a valid recipe; needs the run of recipes.vqkd:base; not trained at this size here
     """
-    return _published("large", layer_scale=1e-5, batch_size=32, accumulate=8)
+    return _published("large", layer_scale=1e-5, batch_size=32, accumulate=64)
 
 
 if __name__ == "__main__":

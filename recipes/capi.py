@@ -128,6 +128,7 @@ def large() -> Recipe:
             weight_decay=0.1,
             betas=(0.9, 0.95),
             clip_norm=None,
+            accumulate=32,
             targets=TargetOptim(lr=5e-4, betas=(0.9, 0.95)),
         ),
         teacher=Teacher(decay=0.999, final_decay=1.0),

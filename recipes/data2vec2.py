@@ -116,7 +116,7 @@ def base() -> Recipe:
             "class": ClassTokenDecoder(),
         },
         objectives=_objectives("image", target, "convolutions"),
-        data=imagenet(batch_size=16),  # 16 GPUs of 16; for 8 GPUs twice accumulated
+        data=imagenet(batch_size=16),  # 16 GPUs of 16
         optim=Optim(
             steps=375_300,
             lr=1e-3,
@@ -124,7 +124,7 @@ def base() -> Recipe:
             weight_decay=0.05,
             betas=(0.9, 0.95),
             clip_norm=4.0,
-            accumulate=2,
+            accumulate=16,
         ),
         teacher=Teacher(decay=0.9998, final_decay=0.99999, ramp=100_000 / 375_300),
         run=Run(num_workers=10, checkpoint_every=5_000),
@@ -161,6 +161,7 @@ def audio() -> Recipe:
             weight_decay=0.01,
             betas=(0.9, 0.98),
             clip_norm=None,
+            accumulate=8,
         ),
         teacher=Teacher(decay=0.999, final_decay=0.99999, ramp=75_000 / 400_000),
     )

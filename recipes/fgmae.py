@@ -97,6 +97,7 @@ def _published(name: str, num_channels: int, pairs: tuple[tuple[int, int], ...])
             weight_decay=0.05,
             betas=(0.9, 0.95),
             clip_norm=None,
+            accumulate=4,
         ),
         run=Run(num_workers=12, checkpoint_every=5_000),
     )

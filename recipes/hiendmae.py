@@ -122,6 +122,7 @@ def _published(size: str) -> Recipe:
             weight_decay=0.05,
             betas=(0.9, 0.95),
             clip_norm=None,
+            accumulate=_GPUS,
         ),
         run=Run(num_workers=16, checkpoint_every=1000),
     )

@@ -105,7 +105,7 @@ def _published(recipe: Recipe, name: str) -> Recipe:
             steps=steps_of(epochs=_EPOCHS, samples=IMAGENET_1K, batch=_BATCH),
             lr=1.5e-4 * _BATCH / 256,
             warmup_steps=steps_of(epochs=40, samples=IMAGENET_1K, batch=_BATCH),
-            accumulate=4,
+            accumulate=32,
         ),
     )
 

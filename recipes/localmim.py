@@ -110,7 +110,7 @@ def _published(name: str, *, epochs: int, warmup: int) -> Recipe:
             lr=2e-4 * batch / 256,  # --blr
             final_lr=1e-6,
             warmup_steps=steps_of(epochs=warmup, samples=IMAGENET_1K, batch=batch),
-            accumulate=4,
+            accumulate=32,
         ),
     )
 

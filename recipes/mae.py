@@ -86,7 +86,7 @@ def _published(size: str, patch: int) -> Recipe:
             weight_decay=0.05,
             betas=(0.9, 0.95),
             clip_norm=None,
-            accumulate=8,
+            accumulate=64,
         ),
         run=Run(num_workers=12, checkpoint_every=5_000),
     )

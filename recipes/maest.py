@@ -93,7 +93,7 @@ def _published(size: str) -> Recipe:
             weight_decay=0.05,
             betas=(0.9, 0.95),
             clip_norm=0.02,
-            accumulate=4,
+            accumulate=32,
         ),
         run=Run(num_workers=14, checkpoint_every=2_000),
     )

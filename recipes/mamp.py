@@ -150,6 +150,7 @@ def ntu60() -> Recipe:
             weight_decay=0.05,
             betas=(0.9, 0.95),
             clip_norm=None,
+            accumulate=_GPUS,
         ),
         run=Run(num_workers=10, checkpoint_every=1000),
     )

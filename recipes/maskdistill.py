@@ -139,7 +139,7 @@ def _published(
             weight_decay=0.05,
             betas=(0.9, 0.999),
             clip_norm=3.0,
-            accumulate=4,
+            accumulate=32,
         ),
         run=Run(num_workers=12, checkpoint_every=5_000),
     )

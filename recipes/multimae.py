@@ -186,6 +186,7 @@ def base() -> Recipe:
             weight_decay=0.05,
             betas=(0.9, 0.95),
             clip_norm=None,
+            accumulate=8,
         ),
         run=Run(num_workers=10, checkpoint_every=5_000),
     )

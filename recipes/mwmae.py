@@ -110,6 +110,7 @@ def _published(size: str) -> Recipe:
             weight_decay=0.05,
             betas=(0.9, 0.999),  # optimization.py leaves those of optax
             clip_norm=None,
+            accumulate=8,
         ),
         run=Run(num_workers=12, checkpoint_every=2_000),
     )

@@ -28,8 +28,8 @@ def imagenet(
 ) -> Data:
     """ImageNet-1k in its usual folders `train/<class>/` and `val/<class>/`.
 
-    `batch_size` is that of one process and micro-batch: the published batch is this times the
-    number of GPUs times `optim.accumulate`.
+    `batch_size` is that of a micro-batch, as one GPU takes it: the published batch is this times
+    `optim.accumulate`, and all GPUs share its micro-batches.
     """
     training = ImageFiles(
         path="train", crop_scale=crop_scale, flip=0.5, interpolation=interpolation

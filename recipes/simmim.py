@@ -125,7 +125,7 @@ def base() -> Recipe:
             weight_decay=0.05,
             betas=(0.9, 0.999),
             clip_norm=5.0,
-            accumulate=2,
+            accumulate=16,
             schedule=StepSchedule(at=(700 / 800,), factor=0.1),  # MULTISTEPS, GAMMA
         ),
         run=Run(num_workers=12, checkpoint_every=5_000),

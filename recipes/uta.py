@@ -115,7 +115,7 @@ def base() -> Recipe:
             weight_decay=0.05,
             betas=(0.9, 0.98),
             clip_norm=3.0,
-            accumulate=2,
+            accumulate=16,
         ),
         run=Run(num_workers=12, checkpoint_every=5_000),
     )

@@ -84,7 +84,7 @@ def debug() -> Recipe:
 def _published(
     size: str, *, name: str, data: Data, samples: int, epochs: int, batch: int
 ) -> Recipe:
-    """`batch` is the total; data's batch size is that of one of 8 GPUs and micro-batch."""
+    """`batch` is the total; data's batch size is that of a micro-batch, as one GPU takes it."""
     epoch = samples // batch
     return Recipe(
         name=name,
@@ -109,7 +109,7 @@ def _published(
             weight_decay=0.05,
             betas=(0.9, 0.95),
             clip_norm=None,
-            accumulate=batch // (8 * data.streams[0].batch_size),
+            accumulate=batch // data.streams[0].batch_size,
         ),
         run=Run(num_workers=12, checkpoint_every=2_000),
     )

@@ -108,7 +108,7 @@ def _published(size: str) -> Recipe:
             final_weight_decay=0.4,
             betas=(0.9, 0.999),
             clip_norm=10.0,
-            accumulate=16,  # 8 GPUs
+            accumulate=128,
             schedule=CosineSchedule(horizon=IPE_SCALE),
         ),
         teacher=Teacher(decay=0.998, final_decay=1.0, ramp=IPE_SCALE),

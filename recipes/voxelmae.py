@@ -117,7 +117,7 @@ def base() -> Recipe:
             replace(count, target=VoxelCount(scale="linear")),
             occupied,
         ),
-        data=nuscenes_sweeps(batch_size=_BATCH // 8),
+        data=nuscenes_sweeps(batch_size=_BATCH),
         optim=Optim(
             steps=steps_of(epochs=200, samples=NUSCENES, batch=_BATCH),
             lr=5e-4,

@@ -124,6 +124,7 @@ def base() -> Recipe:
             weight_decay=1e-4,
             betas=(0.9, 0.99),
             clip_norm=None,
+            accumulate=8,
         ),
         run=Run(num_workers=12, checkpoint_every=5_000),
     )

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from modalities.audio.readers import with_soundfile
 from modalities.audio.readers.choice import BACKENDS, Backend, BackendName, choose_backend
 from modalities.audio.readers.sound_info import SoundInfo
 from modalities.audio.resampling import resample, resampling_ratio
-from omnimask.data.folders import FolderFiles, LabelsFrom, list_files
+from omnimask.data.file_list import FileList, LabelsFrom
+from omnimask.data.folders import list_files
 from omnimask.foundation.errors import DataError
 from omnimask.foundation.optional import needs
 from omnimask.tokens.modality import Sample, Visit
@@ -23,6 +25,8 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})
 
 # A stated length may be longer than the sound by an encoder's delay and padding, not by more.
 _LENGTH_SLACK_S = 0.1
+
+_MOST_REMEMBERED = 65_536  # files that are not probed again on the next visit
 
 _log = logging.getLogger(__name__)
 
@@ -45,10 +49,7 @@ class AudioFiles:
         needs("torchaudio", extra="audio")
         suffixes = SOUND_SUFFIXES | VIDEO_SUFFIXES
         found = list_files(root, self.path, suffixes, what="sounds", labels=self.labels)
-        readers = {
-            suffix: choose_backend(self.backend, suffix)
-            for suffix in sorted({Path(name).suffix.lower() for name in found.names})
-        }
+        readers = {suffix: choose_backend(self.backend, suffix) for suffix in sorted(found.endings)}
         _log.info("%s: %d sounds, read by %s", found.folder, len(found), readers)
         return AudioSource(found, readers, self, modality)
 
@@ -58,23 +59,23 @@ class AudioSource:
 
     def __init__(
         self,
-        found: FolderFiles,
+        found: FileList,
         readers: dict[str, str],
         files: AudioFiles,
         modality: AudioSpectrogram,
     ) -> None:
-        self._found, self._readers = found, readers
+        self.found, self._readers = found, readers
         self._files, self._modality = files, modality
-        self._infos: dict[int, SoundInfo] = {}
+        self._infos: OrderedDict[int, SoundInfo] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self.found)
 
     def name(self, index: int, /) -> str:
-        return self._found.names[index]
+        return self.found.names[index]
 
     def label(self, index: int, /) -> str | None:
-        return self._found.label(index)
+        return self.found.label(index)
 
     def read(self, index: int, visit: Visit, /) -> Sample:
         """`logmel` (t m) of whole patches; for held-out views also `waveform`, 16-bit, to play.
@@ -82,9 +83,8 @@ class AudioSource:
         Training views carry no waveform: nothing but reports looks at it, and it would add half
         to what goes through the loader.
         """
-        path = self._found.path(index)
-        info = self._info(index, path)
-        waveform = self._cut(path, info, visit)
+        with self.found.local(index) as path:
+            waveform = self._cut(path, self._info(index, path), visit)
         if visit.augment and self._files.gain_db:
             limit = self._files.gain_db
             waveform = waveform * 10 ** (visit.generator("gain").uniform(-limit, limit) / 20)
@@ -96,9 +96,9 @@ class AudioSource:
     def center_s(self, index: int, visit: Visit, /) -> float:
         if visit.center_s is not None:
             return visit.center_s
-        path = self._found.path(index)
-        info = self._info(index, path)
-        _, count = self._lengths(path, info)
+        with self.found.local(index) as path:
+            info = self._info(index, path)
+            _, count = self._lengths(path, info)
         return info.offset_s + (_start(info, count, visit) + count / 2) / info.rate_hz
 
     def _info(self, index: int, path: Path) -> SoundInfo:
@@ -109,6 +109,8 @@ class AudioSource:
             if info.num_samples == 0:
                 raise DataError(f"{path}: holds no sound, only a header; remove or replace it")
             self._infos[index] = info
+            if len(self._infos) > _MOST_REMEMBERED:
+                self._infos.popitem(last=False)
         return self._infos[index]
 
     def _cut(self, path: Path, info: SoundInfo, visit: Visit) -> torch.Tensor:

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 from einops import rearrange, repeat
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from modalities.audio.logmel import MelScale
 from modalities.audio.pictures import draw_sound, paint_sound
+from omnimask.data.measuring import measured_samples
 from omnimask.data.ragged_time import frame_counts, ragged_tokens, stacked_in_time, zero_after
-from omnimask.data.reading import read_sample
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.network.grid_modality import (
     adapt_grid_position,
@@ -24,13 +23,11 @@ from omnimask.network.grid_modality import (
 )
 from omnimask.network.resampling import Resampled, State, resample_linear
 from omnimask.network.trained_axis import Axes, check_axes, extents
-from omnimask.tokens.modality import Drawing, Modality, Sample, Source, Visit
+from omnimask.tokens.modality import Drawing, Modality, Sample, Source
 from omnimask.tokens.tokens import Grid, Raw, Tokens, integers_of, tensor_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_MOST_FITTED = 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,8 +134,8 @@ class AudioSpectrogram:
         if self.mean is not None and self.std is not None:
             return self
         count, total, squares = 0, 0.0, 0.0
-        for index in np.unique(np.linspace(0, len(source) - 1, _MOST_FITTED).round().astype(int)):
-            logmel = read_sample(source, int(index), Visit(key=0, augment=False))["logmel"].double()
+        for sample in measured_samples(source):
+            logmel = sample["logmel"].double()
             count += logmel.numel()
             total += float(logmel.sum())
             squares += float(logmel.square().sum())

@@ -7,7 +7,8 @@ from modalities.image.modality import ImagePatches
 from modalities.image.readers.channels import to_channels
 from modalities.image.readers.choice import read_picture
 from modalities.image.views import is_mirrored, view_box
-from omnimask.data.folders import FolderFiles, LabelsFrom, list_files
+from omnimask.data.file_list import FileList, LabelsFrom
+from omnimask.data.folders import list_files
 from omnimask.data.pixels import Interpolation, check_crops, resize
 from omnimask.foundation.errors import DataError
 from omnimask.foundation.optional import needs
@@ -41,7 +42,7 @@ class ImageFiles:
     def open(self, root: str, modality: ImagePatches, /) -> "ImageSource":
         needs("torchvision", "PIL", extra="image")
         found = list_files(root, self.path, SUFFIXES, what="images", labels=self.labels)
-        if any(Path(name).suffix.lower() in (".tif", ".tiff") for name in found.names):
+        if found.endings & {".tif", ".tiff"}:
             needs("tifffile", extra="image", what="TIFF")
         return ImageSource(found, self, modality)
 
@@ -49,22 +50,26 @@ class ImageFiles:
 class ImageSource:
     """Random access to one view of each image; nothing stays open between reads."""
 
-    def __init__(self, found: FolderFiles, files: ImageFiles, modality: ImagePatches) -> None:
-        self._found = found
+    def __init__(self, found: FileList, files: ImageFiles, modality: ImagePatches) -> None:
+        self.found = found
         self._files, self._modality = files, modality
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self.found)
 
     def name(self, index: int, /) -> str:
-        return self._found.names[index]
+        return self.found.names[index]
 
     def label(self, index: int, /) -> str | None:
-        return self._found.label(index)
+        return self.found.label(index)
 
     def read(self, index: int, visit: Visit, /) -> Sample:
         """`pixels` (c h w) of the modality's size: uint8 from 8-bit files, else fp32."""
-        path, files, modality = self._found.path(index), self._files, self._modality
+        with self.found.local(index) as path:
+            return self._view(path, visit)
+
+    def _view(self, path: Path, visit: Visit) -> Sample:
+        files, modality = self._files, self._modality
         picture = read_picture(path, grey=modality.num_channels == 1, max_pixels=files.max_pixels)
         height, width = picture.pixels.shape[-2:]
         part = picture.cut(view_box(files, visit, height, width, size=modality.size))

@@ -14,7 +14,8 @@ from modalities.image.readers.header import read_header
 from modalities.image.readers.limits import check_size
 from modalities.image.readers.with_pillow import opened_with_pillow
 from modalities.image.views import is_mirrored, view_box
-from omnimask.data.folders import FolderFiles, LabelsFrom, list_files
+from omnimask.data.file_list import FileList, LabelsFrom
+from omnimask.data.folders import list_files
 from omnimask.data.pixels import check_crops
 from omnimask.foundation.errors import DataError
 from omnimask.foundation.optional import needs
@@ -56,24 +57,25 @@ class LabelFiles:
 class LabelSource:
     """Random access to one view of each map; nothing stays open between reads."""
 
-    def __init__(self, found: FolderFiles, files: LabelFiles, modality: LabelPatches) -> None:
-        self._found = found
+    def __init__(self, found: FileList, files: LabelFiles, modality: LabelPatches) -> None:
+        self.found = found
         self._files, self._modality = files, modality
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self.found)
 
     def name(self, index: int, /) -> str:
-        return self._found.names[index]
+        return self.found.names[index]
 
     def label(self, index: int, /) -> str | None:
-        return self._found.label(index)
+        return self.found.label(index)
 
     def read(self, index: int, visit: Visit, /) -> Sample:
         """`classes` (h w) int32, the file's ids at the modality's `map_size`."""
-        path, files, modality = self._found.path(index), self._files, self._modality
-        classes = read_class_ids(path, max_pixels=files.max_pixels)
-        _check_ids(classes, modality, path)
+        files, modality = self._files, self._modality
+        with self.found.local(index) as path:
+            classes = read_class_ids(path, max_pixels=files.max_pixels)
+            _check_ids(classes, modality, path)
         box = view_box(files, visit, *classes.shape, size=modality.size)
         nearest = at_centres(box.cut(classes), modality.map_size)
         return {"classes": nearest.flip(-1) if is_mirrored(files, visit) else nearest}

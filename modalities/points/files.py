@@ -13,7 +13,8 @@ from modalities.points.modality import PointGroups
 from modalities.points.readers.choice import SUFFIXES, Mesh, read_points
 from modalities.points.readers.meshes import sample_surface
 from modalities.points.readers.open3d_part import estimated_normals
-from omnimask.data.folders import FolderFiles, LabelsFrom, list_files
+from omnimask.data.file_list import FileList, LabelsFrom
+from omnimask.data.folders import list_files
 from omnimask.data.point_files import COLOR, NORMAL, PLACE, Table, finite_rows, stack
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.foundation.optional import needs
@@ -67,9 +68,9 @@ class PointFiles:
         found = list_files(root, self.path, self.suffixes, what="points", labels=self.labels)
         if self.estimate_normals:
             needs("open3d", extra="points", what="estimate_normals")
-        for name in found.names:
-            if name.lower().endswith(".stl"):
-                needs("open3d", extra="points", what=name)
+        if ".stl" in found.endings:
+            first = next(name for name in found.names if name.lower().endswith(".stl"))
+            needs("open3d", extra="points", what=first)
         return PointSource(files=self, modality=modality, found=found)
 
 
@@ -79,7 +80,7 @@ class PointSource:
 
     files: PointFiles
     modality: PointGroups
-    found: FolderFiles
+    found: FileList
 
     def __len__(self) -> int:
         return len(self.found)
@@ -91,8 +92,8 @@ class PointSource:
         return self.found.label(index)
 
     def read(self, index: int, visit: Visit, /) -> Sample:
-        path = self.found.path(index)
-        table = self.table(path, visit)
+        with self.found.local(index) as path:
+            table = self.table(path, visit)
         cloud = Cloud(xyz=stack(table, PLACE), normals=self._normals(table))
         cloud = upright(cloud, self.files.up_axis)
         if self.files.normalize == "unit_sphere":

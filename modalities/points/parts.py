@@ -112,7 +112,10 @@ class PartSource:
         return self.source.label(index)
 
     def read(self, index: int, visit: Visit, /) -> Sample:
-        path = self.source.found.path(index)
+        with self.source.found.local(index) as path:
+            return {"parts": torch.from_numpy(self._parts(path, visit))}
+
+    def _parts(self, path: Path, visit: Visit) -> np.ndarray:
         table = self.source.table(path, visit)
         if self.files.column not in table:
             raise DataError(
@@ -120,7 +123,7 @@ class PartSource:
                 f"{' '.join(table)}; name it in PartFiles.column, and in PointFiles.columns if "
                 "the format has no names"
             )
-        return {"parts": torch.from_numpy(self._checked(table[self.files.column], path))}
+        return self._checked(table[self.files.column], path)
 
     def _checked(self, column: np.ndarray, path: Path) -> np.ndarray:
         ids, unknown = column.round().astype(np.int64), self.modality.unknown

@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float
 
 from modalities.series.modality import SeriesPatches
-from modalities.series.readers import SUFFIXES, TABLES, Columns, Recording, read_recording
+from modalities.series.readers import SUFFIXES, Columns, Recording, read_recording
 from modalities.series.resampling import at_rate, of_length
-from omnimask.data.folders import FolderFiles, LabelsFrom, list_files, suffix_of
+from omnimask.data.file_list import FileList, LabelsFrom
+from omnimask.data.folders import list_files
 from omnimask.foundation.errors import DataError, RecipeError
-from omnimask.foundation.optional import needs
 from omnimask.tokens.modality import Sample, Visit
 
 
@@ -53,8 +53,6 @@ class SeriesFiles:
                 f"SeriesFiles origin must be a joint below {modality.num_joints}, got {self.origin}"
             )
         found = list_files(root, self.path, SUFFIXES, what="series", labels=self.labels)
-        if any(suffix_of(name, SUFFIXES) in TABLES for name in found.names):
-            needs("pyarrow", extra="series")
         return SeriesSource(found, self, modality)
 
 
@@ -65,7 +63,7 @@ class SeriesSource:
     A window follows the sound or video it is paired with where times are known; it does not lead.
     """
 
-    found: FolderFiles
+    found: FileList
     files: SeriesFiles
     modality: SeriesPatches
 
@@ -80,7 +78,10 @@ class SeriesSource:
 
     def read(self, index: int, visit: Visit, /) -> Sample:
         """`series` (t j c) fp32, zero in gaps, and `known` (t j); t is at most `num_steps`."""
-        path = self.found.path(index)
+        with self.found.local(index) as path:
+            return self._sample(path, visit)
+
+    def _sample(self, path: Path, visit: Visit) -> Sample:
         recording = self.recording(path)
         if self.files.stretch is None:
             window = self._window(path, recording, visit)

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import torch
 from einops import rearrange, repeat
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
+from omnimask.data.measuring import measured_samples
 from omnimask.data.ragged_time import stacked_in_time
-from omnimask.data.reading import read_sample
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.network.grid_modality import (
     adapt_grid_position,
@@ -24,13 +23,12 @@ from omnimask.network.grid_modality import (
 )
 from omnimask.network.resampling import Resampled, State, resample_linear
 from omnimask.network.trained_axis import Axes, check_axes, extents
-from omnimask.tokens.modality import Drawing, Modality, Sample, Source, Visit
+from omnimask.tokens.modality import Drawing, Modality, Sample, Source
 from omnimask.tokens.tokens import Grid, Raw, Tokens, grid_coords, integers_of, tensor_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_MOST_FITTED = 256
 _LEAST_STD = 1e-8
 
 
@@ -118,8 +116,7 @@ class SeriesPatches:
             return self
         count = torch.zeros(self.num_joints, 1, dtype=torch.float64)
         total = torch.zeros(2, self.num_joints, self.num_channels, dtype=torch.float64)
-        for index in np.unique(np.linspace(0, len(source) - 1, _MOST_FITTED).round().astype(int)):
-            sample = read_sample(source, int(index), Visit(key=0, augment=False))
+        for sample in measured_samples(source):
             series = sample["series"].double()  # zero in gaps
             count += sample["known"].sum(dim=0)[:, None]
             total += torch.stack([series.sum(dim=0), series.square().sum(dim=0)])

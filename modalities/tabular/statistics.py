@@ -1,59 +1,54 @@
 """Statistics of training rows: mean and deviation of numbers, vocabularies of categories."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float64
 
-from modalities.tabular.schema import RARE, Cell, Column, Kind, Table
-from omnimask.data.reading import read_sample
-from omnimask.foundation.errors import DataError
-from omnimask.tokens.modality import Sample, Source, Visit
+from modalities.tabular.readers.rows import FileRows, TableSource
+from modalities.tabular.schema import RARE, Column, Kind, Table
+from omnimask.data.measuring import innermost
+from omnimask.foundation.errors import DataError, RecipeError
+from omnimask.tokens.modality import Source
 
-# Rows are held in memory, so that many can be read; what rarely occurs is then in the vocabulary.
-MOST_ROWS = 10_000
+Part = tuple[Float64[np.ndarray, " cells"], tuple[str, ...]]  # and the words that cells count in
 
 
 def measure_tables(source: Source, *, max_categories: int) -> tuple[Table, ...]:
-    """The tables of a source, sorted by name, measured on at most `MOST_ROWS` rows of each file."""
-    rows: dict[str, list[Sample]] = {}
-    for index in _spread_over_files(source):
-        sample = read_sample(source, index, Visit(key=0, augment=False))
-        rows.setdefault(sample["table"], []).append(sample)
+    """The tables of a source, sorted by name, measured on all rows, column by column."""
+    opened = innermost(source)
+    if not isinstance(opened, TableSource):
+        raise RecipeError(
+            f"tables are measured on rows of TableFiles, got a {type(opened).__name__}; use it"
+        )
+    by_table: dict[str, list[FileRows]] = {}
+    for file in opened.files:
+        by_table.setdefault(file.table, []).append(file)
     return tuple(
-        Table(name=name, columns=_measure_columns(rows[name], max_categories))
-        for name in sorted(rows)
+        Table(
+            name=name,
+            columns=tuple(
+                _measure_column(column, kind, _cells(by_table[name], place), max_categories)
+                for place, (column, kind) in enumerate(by_table[name][0].kinds.items())
+            ),
+        )
+        for name in sorted(by_table)
     )
 
 
-def _spread_over_files(source: Source) -> list[int]:
-    """Evenly spaced rows of every file, so that a small table beside a large one is not missed."""
-    by_file: dict[str, list[int]] = {}
-    for index in range(len(source)):
-        by_file.setdefault(source.name(index).rpartition("#")[0], []).append(index)
-    chosen: list[int] = []
-    for indices in by_file.values():
-        count = min(len(indices), MOST_ROWS)
-        chosen += [indices[position * len(indices) // count] for position in range(count)]
-    return chosen
+def _cells(files: Sequence[FileRows], place: int) -> list[Part]:
+    """Of one column, those that are not missing."""
+    parts = [(file.cells[file.rows, place], file.words[place]) for file in files]
+    return [(cells[~np.isnan(cells)], words) for cells, words in parts]
 
 
-def _measure_columns(samples: Sequence[Sample], max_categories: int) -> tuple[Column, ...]:
-    kinds: Mapping[str, Kind] = samples[0]["kinds"]
-    columns = []
-    for name, kind in kinds.items():
-        cells = [sample["cells"][name] for sample in samples]
-        present = [cell for cell in cells if cell is not None]
-        columns.append(_measure_column(name, kind, present, max_categories))
-    return tuple(columns)
-
-
-def _measure_column(name: str, kind: Kind, cells: Sequence[Cell], max_categories: int) -> Column:
+def _measure_column(name: str, kind: Kind, parts: Sequence[Part], max_categories: int) -> Column:
     if kind == "boolean":
         return Column(name=name, kind=kind, categories=("false", "true"))
     if kind == "category":
-        return Column(name=name, kind=kind, categories=_vocabulary(name, cells, max_categories))
-    numbers = np.array(cells, dtype=np.float64)
+        return Column(name=name, kind=kind, categories=_vocabulary(name, parts, max_categories))
+    numbers = np.concatenate([cells for cells, _ in parts])
     if not len(numbers):
         return Column(name=name, kind=kind)
     largest = float(np.abs(numbers).max()) or 1.0
@@ -69,8 +64,12 @@ def _measure_column(name: str, kind: Kind, cells: Sequence[Cell], max_categories
     )
 
 
-def _vocabulary(name: str, cells: Sequence[Cell], max_categories: int) -> tuple[str, ...]:
-    counts = Counter(str(cell) for cell in cells)
+def _vocabulary(name: str, parts: Sequence[Part], max_categories: int) -> tuple[str, ...]:
+    counts: Counter[str] = Counter()
+    for cells, words in parts:
+        found = np.bincount(cells.astype(np.int64), minlength=len(words)).tolist()
+        counts.update(dict(zip(words, found, strict=True)))
+    counts = +counts  # without words that no row has
     reserved = {RARE} & set(counts)
     if reserved:
         raise DataError(f"column {name!r} has a category {RARE!r}, which is reserved; rename it")

@@ -12,7 +12,8 @@ from modalities.video.modality import VideoTubelets
 from modalities.video.readers.choice import BackendName, decode, usable_backends
 from modalities.video.readers.frame_index import FrameIndex, index_frames
 from modalities.video.sampling import ClipFrames, at_rate, every_nth
-from omnimask.data.folders import FolderFiles, LabelsFrom, list_files
+from omnimask.data.file_list import FileList, LabelsFrom
+from omnimask.data.folders import list_files
 from omnimask.data.pixels import Box, Interpolation, center_box, check_crops, random_box, resize
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.optional import needs
@@ -69,31 +70,31 @@ class VideoFiles:
 class VideoSource:
     """Random access to one clip of each video; nothing stays open between reads."""
 
-    def __init__(self, found: FolderFiles, files: VideoFiles, modality: VideoTubelets) -> None:
-        self._found = found
+    def __init__(self, found: FileList, files: VideoFiles, modality: VideoTubelets) -> None:
+        self.found = found
         self._files, self._modality = files, modality
         self._backends = usable_backends(files.backend)
         # Per file what was learned on an earlier visit: its frames, and the decoders left to try.
         self._known: OrderedDict[int, tuple[FrameIndex, tuple[str, ...]]] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self.found)
 
     def name(self, index: int, /) -> str:
-        return self._found.names[index]
+        return self.found.names[index]
 
     def label(self, index: int, /) -> str | None:
-        return self._found.label(index)
+        return self.found.label(index)
 
     def read(self, index: int, visit: Visit, /) -> Sample:
         """`frames` (t c h w) uint8 of the modality's size; t is what the video has, at most
         `num_frames`.
         """
-        path = self._found.path(index)
-        frame_index, backends = self._look_up(index, path)
-        chosen = self._choose(frame_index, visit)
-        ids, places = np.unique(chosen.ids, return_inverse=True)
-        frames, by = decode(backends, path, frame_index, ids)
+        with self.found.local(index) as path:
+            frame_index, backends = self._look_up(index, path)
+            chosen = self._choose(frame_index, visit)
+            ids, places = np.unique(chosen.ids, return_inverse=True)
+            frames, by = decode(backends, path, frame_index, ids)
         if by != backends[0]:
             self._known[index] = (frame_index, backends[backends.index(by) :])
         return {"frames": self._view(frames, visit)[torch.from_numpy(places)]}
@@ -101,7 +102,8 @@ class VideoSource:
     def center_s(self, index: int, visit: Visit, /) -> float:
         if visit.center_s is not None:
             return visit.center_s
-        frame_index, _ = self._look_up(index, self._found.path(index))
+        with self.found.local(index) as path:
+            frame_index, _ = self._look_up(index, path)
         return self._choose(frame_index, visit).center_s
 
     def _look_up(self, index: int, path: Path) -> tuple[FrameIndex, tuple[str, ...]]:

@@ -11,7 +11,8 @@ from torch import Tensor
 from modalities.volume.modality import VolumePatches
 from modalities.volume.readers import NIFTI, SUFFIXES, Scan, Spacing, open_scan
 from modalities.volume.views import Grain, View, mirrored, random_view, resampled, view_of
-from omnimask.data.folders import FolderFiles, LabelsFrom, list_files, suffix_of
+from omnimask.data.file_list import FileList, LabelsFrom
+from omnimask.data.folders import list_files
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.foundation.optional import needs
 from omnimask.tokens.modality import Sample, Visit
@@ -53,8 +54,8 @@ def check_views(zoom: tuple[float, float] | None, flip: tuple[float, float, floa
         raise RecipeError(f"flip must be three probabilities in [0, 1], got {flip}")
 
 
-def need_readers(found: FolderFiles) -> None:
-    if any(suffix_of(name, SUFFIXES) in NIFTI for name in found.names):
+def need_readers(found: FileList) -> None:
+    if found.endings & set(NIFTI):
         needs("nibabel", extra="volume")
 
 
@@ -62,7 +63,7 @@ def need_readers(found: FolderFiles) -> None:
 class VolumeSource:
     """Random access to one view of each scan; nothing stays open between reads."""
 
-    found: FolderFiles
+    found: FileList
     files: VolumeFiles
     modality: VolumePatches
 
@@ -77,7 +78,10 @@ class VolumeSource:
 
     def read(self, index: int, visit: Visit, /) -> Sample:
         """`voxels` (d c h w) fp32, at most of the modality's size."""
-        scan = self.scan(self.found.path(index))
+        with self.found.local(index) as path:
+            return self._view(self.scan(path), visit)
+
+    def _view(self, scan: Scan, visit: Visit) -> Sample:
         files = self.files
         view = view_of(scan, self.grain)
         if visit.augment:

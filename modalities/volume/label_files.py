@@ -1,6 +1,7 @@
 """Files of class ids, cut and mirrored like the scans they belong to."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +12,8 @@ from modalities.volume.files import VolumeFiles, need_readers, opened
 from modalities.volume.labels import UNKNOWN, VolumeLabels
 from modalities.volume.readers import SUFFIXES, Scan
 from modalities.volume.views import Grain, View, mirrored, nearest, random_view, view_of
-from omnimask.data.folders import FolderFiles, list_files
+from omnimask.data.file_list import FileList
+from omnimask.data.folders import list_files
 from omnimask.foundation.errors import DataError
 from omnimask.tokens.modality import Sample, Visit
 
@@ -35,7 +37,7 @@ class VolumeLabelFiles:
 class VolumeLabelSource:
     """Random access to one view of each."""
 
-    found: FolderFiles
+    found: FileList
     files: VolumeFiles
     labels: VolumeLabels
 
@@ -50,7 +52,11 @@ class VolumeLabelSource:
 
     def read(self, index: int, visit: Visit, /) -> Sample:
         """`classes` (d h w)."""
-        files, path = self.files, self.found.path(index)
+        with self.found.local(index) as path:
+            return self._view(path, visit)
+
+    def _view(self, path: Path, visit: Visit) -> Sample:
+        files = self.files
         scan = opened(path, array=files.array, spacing_mm=files.spacing_mm)
         grain = Grain(size=self.labels.size, spacing_mm=self.labels.spacing_mm)
         view = view_of(scan, grain)

@@ -10,7 +10,8 @@ import torch
 
 from modalities.voxels.modality import VoxelGrid
 from modalities.voxels.voxelise import voxelise
-from omnimask.data.folders import FolderFiles, LabelsFrom, list_files
+from omnimask.data.file_list import FileList, LabelsFrom
+from omnimask.data.folders import list_files
 from omnimask.data.point_files import (
     PLACE,
     Table,
@@ -76,7 +77,7 @@ class SweepSource:
 
     files: SweepFiles
     modality: VoxelGrid
-    found: FolderFiles
+    found: FileList
 
     def __len__(self) -> int:
         return len(self.found)
@@ -88,7 +89,10 @@ class SweepSource:
         return self.found.label(index)
 
     def read(self, index: int, visit: Visit, /) -> Sample:
-        path = self.found.path(index)
+        with self.found.local(index) as path:
+            return self._sweep(path, visit)
+
+    def _sweep(self, path: Path, visit: Visit) -> Sample:
         table = self.table(path)
         xyz = stack(table, PLACE)
         if visit.augment:

@@ -1,13 +1,16 @@
 """`omnimask pretrain --dry-run`: what a step costs, or the recipe with all that it leaves open."""
 
 import json
+import time
 
 from omnimask.data.streams import Shard, Steps, open_streams
 from omnimask.foundation.records import dump
 from omnimask.foundation.reloading import check_reloadable
+from omnimask.recipe.batch_share import check_share
 from omnimask.recipe.recipe import Recipe
 from omnimask.training.cost import StepCost, measure_cost
 from omnimask.training.fitting import fit
+from omnimask.training.forecast import DEVICES, forecast, forecast_lines
 from omnimask.training.step import build_model
 from omnimask.transfer.warm_start import open_starts
 
@@ -36,6 +39,28 @@ def step_text(recipe: Recipe) -> str:
     cost = measure_cost(build_model(recipe), batch.micro[0])
     sizes = {reader.stream.name: len(reader) for reader in readers}
     return _table(cost, sizes, recipe)
+
+
+def forecast_text(recipe: Recipe, *, devices: int, device: str, sharded: bool) -> str:
+    """What the run would need on so many devices; reads and encodes one device's first
+    micro-batch here. RecipeError where they cannot share the batch.
+    """
+    check_share(recipe, devices)
+    recipe = resolved(recipe)
+    readers = open_streams(recipe)
+    steps = Steps(recipe, readers, Shard(world=devices))
+    started = time.process_time()
+    batch = steps[0]
+    read_s = (time.process_time() - started) / len(batch.micro)
+    cost = measure_cost(build_model(recipe), batch.micro[0])
+    found = forecast(
+        recipe, cost, world=devices, device=DEVICES[device], sharded=sharded, read_s=read_s
+    )
+    samples = sum(len(group) for group in batch.micro[0])
+    lines = forecast_lines(
+        recipe, found, world=devices, name=device, samples=samples, sharded=sharded
+    )
+    return "\n".join(lines)
 
 
 def _table(cost: StepCost, sizes: dict[str, int], recipe: Recipe) -> str:

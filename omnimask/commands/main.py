@@ -23,7 +23,9 @@ from omnimask.commands.probe import add_probe_command
 from omnimask.commands.recipes import add_recipes_command
 from omnimask.commands.report import add_report_command
 from omnimask.commands.sample_data import add_sample_data_command
+from omnimask.commands.scan import add_scan_command
 from omnimask.commands.search import add_search_commands
+from omnimask.commands.shard import add_shard_command
 from omnimask.commands.sweep import add_sweep_command
 from omnimask.commands.trusting import trust_what_was_said
 from omnimask.foundation.errors import OmnimaskError
@@ -47,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     add_search_commands(commands)
     add_probe_command(commands)
     add_sample_data_command(commands)
+    add_scan_command(commands)
+    add_shard_command(commands)
     add_doctor_command(commands)
     add_recipes_command(commands)
     add_new_command(commands)
@@ -54,7 +58,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; an `OmnimaskError` is printed without a traceback and gives exit status 2.
+    """Runs a command; an `OmnimaskError` is printed without a traceback and gives its own exit
+    status, 2 as a rule.
 
     Where nobody reads on (`omnimask recipes | head -2`) it ends without a word, with status 141.
     """
@@ -93,5 +98,5 @@ def _run(arguments: Sequence[str] | None) -> int:
         parsed.run_command(parsed)
     except OmnimaskError as error:
         print(f"omnimask: {error}", file=sys.stderr)
-        return 2
+        return error.status
     return 0

@@ -87,6 +87,17 @@ def add_pretrain_command(commands: "argparse._SubParsersAction[argparse.Argument
     pretrain.add_argument(
         "--json", action="store_true", help="with --dry-run: print the resolved recipe instead"
     )
+    pretrain.add_argument(
+        "--devices",
+        type=int,
+        default=None,
+        metavar="N",
+        help="with --dry-run: what N devices would need, and what binds",
+    )
+    pretrain.add_argument(
+        "--device", default="h200", help="with --devices: a100, h100, h200 (the default) or b200"
+    )
+    pretrain.add_argument("--fsdp", action="store_true", help="with --devices: weights are shared")
     add_trust_option(pretrain)
     pretrain.set_defaults(run_command=_pretrain)
 
@@ -97,6 +108,8 @@ def _pretrain(arguments: argparse.Namespace) -> None:
     from omnimask.recipe.recipe import override
     from omnimask.recipe.start import read_starts
 
+    if arguments.devices is not None and not arguments.dry_run:
+        raise RecipeError("--devices asks what a run would need; write --dry-run --devices")
     if arguments.json and not arguments.dry_run:
         raise RecipeError("--json prints a recipe that is not trained; write --dry-run --json")
     if arguments.recipe is None:
@@ -111,11 +124,26 @@ def _pretrain(arguments: argparse.Namespace) -> None:
         recipe = replace(recipe, start=read_starts(arguments.start))
     recipe = override(recipe, arguments.set)
     if arguments.dry_run:
-        from omnimask.commands.dry_run import recipe_text, step_text
-
-        print(recipe_text(recipe) if arguments.json else step_text(recipe))
+        print(_dry_run_text(recipe, arguments))
         return
     _train_and_report(recipe, arguments.out)
+
+
+def _dry_run_text(recipe: "Recipe", arguments: argparse.Namespace) -> str:
+    from omnimask.commands.dry_run import forecast_text, recipe_text, step_text
+    from omnimask.foundation.errors import RecipeError, nearest_names
+    from omnimask.training.forecast import DEVICES
+
+    if arguments.devices is None:
+        return recipe_text(recipe) if arguments.json else step_text(recipe)
+    if arguments.device not in DEVICES:
+        hint = nearest_names(arguments.device, DEVICES)
+        raise RecipeError(f"--device {arguments.device} is unknown; {hint}")
+    if arguments.devices < 1:
+        raise RecipeError(f"--devices must be >= 1, got {arguments.devices}")
+    return forecast_text(
+        recipe, devices=arguments.devices, device=arguments.device, sharded=arguments.fsdp
+    )
 
 
 def _chosen(arguments: argparse.Namespace) -> "Recipe":

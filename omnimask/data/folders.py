@@ -1,33 +1,21 @@
-"""The files of one kind below a folder: what every reader lists, names and labels alike."""
+"""The files of one kind that a `Files` record names: in a folder, or what else holds files."""
 
-import os
+import glob
+import re
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Literal
 
+from omnimask.data.file_list import FileList, FolderFiles, LabelsFrom
+from omnimask.data.manifest import manifest_of
+from omnimask.data.sources.hub import hub_files, is_saved_dataset
+from omnimask.data.sources.lists import LISTS, list_of_files
+from omnimask.data.sources.parquet import parquet_files
+from omnimask.data.sources.remote import is_url, remote_files
+from omnimask.data.sources.tar import tar_files
 from omnimask.foundation.errors import DataError
 
-LabelsFrom = Literal["folder", "none"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FolderFiles:
-    """Paths below `folder`, sorted; a file's label is the name of the folder that it lies in."""
-
-    folder: str
-    names: tuple[str, ...] = field(repr=False)
-    labels: LabelsFrom = "folder"
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def path(self, index: int) -> Path:
-        return Path(self.folder, self.names[index])
-
-    def label(self, index: int) -> str | None:
-        """None at the top of the folder, and where labels were not asked for."""
-        return (Path(self.names[index]).parent.name or None) if self.labels == "folder" else None
+_COLUMN = re.compile(r"(?P<tables>.+\.parquet)#(?P<column>[^/#]+)")
+_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
 def suffix_of(path: str | PurePath, known: Collection[str]) -> str:
@@ -41,21 +29,60 @@ def suffix_of(path: str | PurePath, known: Collection[str]) -> str:
 
 def list_files(
     root: str, path: str, suffixes: Collection[str], *, what: str, labels: LabelsFrom
-) -> FolderFiles:
-    """Lists files by suffix (lower case, with the dot) below `root/path`, linked folders too.
+) -> FileList:
+    """Lists files by suffix (lower case, with the dot) in `root/path`, in order of their names.
 
-    `what` names their kind in errors. DataError where there is no such folder or no such file.
+    `path` is a folder (linked folders below it, too); tar shards ("shards/*.tar",
+    "train-{000..127}.tar"); a list of files (.txt, .csv, .tsv, .parquet); a column of bytes of
+    tables ("tables/*.parquet#image") or of a folder that `datasets` saved ("saved#image"); or, as
+    `root` may be, a URL ("s3://bucket/images"). `what` names the kind of file in errors. DataError
+    where there is no such place or no such file.
     """
+    if is_url(root) or is_url(path):
+        return remote_files(root, path, suffixes, what=what, labels=labels)
+    in_column = _COLUMN.fullmatch(path)
+    if in_column:
+        tables = _matching(root, in_column["tables"], f"Parquet tables of {what}")
+        column = in_column["column"]
+        return parquet_files(root, tables, column, suffixes, what=what, labels=labels)
+    saved, _, column = path.rpartition("#")
+    if column and is_saved_dataset(Path(root, saved)):
+        return hub_files(root, Path(root, saved), column, suffixes, what=what, labels=labels)
+    if path.endswith(".tar"):
+        shards = _matching(root, path, f"shards of {what}")
+        return tar_files(root, shards, suffixes, what=what, labels=labels)
     folder = Path(root, path)
+    if folder.is_file() and folder.suffix.lower() in LISTS:
+        return list_of_files(root, folder, suffixes, what=what, labels=labels)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder of {what}; check data.root and `path`")
-    found = sorted(
-        Path(place, name).relative_to(folder).as_posix()
-        for place, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if suffix_of(name, suffixes) in suffixes and not name.startswith(".")
-    )
-    if not found:
+    found = manifest_of(root, folder, suffixes)
+    if not found.names:
         expected = ", ".join(sorted(suffixes))
         raise DataError(f"{folder}: holds no {what}; expected files ending in {expected}")
-    return FolderFiles(folder=str(folder), names=tuple(found), labels=labels)
+    return FolderFiles(
+        folder=str(folder),
+        names=found.names,
+        labels=labels,
+        endings=found.endings,
+        fingerprint=found.fingerprint,
+    )
+
+
+def _matching(root: str, pattern: str, what: str) -> list[Path]:
+    """The files that a pattern names, sorted; with {000..127} each of them has to be there."""
+    full = str(Path(root, pattern))
+    counted = _RANGE.search(full)
+    if counted:
+        first, last = counted.groups()
+        numbers = (f"{n:0{len(first)}}" for n in range(int(first), int(last) + 1))
+        paths = [Path(full.replace(counted[0], number, 1)) for number in numbers]
+    else:
+        paths = [Path(found) for found in sorted(glob.glob(full))]  # noqa: PTH207 the pattern may be absolute
+    missing = [path for path in paths if not path.is_file()]
+    if missing or not paths:
+        raise DataError(
+            f"{missing[0] if missing else full}: there are no such {what}; check data.root and "
+            "`path`"
+        )
+    return paths

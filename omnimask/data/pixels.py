@@ -14,13 +14,12 @@ from einops import rearrange
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from omnimask.data.reading import read_sample
+from omnimask.data.measuring import measured_samples
 from omnimask.foundation.errors import DataError, RecipeError
-from omnimask.tokens.modality import Source, Visit
+from omnimask.tokens.modality import Source
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
-_MOST_MEASURED = 256
 _CROP_TRIES = 10
 _LEAST_STD = 1e-4  # of a channel that changes at all; 8-bit noise in one pixel of 1000 is above it
 
@@ -106,8 +105,8 @@ def measure_channels(
     """
     count = 0
     totals = torch.zeros(2, num_channels, dtype=torch.float64)
-    for index in np.unique(np.linspace(0, len(source) - 1, _MOST_MEASURED).round().astype(int)):
-        pixels = as_unit(read_sample(source, int(index), Visit(key=0, augment=False))[entry])
+    for sample in measured_samples(source):
+        pixels = as_unit(sample[entry])
         flat = pixels.double().movedim(-3, 0).flatten(1)
         count += flat.shape[1]
         totals += torch.stack([flat.sum(dim=1), flat.square().sum(dim=1)])

@@ -1,24 +1,29 @@
 """From a recipe's files to the batch of any step, as a pure function of (seed, step, rank)."""
 
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import PurePosixPath
-from typing import Any, Literal
+from itertools import groupby
+from typing import Literal
 
+import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
+from omnimask.data.alignment import align
+from omnimask.data.mixture import compose
+from omnimask.data.order import shuffled
 from omnimask.data.reading import open_source, read_sample, window_center
-from omnimask.foundation.errors import DataError, OmnimaskError
-from omnimask.foundation.rng import fold_key, permutation
+from omnimask.foundation.collective import HostMeeting
+from omnimask.foundation.errors import DataError
+from omnimask.foundation.rng import fold_key
+from omnimask.recipe.batch_share import BatchShare
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.run_recipe import RunRecipe
 from omnimask.recipe.settings import Stream
 from omnimask.tokens.modality import Files, Label, Sample, Source, Visit
 from omnimask.tokens.tokens import Group
 
+_NAMES_COMPARED = 1000
 _REPLACEMENT_TRIES = 20  # bad samples in a row before a data folder is called unusable
 
 
@@ -52,49 +57,66 @@ class StreamReader:
             name: open_source(part, recipe.data.root, self.modalities[name])
             for name, part in files.items()
         }
-        self.aligned = _align(stream.name, self.sources)
+        self.rows = align(stream.name, self.sources, self.root)
+        self.first = next(iter(self.sources))
         self.labels = labels
         if labels is not None:
-            first = next(iter(self.sources))
-            name = self.sources[first].name
-            self.aligned = [rows for rows in self.aligned if name(rows[first]) in labels]
+            name = self.sources[self.first].name
+            kept = [n for n, row in enumerate(self.rows[self.first]) if name(int(row)) in labels]
+            self.rows = {part: np.asarray(rows)[kept] for part, rows in self.rows.items()}
 
     def __len__(self) -> int:
-        return len(self.aligned)
+        return len(self.rows[self.first])
+
+    def row(self, modality: str, index: int) -> int:
+        """The place of a sample in the source of one of its modalities."""
+        return int(self.rows[modality][index])
 
     def name(self, index: int) -> str:
         """The sample's name in its first modality."""
-        first = next(iter(self.sources))
-        return self.sources[first].name(self.aligned[index][first])
+        return self.sources[self.first].name(self.row(self.first, index))
 
     def label(self, index: int) -> Label:
-        first = next(iter(self.sources))
-        return self.sources[first].label(self.aligned[index][first])
+        return self.sources[self.first].label(self.row(self.first, index))
 
     def key(self, index: int, epoch: int) -> int:
         """The key of one visit to one sample, from which all its randomness comes."""
         return fold_key(self.seed, self.stream.name, epoch, self.name(index))
 
-    def place(self, position: int) -> tuple[int, int]:
-        """(index, epoch) of the sample at a position in the stream's endless order."""
-        epoch, offset = divmod(position, len(self))
-        return int(_order(len(self), self.seed, self.stream.name, epoch)[offset]), epoch
+    def places(self, first: int, count: int) -> list[tuple[int, int]]:
+        """(index, epoch) of the samples at positions in the stream's endless order."""
+        found: list[tuple[int, int]] = []
+        while len(found) < count:
+            epoch, offset = divmod(first + len(found), len(self))
+            stop = min(offset + count - len(found), len(self))
+            labels = self.seed, self.stream.name, epoch
+            indices = shuffled(np.arange(offset, stop), len(self), *labels)
+            found += [(index, epoch) for index in indices.tolist()]
+        return found
 
     def read(self, index: int, visit: Visit) -> dict[str, Sample]:
         """All modalities on one visit; the first with windows of time says where they all cut."""
-        rows = self.aligned[index]
         if len(self.sources) > 1 and visit.center_s is None:
-            visit = self._around_first_window(rows, visit)
+            visit = self._around_first_window(index, visit)
         return {
-            name: read_sample(source, rows[name], visit) for name, source in self.sources.items()
+            name: read_sample(source, self.row(name, index), visit)
+            for name, source in self.sources.items()
         }
 
-    def _around_first_window(self, rows: Mapping[str, int], visit: Visit) -> Visit:
+    def _around_first_window(self, index: int, visit: Visit) -> Visit:
         for name, source in self.sources.items():
-            center_s = window_center(source, rows[name], visit)
+            center_s = window_center(source, self.row(name, index), visit)
             if center_s is not None:
                 return replace(visit, center_s=center_s)
         return visit
+
+    def state(self) -> tuple[str, int, int]:
+        """What tells two states of the stream's files apart, on any machine: how many there are,
+        and a thousand names among them, which move when one comes or goes.
+        """
+        places = np.unique(np.linspace(0, len(self) - 1, _NAMES_COMPARED).round().astype(int))
+        names = [self.name(place) for place in places.tolist()] if len(self) else []
+        return self.stream.name, len(self), fold_key(*names)
 
     def collate(
         self, samples: Sequence[Mapping[str, Sample]], keys: Sequence[int], names: Sequence[str]
@@ -121,34 +143,6 @@ class StreamReader:
         return self.collate(samples, keys, [self.name(index) for index in indices])
 
 
-@lru_cache(maxsize=16)
-def _order(length: int, seed: int, stream: str, epoch: int) -> Any:
-    return permutation(length, seed, stream, epoch)
-
-
-def _align(stream: str, sources: Mapping[str, Source]) -> list[dict[str, int]]:
-    """Per sample, the index in every source; several sources meet by name without suffix."""
-    if len(sources) == 1:
-        ((name, source),) = sources.items()
-        return [{name: index} for index in range(len(source))]
-    by_stem = {
-        name: {
-            str(PurePosixPath(source.name(index)).with_suffix("")): index
-            for index in range(len(source))
-        }
-        for name, source in sources.items()
-    }
-    first, *others = by_stem.values()
-    shared = [stem for stem in first if all(stem in other for other in others)]
-    if not shared:
-        examples = {name: next(iter(stems), None) for name, stems in by_stem.items()}
-        raise DataError(
-            f"stream {stream}: no sample has all of {sorted(sources)}; files are aligned by their "
-            f"path without suffix, and the first ones are {examples}"
-        )
-    return [{name: stems[stem] for name, stems in by_stem.items()} for stem in shared]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepBatch:
     """Everything one process needs for one optimisation step: a list of groups per micro-batch."""
@@ -173,11 +167,41 @@ class Shard:
     samples_seen: Mapping[str, int] | None = None  # per stream, over all processes
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """Samples of one group of a step: its micro-batch, its stream, their places in its order."""
+
+    step: int
+    micro: int
+    stream: int
+    positions: range
+    is_whole: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamplesRead:
+    """The samples of a part, before they are put together with the rest of their group; of a whole
+    one a worker has made the `group` itself.
+    """
+
+    part: Part
+    samples: Sequence[Mapping[str, Sample]]
+    keys: tuple[int, ...]
+    names: tuple[str, ...]
+    bad: tuple[BadFile, ...]
+    group: Group | None = None
+
+
 class Steps(Dataset[StepBatch]):
-    """`steps[t]` is the batch of step t; any worker can make any step."""
+    """`steps[t]` is the batch of step t; any worker can read any part of it."""
 
     def __init__(self, recipe: RunRecipe, readers: Sequence[StreamReader], shard: Shard) -> None:
         self.recipe, self.readers, self.shard = recipe, readers, shard
+        self.share = BatchShare(
+            accumulate=recipe.optim.accumulate, rank=shard.rank, world=shard.world
+        )
+        lengths = {reader.stream.name: len(reader) for reader in readers}
+        self.composition = compose(recipe.data, lengths)
 
     def __len__(self) -> int:
         return self.recipe.optim.steps
@@ -185,40 +209,85 @@ class Steps(Dataset[StepBatch]):
     def samples_seen(self, step: int) -> dict[str, int]:
         """Samples of each stream that all processes have taken before `step`."""
         before = self.shard.samples_seen or {}
-        taken = (step - self.shard.start_step) * self.recipe.optim.accumulate * self.shard.world
+        start = self.composition.before(self.shard.start_step)
+        micro = self.recipe.optim.accumulate
         return {
-            reader.stream.name: before.get(reader.stream.name, 0) + taken * reader.stream.batch_size
-            for reader in self.readers
+            name: before.get(name, 0) + (taken - start[name]) * micro
+            for name, taken in self.composition.before(step).items()
         }
 
-    def __getitem__(self, step: int) -> StepBatch:
-        bad: list[BadFile] = []
-        seen = self.samples_seen(step)
-        micro = tuple(
-            tuple(
-                self._group(reader, seen[reader.stream.name], number, bad)
-                for reader in self.readers
-            )
-            for number in range(self.recipe.optim.accumulate)
-        )
-        return StepBatch(step=step, micro=micro, bad=tuple(bad))
+    def names(self, step: int) -> dict[str, tuple[str, ...]]:
+        """By stream, this process's samples of a step, none of which is read."""
+        names: dict[str, tuple[str, ...]] = {}
+        for part in self.parts(step):
+            reader = self.readers[part.stream]
+            places = reader.places(part.positions.start, len(part.positions))
+            before = names.get(reader.stream.name, ())
+            names[reader.stream.name] = before + tuple(reader.name(index) for index, _ in places)
+        return names
 
-    def _group(self, reader: StreamReader, seen: int, number: int, bad: list[BadFile]) -> Group:
-        size = reader.stream.batch_size
-        first = seen + (number * self.shard.world + self.shard.rank) * size
+    def __getitem__(self, step: int) -> StepBatch:
+        return self.assembled(step, [self.read(part) for part in self.parts(step)])
+
+    def parts(self, step: int, most: Mapping[str, int] | None = None) -> list[Part]:
+        """The step's groups, or parts of them where a stream has `most` samples for a part."""
+        seen, sizes = self.samples_seen(step), self.composition.sizes(step)
+        return [
+            Part(
+                step=step,
+                micro=number,
+                stream=stream,
+                positions=positions[start : start + size],
+                is_whole=size >= len(positions),
+            )
+            for number in range(self.share.num_micro)
+            for stream, reader in enumerate(self.readers)
+            for name in [reader.stream.name]
+            for positions in [self._positions(seen[name], number, sizes[name])]
+            for size in [(most or {}).get(name, len(positions))]
+            for start in range(0, len(positions), size)
+        ]
+
+    def _positions(self, seen: int, number: int, size: int) -> range:
+        """Of this process's samples of a micro-batch in the stream's endless order."""
+        own = self.share.positions(size, number)
+        return range(seen + own.start, seen + own.stop)
+
+    def read(self, part: Part) -> SamplesRead:
+        reader, bad = self.readers[part.stream], list[BadFile]()
         samples, keys, names = [], [], []
-        for position in range(first, first + size):
-            index, sample, key = self._sample(reader, position, bad)
+        for place in reader.places(part.positions.start, len(part.positions)):
+            index, sample, key = self._sample(reader, *place, bad)
             samples.append(sample)
             keys.append(key)
             names.append(reader.name(index))
-        return reader.collate(samples, keys, names)
+        return SamplesRead(
+            part=part, samples=samples, keys=tuple(keys), names=tuple(names), bad=tuple(bad)
+        )
+
+    def assembled(self, step: int, read: Sequence[SamplesRead]) -> StepBatch:
+        """The batch of what was read of the parts of a step, in their order."""
+        micro = [
+            [self.group(list(parts)) for _, parts in groupby(of_micro, lambda one: one.part.stream)]
+            for _, of_micro in groupby(read, lambda one: one.part.micro)
+        ]
+        bad = tuple(file for one in read for file in one.bad)
+        return StepBatch(step=step, micro=tuple(map(tuple, micro)), bad=bad)
+
+    def group(self, parts: Sequence[SamplesRead]) -> Group:
+        """Of all the parts that it was read in."""
+        first = parts[0]
+        if first.group is not None:
+            return first.group
+        samples = [sample for part in parts for sample in part.samples]
+        keys = [key for part in parts for key in part.keys]
+        names = [name for part in parts for name in part.names]
+        return self.readers[first.part.stream].collate(samples, keys, names)
 
     def _sample(
-        self, reader: StreamReader, position: int, bad: list[BadFile]
+        self, reader: StreamReader, index: int, epoch: int, bad: list[BadFile]
     ) -> tuple[int, dict[str, Sample], int]:
-        """The sample at a position; where it cannot be read, another one chosen by its key."""
-        index, epoch = reader.place(position)
+        """The sample at a place; where it cannot be read, another one chosen by its key."""
         first_key = reader.key(index, epoch)
         failure: DataError | None = None
         for attempt in range(_REPLACEMENT_TRIES):
@@ -245,6 +314,21 @@ def open_streams(recipe: Recipe) -> list[StreamReader]:
     return [StreamReader(stream, stream.files, recipe) for stream in recipe.data.streams]
 
 
+def check_alike(readers: Sequence[StreamReader]) -> None:
+    """DataError where the processes of a run do not see the same files: their batches would overlap
+    and miss samples without a word. Every process calls it.
+    """
+    own = [reader.state() for reader in readers]
+    for rank, theirs in enumerate(HostMeeting().gather(own)):
+        for reader, one, other in zip(readers, own, theirs, strict=True):
+            if one != other:
+                raise DataError(
+                    f"stream {reader.stream.name}: process {rank} sees {other[1]} samples, "
+                    f"this one sees {one[1]}, or their names differ; files came or went while the "
+                    "run began, or machines have other copies; start again"
+                )
+
+
 def open_held_out(recipe: Recipe) -> list[StreamReader]:
     """Readers of the streams that have held-out files."""
     return [
@@ -252,37 +336,3 @@ def open_held_out(recipe: Recipe) -> list[StreamReader]:
         for stream in recipe.data.streams
         if stream.held_out is not None
     ]
-
-
-def _outlive_signals(worker: int) -> None:
-    """Schedulers signal the whole process group; the main process decides when workers end."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
-
-
-class _StepsOrErrors(Dataset[StepBatch | OmnimaskError]):
-    """The batch of a step, or why there is none: a process alone must not raise, others wait."""
-
-    def __init__(self, steps: Steps) -> None:
-        self.steps = steps
-
-    def __getitem__(self, step: int) -> StepBatch | OmnimaskError:
-        try:
-            return self.steps[step]
-        except OmnimaskError as error:
-            return type(error)(str(error))  # without its traceback, which no process can send
-
-
-def load_steps(
-    steps: Steps, *, num_workers: int, pin_memory: bool
-) -> DataLoader[StepBatch | OmnimaskError]:
-    """Batches of the remaining steps in order; worker processes make whole steps ahead of time."""
-    return DataLoader(
-        _StepsOrErrors(steps),
-        batch_size=None,
-        sampler=range(steps.shard.start_step, len(steps)),
-        num_workers=num_workers,
-        prefetch_factor=2 if num_workers else None,
-        pin_memory=pin_memory,
-        worker_init_fn=_outlive_signals,
-    )

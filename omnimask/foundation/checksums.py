@@ -8,8 +8,12 @@ NAME = "SHA256SUMS"
 
 def write_checksums(folder: Path) -> None:
     """Writes the checksum of every file in `folder`, none of which may change afterwards."""
-    lines = [f"{_sha256(path)}  {path.name}\n" for path in _files(folder)]
-    (folder / NAME).write_text("".join(lines))
+    (folder / NAME).write_text("".join(map(checksum_line, _files(folder))))
+
+
+def checksum_line(path: Path) -> str:
+    """The line of one file."""
+    return f"{_sha256(path)}  {path.name}\n"
 
 
 def find_damage(folder: Path) -> str:

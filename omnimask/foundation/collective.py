@@ -4,11 +4,16 @@ Every process must call them equally often and in the same order, or all of them
 carry gradients.
 """
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from omnimask.foundation.errors import LostProcessError
 
 T = TypeVar("T")
 
@@ -46,24 +51,46 @@ def cat_over_ranks(x: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
+@contextmanager
+def named_losses() -> Iterator[None]:
+    """Turns the complaint of torch.distributed that a process is gone into an error of ours."""
+    try:
+        yield
+    except RuntimeError as error:
+        if num_ranks() == 1 or not (isinstance(error, dist.DistError) or "gloo" in str(error)):
+            raise
+        raise LostProcessError(
+            "another process of this run has ended or does not answer; what it said is in its own "
+            f"output. The same command goes on from the last checkpoint ({error})"
+        ) from error
+
+
 class HostMeeting:
-    """Where the processes tell one another small things without waiting for their devices."""
+    """Where the processes tell one another small things without waiting for their devices.
 
-    def __init__(self) -> None:
-        self._group = dist.new_group(backend="gloo") if num_ranks() > 1 else None
+    LostProcessError where one of them is gone, or does not come within `timeout_s` and half a
+    minute, in which a process that hangs can say where.
+    """
 
-    def anyone(self, flag: bool) -> bool:
-        """Whether any process has `flag`."""
+    def __init__(self, *, timeout_s: float = 1800.0) -> None:
+        patience = timedelta(seconds=timeout_s + 30.0)
+        several = num_ranks() > 1
+        self._group = dist.new_group(backend="gloo", timeout=patience) if several else None
+
+    def most(self, numbers: Sequence[int]) -> list[int]:
+        """Of each number the largest that any process has."""
         if self._group is None:
-            return flag
-        flags = torch.tensor(int(flag))
-        dist.all_reduce(flags, op=dist.ReduceOp.MAX, group=self._group)
-        return bool(flags.item())
+            return list(numbers)
+        largest = torch.tensor(numbers)
+        with named_losses():
+            dist.all_reduce(largest, op=dist.ReduceOp.MAX, group=self._group)
+        return largest.tolist()
 
     def gather(self, value: T) -> list[T]:
         """Every process's `value`, in order of rank."""
         if self._group is None:
             return [value]
         values: list[T | None] = [None] * num_ranks()
-        dist.all_gather_object(values, value, group=self._group)
+        with named_losses():
+            dist.all_gather_object(values, value, group=self._group)
         return [value for value in values if value is not None]

@@ -67,7 +67,7 @@ PLACES = {
         "objectives.targets": "Content Pooled TeacherCodes TeacherFeatures",
         "recipe.recipe": "Recipe",
         "recipe.settings": (
-            "CosineSchedule Data LabelTable Optim Run StepSchedule Stream TargetOptim"
+            "CosineSchedule Data LabelTable Mixture Optim Run StepSchedule Stream TargetOptim"
         ),
         "recipe.start": "Start",
         "recipe.teacher": "FrozenTeacher SnapshotTeacher Teacher",

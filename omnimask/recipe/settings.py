@@ -37,9 +37,10 @@ class Stream:
     """One kind of group: which files give its modalities, and how many samples a step takes.
 
     Several entries in `files` are aligned by file name without suffix: one sample has all of them
-    in one sequence (a video's frames and its sound track). `batch_size` is per process and step.
-    `held_out` files are never trained on; reports and probes use them. `labels` are what a report
-    asks of the samples in place of the files' own label (their folder).
+    in one sequence (a video's frames and its sound track). `batch_size` is that of a micro-batch,
+    over all processes: a step takes `batch_size` times `optim.accumulate` samples, however many
+    processes share them. `held_out` files are never trained on; reports and probes use them.
+    `labels` are what a report asks of the samples in place of the files' own label (their folder).
     """
 
     name: str
@@ -54,17 +55,57 @@ class Stream:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Mixture:
+    """Shares of the streams among the samples of a step, in place of each stream's `batch_size`;
+    a micro-batch has as many samples as these have together, to within one of each stream.
+
+    `weights`: by stream, for all or none; without them a stream weighs as much as it has samples.
+    A share is proportional to weight ** (1 / `temperature`): 1 takes weights as they are, more
+    makes them alike (mT5, https://arxiv.org/abs/2010.11934, section 3.1, has 1 / 0.3). A stream's
+    samples of a micro-batch are a multiple of `multiple`, for processes that share it.
+    """
+
+    weights: Mapping[str, float] | None = None
+    temperature: float = 1.0
+    multiple: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0 or self.multiple < 1:
+            raise RecipeError(
+                "data.mixture: temperature must be positive and multiple >= 1, got "
+                f"{self.temperature} and {self.multiple}"
+            )
+        for name, weight in (self.weights or {}).items():
+            if not 0 < weight < float("inf"):
+                raise RecipeError(
+                    f"data.mixture.weights: that of {name} must be positive, got {weight}; leave "
+                    "the stream out of the recipe if it is to have no share"
+                )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Data:
-    """Where the samples are. Every step takes `batch_size` samples of every stream.
+    """Where the samples are. Every micro-batch takes `batch_size` samples of every stream.
 
     `max_bad_files`: files that cannot be read are listed in `bad_files.jsonl` and replaced by
     another sample; the run stops when more than this many have failed, counted once each over
-    all processes and restarts. 0 stops at the first.
+    all processes and restarts. 0 stops at the first. `mixture`: shares of the streams in place of
+    their batch sizes.
     """
 
     root: str
     streams: tuple[Stream, ...]
     max_bad_files: int = 0
+    mixture: Mixture | None = None
+
+    def __post_init__(self) -> None:
+        weights = self.mixture.weights if self.mixture is not None else None
+        names = {stream.name for stream in self.streams}
+        if weights is not None and set(weights) != names:
+            raise RecipeError(
+                f"data.mixture.weights must name every stream, {sorted(names)}, got "
+                f"{sorted(weights)}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,8 +159,8 @@ class Optim:
     `lr` is the peak, `final_lr` the end, `schedule` the way between them after the warm-up. The
     weight decay goes from `weight_decay` to `final_weight_decay` by half a cosine (over the horizon
     of the schedule), None keeps it. `clip_norm` limits the gradient's global
-    norm, None does not. `accumulate` micro-batches make one step. `targets` is for weights of
-    trained targets alone.
+    norm, None does not. `accumulate` micro-batches make one step; processes share them. `targets`
+    is for weights of trained targets alone.
     """
 
     steps: int
@@ -150,27 +191,42 @@ class Run:
     """How a run is carried out; nothing here changes what is learnt, so a run may be resumed with
     other values.
 
-    `precision`: "auto" is bf16 on a GPU and fp32 elsewhere. `tracker`: an Accelerate tracker beside
+    `precision`: "auto" is bf16 on a GPU and fp32 elsewhere. `num_workers` processes read samples
+    ahead, sharing every group; what they hold ready is at most `loader_memory_mb` (MiB, in each
+    process), but a sample for each worker; the step that is trained and the next lie beside it.
+    `tracker`: an Accelerate tracker beside
     the JSON lines that are always written; TensorBoard's files lie in the run folder's
     `tensorboard`, wandb's in `wandb`; wandb and trackio list the run under the recipe's name and
-    need the extra of their name. `max_nonfinite_steps` in a row stop the run. Every
+    need the extra of their name. `max_nonfinite_steps` in a row stop the run, and so does a step,
+    its data included, that takes longer than `step_timeout_s`. Every
     `probe_every` steps pretraining probes its frozen encoder on the labelled streams; 0 is never.
     Every `pictures_every` steps, and after the last, reconstructions go to the tracker; 0 is never.
     """
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     num_workers: int = 2
+    loader_memory_mb: int = 4096
     log_every: int = 10
     checkpoint_every: int = 500
     keep_checkpoints: int = 2
     tracker: Literal["none", "tensorboard", "wandb", "trackio"] = "tensorboard"
     max_nonfinite_steps: int = 5
+    step_timeout_s: float = 1800.0
     report_samples: int = 4
     report: bool = True
     probe_every: int = 0
     pictures_every: int = 0
 
     def __post_init__(self) -> None:
+        if not self.step_timeout_s > 0.0:
+            raise RecipeError(
+                f"run.step_timeout_s must be > 0, got {self.step_timeout_s}; 1800 is half an hour"
+            )
+        if self.num_workers < 0 or self.loader_memory_mb < 1:
+            raise RecipeError(
+                "run: num_workers must be >= 0 and loader_memory_mb >= 1, got "
+                f"{self.num_workers} and {self.loader_memory_mb}"
+            )
         if self.probe_every < 0:
             raise RecipeError(
                 f"run.probe_every must be >= 0, got {self.probe_every}; 0 is never, 500 is after "

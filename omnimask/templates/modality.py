@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from omnimask.data.folders import FolderFiles, list_files
+from omnimask.data.file_list import FileList
+from omnimask.data.folders import list_files
 from omnimask.foundation.errors import DataError
 from omnimask.network.positions import SinCosPosition
 from omnimask.tokens.modality import Drawing, Sample, Source, Visit
@@ -90,7 +91,7 @@ class ExampleFiles:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExampleSource:
-    found: FolderFiles
+    found: FileList
     modality: ExampleTokens
 
     def __len__(self) -> int:
@@ -103,7 +104,8 @@ class ExampleSource:
         return self.found.label(index)
 
     def read(self, index: int, visit: Visit, /) -> Sample:
-        return {"signal": read_signal(self.found.path(index), self.modality)}
+        with self.found.local(index) as path:
+            return {"signal": read_signal(path, self.modality)}
 
 
 def read_signal(path: Path, modality: ExampleTokens) -> np.ndarray:

@@ -18,20 +18,26 @@ class BadFiles:
     Every process knows all bad files of all, and of earlier starts. `note` shows a line to people.
     """
 
-    def __init__(self, out: Path, *, budget: int, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, out: Path, *, budget: int, note: Callable[[str], None], meeting: HostMeeting
+    ) -> None:
         self.path, self.budget, self.note = out / BAD_FILES, budget, note
-        self.meeting = HostMeeting()
+        self.meeting = meeting
         own = {BadFile(**entry) for entry in read_lines(self.path)}
         self.listed = {_key(file) for files in self.meeting.gather(own) for file in files}
 
-    def agree(self, made: StepBatch | OmnimaskError) -> StepBatch:
-        """The batch, unless the run has to stop; every process asks before every step.
+    @staticmethod
+    def has_news(made: StepBatch | OmnimaskError) -> bool:
+        """Whether the others have to hear of this process's batch."""
+        return isinstance(made, OmnimaskError) or bool(made.bad)
+
+    def agree(self, made: StepBatch | OmnimaskError, *, news: bool) -> StepBatch:
+        """The batch, unless the run has to stop; `news` is whether any process has some.
 
         The same error in every process: one of them could not make its batch, or (DataError) more
         files than the budget could not be read for training.
         """
         said = made if isinstance(made, OmnimaskError) else made.bad
-        news = self.meeting.anyone(bool(said) or isinstance(said, OmnimaskError))
         for part in self.meeting.gather(said) if news else ():
             if isinstance(part, OmnimaskError):
                 raise part

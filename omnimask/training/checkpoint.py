@@ -1,34 +1,30 @@
-"""Checkpoints: folders that are either whole or not there, read without unpickling anything.
+"""Checkpoints as they are found and read: folders that are whole or not there; nothing in them is
+unpickled. `checkpoint_writer.py` writes them.
 
 Each has `SHA256SUMS` over its files. One that is not as it was written is never read: a run that
 goes on sets it aside and takes the one before.
 """
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from omnimask.foundation.checksums import NAME, find_damage, write_checksums
+from omnimask.foundation.checksums import NAME, find_damage
 from omnimask.foundation.errors import DamageError, RecipeError
-from omnimask.foundation.hardware import hardware
-from omnimask.foundation.records import dump, load
-from omnimask.foundation.versions import versions
+from omnimask.foundation.records import load
 from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.run_recipe import RunRecipe
+from omnimask.training.tensor_parts import has_parts, load_parts
 
 # Of an encoder folder, which has no run around it (transfer/encoder_folder.py).
 ENCODER_INFO, ENCODER_WEIGHTS = "encoder.json", "encoder.safetensors"
 
-_UNFINISHED, _DAMAGED = ".unfinished", ".damaged"
+UNFINISHED, _DAMAGED = ".unfinished", ".damaged"
 
 R = TypeVar("R")  # a RunRecipe; no bound, as checks at runtime cannot take a protocol's fields
 
@@ -41,34 +37,6 @@ class Checkpoint(Generic[R]):
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor]
     state: dict[str, Any]
-
-
-def save_checkpoint(run: Path, checkpoint: Checkpoint[Any], *, keep: int) -> Path:
-    """Writes `run/checkpoints/step-00000100`: into a temporary folder, synced, then renamed.
-
-    Older checkpoints beyond the last `keep` are removed afterwards.
-    """
-    step = int(checkpoint.state["step"])
-    target = run / "checkpoints" / _name_of(step)
-    unfinished = target.with_name(target.name + _UNFINISHED)
-    for leftover in target.parent.glob(f"*{_UNFINISHED}"):
-        shutil.rmtree(leftover)
-    unfinished.mkdir(parents=True)
-    save_file(_plain(checkpoint.weights), unfinished / "model.safetensors")
-    save_file(_plain(checkpoint.optimizer), unfinished / "optimizer.safetensors")
-    state = {**checkpoint.state, "versions": versions(), "hardware": hardware()}
-    write_json(unfinished / "state.json", state)
-    write_json(unfinished / "recipe.json", dump(checkpoint.recipe))
-    write_checksums(unfinished)
-    for path in [*unfinished.iterdir(), unfinished]:
-        _sync(path)
-    if target.exists():
-        shutil.rmtree(target)
-    unfinished.rename(target)
-    _sync(target.parent)
-    for old in list_checkpoints(run)[:-keep]:
-        shutil.rmtree(old)
-    return target
 
 
 def list_checkpoints(run: Path) -> list[Path]:
@@ -126,12 +94,12 @@ def load_any_checkpoint(folder: Path) -> Checkpoint[Any]:
     if has_sums and (damage := find_damage(folder)):
         raise DamageError(f"{folder} is damaged: {damage}; copy it here again")
     state = read_saved(folder / "state.json")
-    if folder.name.startswith("step-") and folder.name != _name_of(state["step"]):
+    if folder.name.startswith("step-") and folder.name != name_of(state["step"]):
         raise DamageError(f"{folder} is of step {state['step']}; give it the name it had")
     return Checkpoint(
         recipe=load(saved, str(folder / "recipe.json")),
-        weights=load_tensors(folder / "model.safetensors"),
-        optimizer=load_tensors(folder / "optimizer.safetensors"),
+        weights=load_parts(folder, "model"),
+        optimizer=load_parts(folder, "optimizer"),
         state=state,
     )
 
@@ -180,15 +148,13 @@ def read_saved(path: Path) -> dict[str, Any]:
     return saved
 
 
-def load_tensors(path: Path) -> dict[str, Tensor]:
-    """The contents of a safetensors file; DamageError where it cannot be read."""
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise DamageError(f"{path} cannot be read ({error}); copy it here again") from error
+def is_checkpoint(folder: Path) -> bool:
+    """Whether it has a recipe and weights."""
+    return (folder / "recipe.json").exists() and has_parts(folder, "model")
 
 
-def _name_of(step: int) -> str:
+def name_of(step: int) -> str:
+    """Of the folder with the checkpoint after `step` steps."""
     return f"step-{step:08d}"
 
 
@@ -215,15 +181,3 @@ def write_json(path: Path, value: Any) -> None:
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(json.dumps(value, indent=1) + "\n")
     temporary.replace(path)
-
-
-def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

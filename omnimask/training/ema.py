@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from omnimask.training.sharding import own_part
+
 
 @torch.no_grad()
 def update_ema(average: nn.Module, network: nn.Module, decay: float) -> None:
@@ -16,8 +18,8 @@ def update_ema(average: nn.Module, network: nn.Module, decay: float) -> None:
     slow, fast = [], []
     for name, tensor in average.state_dict().items():
         if tensor.is_floating_point():
-            slow.append(tensor)
-            fast.append(current[name])
+            slow.append(own_part(tensor))
+            fast.append(own_part(current[name]))
         else:
             tensor.copy_(current[name])
     # One kernel for all tensors; it does not read its third argument, a number of updates.

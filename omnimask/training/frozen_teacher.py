@@ -18,9 +18,9 @@ from omnimask.training.checkpoint import (
     list_checkpoints,
     load_checkpoint,
     load_recipe,
-    load_tensors,
     read_saved,
 )
+from omnimask.training.tensor_parts import load_tensors
 
 
 def fill_frozen(teacher: FrozenTeacher) -> FrozenTeacher:

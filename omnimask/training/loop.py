@@ -1,41 +1,41 @@
 """The training loop: one step after another, checkpoints, stopping and going on."""
 
+import errno
 import sys
 import time
-from collections.abc import Generator, Mapping
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.utils import InitProcessGroupKwargs, set_seed
 from torch import nn
 
-from omnimask.data.streams import Shard, StepBatch, Steps, load_steps
+from omnimask.data.loading import load_steps
+from omnimask.data.streams import Shard, StepBatch, Steps, check_alike
+from omnimask.foundation.collective import HostMeeting, named_losses
 from omnimask.foundation.determinism import same_sums_on_cpu
 from omnimask.foundation.errors import OmnimaskError
 from omnimask.foundation.memory import keep_freed_memory
 from omnimask.foundation.reloading import check_reloadable
+from omnimask.recipe.batch_share import check_share
 from omnimask.recipe.run_recipe import RunRecipe
-from omnimask.training.checkpoint import (
-    Checkpoint,
-    last_checkpoint,
-    set_aside,
-    sound_checkpoint,
-)
-from omnimask.training.checkpoint import save_checkpoint as write_checkpoint
+from omnimask.training.checkpoint import Checkpoint, last_checkpoint, set_aside, sound_checkpoint
+from omnimask.training.checkpoints import Checkpoints
+from omnimask.training.going_on import check_going_on, lengthening
 from omnimask.training.job import Job
+from omnimask.training.launching import Launch, read_launch, without_wrapping
 from omnimask.training.metrics import Probing, StepMeter
-from omnimask.training.optimisation import (
-    Training,
-    load_optimizer_tensors,
-    optimizer_tensors,
-    step_once,
-)
+from omnimask.training.optimisation import Training, load_optimizer_tensors, step_once
+from omnimask.training.progress import say
 from omnimask.training.run_folder import Drawing, RunLog, claim_run_folder, set_repeated_aside
-from omnimask.training.stop_signal import StopSignal
+from omnimask.training.sharding import shard_model
+from omnimask.training.stop_signal import StopSignal, stopped
 from omnimask.training.trackers import check_tracker
+from omnimask.training.watchdog import Watchdog
 
 
 def carry_out(
@@ -51,14 +51,26 @@ def carry_out(
     sound; DataError for files that cannot be read; OmnimaskError after too many non-finite steps in
     a row.
     """
+    with StopSignal() as stop, named_losses(), _explained_disk(out):
+        return _carry_out(job, out, probing, drawing, stop)
+
+
+def _carry_out(
+    job: Job, out: Path, probing: Probing | None, drawing: Drawing | None, stop: StopSignal
+) -> Path:
     recipe = job.recipe
     check_reloadable(recipe)
-    accelerator = _accelerator(recipe, out)
+    launch = read_launch(recipe)
+    accelerator = _accelerator(recipe, out, launch)
+    check_share(recipe, accelerator.num_processes)
     if accelerator.device.type == "cpu":
         keep_freed_memory()
     claim_run_folder(out, recipe, write=False)
     resumed = _resumed(out, accelerator)
-    training = _set_up(job, accelerator, resumed)
+    check_going_on(out, recipe, resumed)
+    say(lengthening(recipe, resumed))
+    training = _set_up(job, accelerator, launch, resumed)
+    check_alike(training.steps.readers)
     meter = StepMeter(job, accelerator, probing)
     start = training.steps.shard.start_step
     # Only now, so that a recipe whose data or teacher is refused leaves no folder behind.
@@ -67,13 +79,34 @@ def carry_out(
         set_repeated_aside(out, start)
     accelerator.wait_for_everyone()
     if resumed is None or not resumed.state.get("ended", False):  # a job may end before its time
+        meeting = HostMeeting(timeout_s=recipe.run.step_timeout_s)
+        log = RunLog(
+            out, training.recipe, accelerator=accelerator, start_step=start, meeting=meeting
+        )
         with (
-            RunLog(out, training.recipe, accelerator=accelerator, start_step=start) as log,
+            log,
             same_sums_on_cpu(accelerator.device),
+            Checkpoints(training, out, meeting) as checkpoints,
         ):
-            _loop(training, meter, out, log, drawing)
+            stop.stepping = True
+            _loop(training, meter, log, drawing, checkpoints, stop)
+    accelerator.wait_for_everyone()
     accelerator.end_training()
     return last_checkpoint(out)
+
+
+@contextmanager
+def _explained_disk(out: Path) -> Iterator[None]:
+    """A full disk is an error of a line, whatever was being written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise OmnimaskError(
+            f"{error.filename or out} could not be written: {error.strerror}. Checkpoints that are "
+            "there are whole; free some space, and the same command goes on"
+        ) from error
 
 
 def _resumed(out: Path, accelerator: Accelerator) -> Checkpoint[Any] | None:
@@ -90,27 +123,34 @@ def _resumed(out: Path, accelerator: Accelerator) -> Checkpoint[Any] | None:
     return checkpoint
 
 
-def _accelerator(recipe: RunRecipe, out: Path) -> Accelerator:
-    precision = recipe.run.precision
-    if precision == "auto":
-        precision = "bf16" if torch.cuda.is_available() else "fp32"
+def _accelerator(recipe: RunRecipe, out: Path, launch: Launch) -> Accelerator:
     tracker = recipe.run.tracker
     check_tracker(tracker)
-    return Accelerator(
-        # Said outright, or several processes on CPUs would not find one another.
-        cpu=not torch.accelerator.is_available(),
-        mixed_precision="bf16" if precision == "bf16" else "no",
-        log_with=None if tracker == "none" else tracker,
-        project_dir=str(out),
-    )
+    patience = timedelta(seconds=recipe.run.step_timeout_s)
+    with without_wrapping():
+        return Accelerator(
+            # Said outright, or several processes on CPUs would not find one another.
+            cpu=not torch.accelerator.is_available(),
+            mixed_precision="bf16" if launch.precision == "bf16" else "no",
+            log_with=None if tracker == "none" else tracker,
+            project_dir=str(out),
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=patience)],
+        )
 
 
-def _set_up(job: Job, accelerator: Accelerator, resumed: Checkpoint[Any] | None) -> Training:
+def _set_up(
+    job: Job, accelerator: Accelerator, launch: Launch, resumed: Checkpoint[Any] | None
+) -> Training:
     set_seed(job.recipe.seed)
     model = job.prepare(resumed)
     assert isinstance(model, nn.Module), "what learns has weights"
     check_reloadable(job.recipe)  # with its statistics, as checkpoints have it
-    wrapped = accelerator.prepare_model(model)
+    sharded = launch.sharded and accelerator.num_processes > 1
+    wrapped = (
+        shard_model(model, accelerator.device, reshard=launch.reshard)
+        if sharded
+        else accelerator.prepare_model(model)
+    )
     optimizer = job.optimizer()
     if resumed is not None:
         load_optimizer_tensors(model, optimizer, resumed.optimizer)
@@ -127,42 +167,80 @@ def _set_up(job: Job, accelerator: Accelerator, resumed: Checkpoint[Any] | None)
         wrapped=wrapped,
         optimizer=optimizer,
         steps=Steps(job.recipe, job.open_streams(), shard),
+        sharded=sharded,
     )
 
 
 def _loop(
-    training: Training, meter: StepMeter, out: Path, log: RunLog, drawing: Drawing | None
+    training: Training,
+    meter: StepMeter,
+    log: RunLog,
+    drawing: Drawing | None,
+    checkpoints: Checkpoints,
+    stop: StopSignal,
 ) -> None:
-    recipe, run = training.recipe, training.recipe.run
+    recipe, run, out = training.recipe, training.recipe.run, log.out
+    start, last = training.steps.shard.start_step, recipe.optim.steps
     training.wrapped.train()
-    with StopSignal() as stop, closing(_batches(training)) as batches:
-        for step in range(training.steps.shard.start_step, recipe.optim.steps):
+    with (
+        Watchdog(out, training.steps, timeout_s=run.step_timeout_s) as watchdog,
+        closing(_batches(training)) as batches,
+    ):
+        for step in range(start, last):
+            watchdog.step_begins(step)
             started = time.perf_counter()
             made = next(batches)
             meter.waited(time.perf_counter() - started)
-            batch = log.bad_files.agree(made)
-            last = step + 1 == recipe.optim.steps
-            logs = last or (step + 1) % run.log_every == 0 or meter.probes_due(step + 1)
+            watchdog.has_batch(made)
+            # All that the processes have to agree on before a step, in one message.
+            news, number, failed = checkpoints.meeting.most(
+                [log.bad_files.has_news(made), stop.number, checkpoints.failed]
+            )
+            if failed:
+                checkpoints.raise_failure()
+            if number:
+                _stop(training, meter, log, checkpoints, number=number, step=step)
+            batch = log.bad_files.agree(made, news=bool(news))
+            done = step + 1
+            logs = done == last or done % run.log_every == 0 or meter.probes_due(done)
             meter.add(step_once(training, batch, watch=logs), batch)
-            stopping = not last and _agreed(training, stop.asked, now=logs)
-            if logs or stopping:
-                summary = meter.summary(step + 1)
-                log.step(summary)
-                log.bad_files.add(meter.left_out_of_probes())
-                _stop_if_dead(summary, run.max_nonfinite_steps)
-            draws = run.pictures_every and (last or (step + 1) % run.pictures_every == 0)
+            if logs:
+                _write_log(meter, log, done)
+                _stop_if_dead(meter.skipped_in_a_row, run.max_nonfinite_steps)
+            watchdog.pauses()  # what follows is no step, and may take its time
+            draws = run.pictures_every and (done == last or done % run.pictures_every == 0)
             if drawing is not None and draws and log.is_main:
-                log.pictures(drawing(training.model), step + 1)
-            ended = training.job.check(step + 1, out, write=training.accelerator.is_main_process)
-            if last or ended or stopping or (step + 1) % run.checkpoint_every == 0:
-                save_checkpoint(training, out, step + 1)
+                log.pictures(drawing(training.model), done)
+            ended = training.job.check(done, out, write=log.is_main)
+            if done == last or ended or done % run.checkpoint_every == 0:
+                checkpoints.begin(done)
             if ended:
-                return
-            if stopping:
-                raise OmnimaskError(
-                    f"stopped by a signal after step {step + 1}, which is saved; the same command "
-                    "goes on from there"
-                )
+                break
+    checkpoints.finish()
+
+
+def _write_log(meter: StepMeter, log: RunLog, step: int) -> None:
+    log.step(meter.summary(step))
+    log.bad_files.add(meter.left_out_of_probes())
+
+
+def _stop(
+    training: Training,
+    meter: StepMeter,
+    log: RunLog,
+    checkpoints: Checkpoints,
+    *,
+    number: int,
+    step: int,
+) -> None:
+    """Saves what `step` steps have learnt, unless that is saved, and raises."""
+    if meter.reports:
+        _write_log(meter, log, step)
+    if step > max(training.steps.shard.start_step, checkpoints.last):
+        checkpoints.begin(step)
+    checkpoints.finish()
+    when = f"after step {step}, which is saved" if step else "before a step was done"
+    raise stopped(number, when)
 
 
 def _batches(training: Training) -> Generator[StepBatch | OmnimaskError, None, None]:
@@ -173,43 +251,11 @@ def _batches(training: Training) -> Generator[StepBatch | OmnimaskError, None, N
         training.steps,
         num_workers=training.recipe.run.num_workers,
         pin_memory=training.accelerator.device.type == "cuda",
+        budget_mb=training.recipe.run.loader_memory_mb,
     )
 
 
-def save_checkpoint(training: Training, out: Path, step: int) -> None:
-    """The main process writes; the others wait until the checkpoint is whole."""
-    if training.accelerator.is_main_process:
-        write_checkpoint(
-            out,
-            Checkpoint(
-                recipe=training.recipe,
-                weights=training.model.state_dict(),
-                optimizer=optimizer_tensors(training.model, training.optimizer),
-                state={
-                    "step": step,
-                    "samples_seen": training.steps.samples_seen(step),
-                    **training.job.state(),
-                },
-            ),
-            keep=training.recipe.run.keep_checkpoints,
-        )
-    training.accelerator.wait_for_everyone()
-
-
-def _agreed(training: Training, asked: bool, *, now: bool) -> bool:
-    """Whether all processes stop here; several processes agree only where they log anyway."""
-    if training.accelerator.num_processes == 1:
-        return asked
-    if not now:
-        return False
-    flag = torch.tensor(float(asked), device=training.accelerator.device)
-    torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
-    return bool(flag.item())
-
-
-def _stop_if_dead(summary: Mapping[str, object], limit: int) -> None:
-    in_a_row = summary["skipped_in_a_row"]
-    assert isinstance(in_a_row, int), "StepMeter counts in integers"
+def _stop_if_dead(in_a_row: int, limit: int) -> None:
     if in_a_row >= limit:
         raise OmnimaskError(
             f"{in_a_row} steps in a row had a non-finite loss or gradient and were skipped; their "

@@ -8,6 +8,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from omnimask.data.mixture import realised
 from omnimask.data.streams import BadFile, StepBatch
 from omnimask.training.health import collapsed
 from omnimask.training.job import Job
@@ -89,6 +90,7 @@ class StepMeter:
             "data_wait": self.wait_s / seconds,
             "seconds_per_step": seconds / len(self.reports),
             "skipped_in_a_row": self.skipped_in_a_row,
+            **(realised(self.names) if self.job.recipe.data.mixture is not None else {}),
             **health,
             **(self.probes.numbers(step) if self.probes is not None else {}),
             "collapsed": collapsed(health),

@@ -16,8 +16,8 @@ from omnimask.data.streams import StepBatch, Steps
 from omnimask.objectives.objective import Outcome
 from omnimask.recipe.run_recipe import RunRecipe
 from omnimask.recipe.settings import CosineSchedule, Optim, StepSchedule
-from omnimask.tokens.tokens import Group
 from omnimask.training.job import Job, Learner
+from omnimask.training.sharding import like
 from omnimask.training.step import Hints
 
 
@@ -31,6 +31,7 @@ class Training:
     wrapped: nn.Module
     optimizer: torch.optim.Optimizer
     steps: Steps
+    sharded: bool = False  # each process has a part of the weights alone
 
     @property
     def recipe(self) -> RunRecipe:
@@ -57,19 +58,18 @@ def step_once(training: Training, batch: StepBatch, *, watch: bool = False) -> S
     """
     model, optim = training.model, training.recipe.optim
     progress = batch.step / optim.steps
-    micro = [
-        [group.to(training.accelerator.device, True) for group in groups] for groups in batch.micro
-    ]
     rate = set_schedules(training.optimizer, optim, batch.step)
     training.optimizer.zero_grad(set_to_none=True)
     weights = {objective.name: objective.weight for objective in training.recipe.objectives}
-    counts, hints = _count_ahead(training, micro, progress)
+    counts, hints = _count_ahead(training, batch, progress)
     whole = Outcome()
-    for number, groups in enumerate(micro):
-        last = number + 1 == len(micro)
+    for number, read in enumerate(batch.micro):
+        groups = [group.to(training.accelerator.device, True) for group in read]
+        last = number + 1 == len(batch.micro)
         # Gradients travel between ranks only with the last micro-batch.
         with nullcontext() if last else training.accelerator.no_sync(training.wrapped):
-            outcome: Outcome = training.wrapped(groups, progress, watch and last, hints[number])
+            with training.accelerator.autocast() if training.sharded else nullcontext():
+                outcome: Outcome = training.wrapped(groups, progress, watch and last, hints[number])
             if not counts:
                 counts = _over_ranks(training, outcome.counts)
             loss = outcome.loss(weights, counts)
@@ -86,7 +86,7 @@ def step_once(training: Training, batch: StepBatch, *, watch: bool = False) -> S
 
 
 def _count_ahead(
-    training: Training, micro: Sequence[Sequence[Group]], progress: float
+    training: Training, batch: StepBatch, progress: float
 ) -> tuple[dict[str, Tensor], list[Sequence[Hints]]]:
     """The counts of the whole accumulation window, needed before its first backward pass, and by
     micro-batch the hints that the masks were drawn from.
@@ -94,11 +94,12 @@ def _count_ahead(
     Masks are a pure function of the samples and of hints, so they can be drawn twice. With one
     micro-batch the forward pass itself gives both, and there is nothing to return.
     """
-    if len(micro) == 1:
+    if len(batch.micro) == 1:
         return {}, [()]
     counted: dict[str, Tensor] = {}
     hints: list[Sequence[Hints]] = []
-    for groups in micro:
+    for read in batch.micro:  # the device holds one micro-batch alone
+        groups = [group.to(training.accelerator.device, True) for group in read]
         with training.accelerator.autocast():
             hints.append(training.model.hints(groups))
         for name, count in training.model.counts(groups, progress, hints[-1]).items():
@@ -120,13 +121,14 @@ def _clip(training: Training, clip_norm: float | None) -> Tensor:
     for name, parameter in training.model.named_parameters():
         if parameter.grad is not None:
             parts[is_of_target(name)].append(parameter)
-    norms = [
-        torch.nn.utils.get_total_norm([p.grad for p in part if p.grad is not None])
-        if clip_norm is None
-        else torch.nn.utils.clip_grad_norm_(part, clip_norm)
-        for part in parts.values()
-        if part
-    ]
+    norms = []
+    for part in parts.values():
+        if part:
+            grads = [parameter.grad for parameter in part if parameter.grad is not None]
+            norm: Any = torch.nn.utils.get_total_norm(grads)
+            norms.append(norm.full_tensor() if training.sharded else norm)
+            if clip_norm is not None:
+                torch.nn.utils.clip_grads_with_norm_(part, clip_norm, norms[-1])
     norm, *of_targets = norms
     for other in of_targets:
         norm = torch.where(torch.isfinite(other), norm, other)
@@ -243,4 +245,6 @@ def load_optimizer_tensors(
     for name, value in tensors.items():
         parameter_name, _, key = name.rpartition("/")
         parameter = parameters[parameter_name]
-        optimizer.state[parameter][key] = value.to(parameter.device)
+        # A number of steps is whole on every process.
+        state = like(value, parameter) if value.shape == parameter.shape else value
+        optimizer.state[parameter][key] = state.to(parameter.device)

@@ -12,6 +12,7 @@ from omnimask.recipe.recipe import Recipe
 from omnimask.recipe.teacher import FrozenTeacher, Teacher
 from omnimask.training.checkpoint import Checkpoint
 from omnimask.training.fitting import fit
+from omnimask.training.going_on import changed_optim
 from omnimask.training.optimisation import build_optimizer
 from omnimask.training.progress import say
 from omnimask.training.step import MaskedModel, build_model
@@ -58,7 +59,8 @@ class Pretraining:
             starts = self.starts(recipe) if self.starts is not None and recipe.start else None
             recipe = fit(recipe if starts is None else starts.fill(recipe))
         else:  # the fitted statistics are the checkpoint's; only how the run is done may change
-            recipe = replace(resumed.recipe, run=recipe.run, data=recipe.data)
+            optim = changed_optim(resumed.recipe.optim, recipe.optim)
+            recipe = replace(resumed.recipe, run=recipe.run, data=recipe.data, optim=optim)
         model = build_model(recipe)
         if resumed is not None:
             model.load_state_dict(resumed.weights)

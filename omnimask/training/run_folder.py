@@ -8,6 +8,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from omnimask.foundation.collective import HostMeeting
 from omnimask.foundation.errors import RecipeError
 from omnimask.foundation.json_lines import append_line, read_lines
 from omnimask.foundation.records import dump, load, to_json
@@ -21,18 +22,21 @@ from omnimask.training.trackers import log_pictures, tracker_start
 def claim_run_folder(out: Path, recipe: RunRecipe, *, write: bool) -> None:
     """Makes `out` the folder of `recipe`; RecipeError naming the fields if it is another's.
 
-    `run`, `data.root` and `data.max_bad_files` may differ between the first start and a later one.
+    `run`, `data.root` and `data.max_bad_files` may differ between the first start and a later one,
+    and so may what makes up the batch and the number of steps, of which `going_on.py` judges.
     """
     path = out / "recipe.json"
     if path.exists():
         # Through the records, so that a field that is new since then has its default.
-        before = to_json(load(read_saved(path), str(path)))
-        changed = _differences(_comparable(before), _comparable(to_json(recipe)))
+        before, now = to_json(load(read_saved(path), str(path))), to_json(recipe)
+        changed = _differences(_comparable(before), _comparable(now))
         if changed:
             raise RecipeError(
                 f"{out} belongs to another recipe; these fields differ: {'; '.join(changed[:8])}. "
                 "Choose another --out, or give the same recipe to go on with this run"
             )
+        if write and now["optim"] != before["optim"]:  # it is a longer run from now on
+            write_json(path, dump(recipe))
         return
     if out.exists() and any(out.iterdir()):
         raise RecipeError(f"{out} is not empty and is no run folder; choose another --out")
@@ -62,9 +66,14 @@ def set_repeated_aside(out: Path, step: int) -> None:
 
 def _comparable(recipe: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in recipe.items() if key != "run"}
-    free = {"root", "max_bad_files"}
-    kept["data"] = {key: value for key, value in recipe["data"].items() if key not in free}
+    kept["optim"] = _without(recipe["optim"], {"steps", "accumulate"})
+    kept["data"] = _without(recipe["data"], {"root", "max_bad_files"})
+    kept["data"]["streams"] = [_without(s, {"batch_size"}) for s in recipe["data"]["streams"]]
     return kept
+
+
+def _without(fields: dict[str, Any], free: set[str]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if key not in free}
 
 
 def _differences(before: Any, after: Any, path: str = "") -> list[str]:
@@ -96,12 +105,20 @@ class RunLog:
     """
 
     def __init__(
-        self, out: Path, recipe: RunRecipe, *, accelerator: Accelerator, start_step: int
+        self,
+        out: Path,
+        recipe: RunRecipe,
+        *,
+        accelerator: Accelerator,
+        start_step: int,
+        meeting: HostMeeting,
     ) -> None:
         self.out, self.recipe, self.accelerator = out, recipe, accelerator
         self.is_main = accelerator.is_main_process
         self.progress = Progress(recipe, start_step=start_step, shown=self.is_main)
-        self.bad_files = BadFiles(out, budget=recipe.data.max_bad_files, note=self.progress.note)
+        self.bad_files = BadFiles(
+            out, budget=recipe.data.max_bad_files, note=self.progress.note, meeting=meeting
+        )
         self.collapsed: set[str] = set()
         if recipe.run.tracker != "none":
             _start_tracker(accelerator, recipe, out)

@@ -22,6 +22,7 @@ from omnimask.recipe.teacher import SnapshotTeacher, Teacher
 from omnimask.tokens.tokens import Group, Tokens, View
 from omnimask.training.ema import update_ema
 from omnimask.training.health import measure_health
+from omnimask.training.sharding import like
 from omnimask.training.teacher_network import build_teacher
 
 Hints = Mapping[str, Tensor] | None  # what the masker asks for, of one group: View.hints
@@ -245,7 +246,7 @@ class MaskedModel(nn.Module):
         fresh = build_model(self.recipe, stage=stage).state_dict()
         for name, value in self.state_dict().items():
             if not name.startswith("teacher."):
-                value.copy_(fresh[name])
+                value.copy_(like(fresh[name], value))
 
     def predictions(self, encoded: Encoded) -> dict[str, Float[Tensor, "r n p"]]:
         """Each objective's prediction at the plan's predicted ids, for the view's modalities."""

@@ -18,10 +18,10 @@ from omnimask.training.checkpoint import ENCODER_WEIGHTS as WEIGHTS
 from omnimask.training.checkpoint import (
     Checkpoint,
     fill_weights,
-    load_tensors,
     read_saved,
     write_json,
 )
+from omnimask.training.tensor_parts import load_tensors
 from omnimask.transfer.pretrained_encoder import EncoderInfo, PretrainedEncoder
 
 Which = Literal["student", "teacher"]

@@ -9,6 +9,7 @@ from omnimask.training.checkpoint import (
     Checkpoint,
     expect_kind,
     fill_weights,
+    is_checkpoint,
     last_checkpoint,
     list_checkpoints,
     load_any_checkpoint,
@@ -61,7 +62,7 @@ def load_model(path: Path | str) -> MaskedModel:
 def _checkpoint(path: Path) -> Checkpoint[Any]:
     if not path.exists():
         raise RecipeError(f"there is no {path.absolute()}; expected a run or an encoder folder")
-    if (path / "recipe.json").exists() and (path / "model.safetensors").exists():
+    if is_checkpoint(path):
         return load_any_checkpoint(path)
     if list_checkpoints(path):
         return load_any_checkpoint(last_checkpoint(path))

@@ -125,22 +125,18 @@ def test_a_terminated_run_saves_first(sample_data: Path, tmp_path: Path):
     wait_for_step(process, out, 2)
     os.killpg(process.pid, signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert "stopped by a signal after step" in errors
+    assert process.returncode == 75
+    assert "stopped by SIGTERM after step" in errors
     assert len(list_checkpoints(out)) == 1
 
 
-def test_two_processes_equal_one_with_twice_the_batch(
-    whole: Path, sample_data: Path, tmp_path: Path
-):
-    names = ("image", "video", "audio", "points", "voxels", "table", "video+audio")
-    halves = [f"data.streams.{name}.batch_size=2" for name in names]
+def test_two_processes_share_the_batch_of_one(whole: Path, sample_data: Path, tmp_path: Path):
     launcher = (
         sys.executable,
         *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
         *("-m", "omnimask"),
     )
-    run(sample_data, tmp_path / "two", *halves, launcher=launcher)
+    run(sample_data, tmp_path / "two", launcher=launcher)
     one, two = losses(whole), losses(tmp_path / "two")
     assert one.keys() == two.keys() == set(range(1, 11))
     for step, loss in one.items():

@@ -10,7 +10,6 @@ import modalities.video.readers.choice as video_backends
 from modalities.audio import AudioFiles, AudioSpectrogram
 from modalities.image import ImageFiles, ImagePatches, LabelFiles, LabelPatches
 from modalities.points import PointFiles, PointGroups
-from modalities.series import SeriesFiles, SeriesPatches
 from modalities.tabular import TableCells, TableFiles
 from modalities.video import VideoFiles, VideoTubelets
 from modalities.volume import VolumeFiles, VolumePatches
@@ -38,7 +37,6 @@ CASES = [
     (TableFiles(), TABLE, "a.csv", "pandas", "tabular"),
     (TableFiles(), TABLE, "a.csv", "pyarrow", "tabular"),
     (VolumeFiles(), VolumePatches(), "a.nii.gz", "nibabel", "volume"),
-    (SeriesFiles(), SeriesPatches(), "a.parquet", "pyarrow", "series"),
 ]
 
 

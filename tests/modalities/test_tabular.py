@@ -116,16 +116,13 @@ def test_tables_of_different_width_are_padded(tmp_path: Path) -> None:
     assert frames["patients"]["ward"].tolist() == ["north"]
 
 
-def test_a_small_table_beside_a_large_one_is_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("modalities.tabular.statistics.MOST_ROWS", 10)
+def test_all_rows_are_measured_of_a_small_table_beside_a_large_one(tmp_path: Path) -> None:
     write(tmp_path, "a\n" + "".join(f"{i}\n" for i in range(500)), "large.csv")
     write(tmp_path, "b\n1\n2\n", "small.csv")
     modality = TableCells().fit(TableFiles().open(str(tmp_path), TableCells()))
     assert modality.tables is not None
     assert [table.name for table in modality.tables] == ["large", "small"]
-    assert modality.columns[0].high == 450.0  # every fiftieth row
+    assert modality.columns[0].high == 499.0
 
 
 def test_an_unfitted_record_says_what_to_do() -> None:

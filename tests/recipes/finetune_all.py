@@ -1,4 +1,4 @@
-"""Fine-tunes with half of every batch per process; run by torchrun.
+"""Fine-tunes in several processes; run by torchrun.
 
 Arguments: data root, output folder. One start of two processes serves all cases.
 """
@@ -64,11 +64,7 @@ def main(root: Path, out: Path) -> None:
     # The end of a run ends the process group too; here the next case goes on with it.
     Accelerator.end_training = lambda self: None
     for name in CASES:
-        recipe = case(name, root)
-        (stream,) = recipe.data.streams
-        half = replace(stream, batch_size=stream.batch_size // 2)
-        recipe = replace(recipe, data=replace(recipe.data, streams=(half,)))
-        carry_out(FineTuning(recipe=recipe), out / name)
+        carry_out(FineTuning(recipe=case(name, root)), out / name)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,6 @@ def test_spectrogram_and_rate_are_those_of_the_official_script():
     assert isinstance(audio, AudioSpectrogram)
     assert (audio.window_frames, audio.num_mels, audio.mel_scale.num_fft) == (1024, 128, 512)
     assert audio.std == pytest.approx(9.138, abs=1e-3)
-    assert recipe.data.streams[0].batch_size * 8 * recipe.optim.accumulate == 512
+    assert recipe.data.streams[0].batch_size * recipe.optim.accumulate == 512
     assert recipe.optim.lr == pytest.approx(4e-4)
     assert recipe.optim.warmup_steps * 11 == recipe.optim.steps

@@ -28,7 +28,7 @@ def test_the_encoder_knows_distances_alone():
         encoder = recipe.encoder
         assert (encoder.positions, encoder.relative_bias) == ("none", "shared")
         assert (encoder.init, encoder.style.layer_scale) == ("normal_by_depth", scale)
-        assert recipe.data.streams[0].batch_size * 8 * recipe.optim.accumulate == 2048
+        assert recipe.data.streams[0].batch_size * recipe.optim.accumulate == 2048
 
 
 def test_the_tokenizer_rebuilds_every_token_from_its_code():

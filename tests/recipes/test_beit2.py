@@ -76,7 +76,7 @@ def test_the_codes_are_those_that_the_tokenizers_run_gives_the_whole_image(
 )
 def test_published_numbers(recipe, epochs: int, beta: float, drop_path: float, early: int):
     """PRETRAINING.md."""
-    assert recipe.data.streams[0].batch_size * 8 * recipe.optim.accumulate == 2048
+    assert recipe.data.streams[0].batch_size * recipe.optim.accumulate == 2048
     assert recipe.optim.steps == epochs * (1_281_167 // 2048)
     assert recipe.optim.betas == (0.9, beta)
     assert recipe.encoder.drop_path == drop_path

@@ -1,4 +1,4 @@
-"""Two processes fine-tune as one does on a batch of twice the size."""
+"""Two processes share a batch and fine-tune as one does."""
 
 import json
 import os

@@ -38,7 +38,7 @@ def test_the_teacher_slows_down_over_the_first_hundred_epochs():
 
 def test_the_rate_is_that_of_a_batch_of_2048():
     optim = base().optim
-    assert base().data.streams[0].batch_size * 8 * optim.accumulate == 2048
+    assert base().data.streams[0].batch_size * optim.accumulate == 2048
     assert optim.lr == pytest.approx(1.2e-3)
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 from omnimask.commands.main import main
 from omnimask.data.point_files import read_ply
 from omnimask.recipe.recipe import Recipe
-from omnimask.training.checkpoint import Checkpoint, save_checkpoint
+from omnimask.training.checkpoint import Checkpoint
+from omnimask.training.checkpoint_writer import save_checkpoint
 from omnimask.training.fitting import fit
 from omnimask.training.step import build_model
 from omnimask.transfer.encoder_folder import save_encoder

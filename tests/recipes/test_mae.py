@@ -16,7 +16,7 @@ def test_49_of_196_patches_are_shown_and_147_predicted():
 def test_the_rate_is_that_of_a_batch_of_4096():
     recipe = base()
     assert abs(recipe.optim.lr - 2.4e-3) < 1e-9
-    assert recipe.data.streams[0].batch_size * 8 * recipe.optim.accumulate == 4096
+    assert recipe.data.streams[0].batch_size * recipe.optim.accumulate == 4096
     assert recipe.optim.steps == 1600 * 312
     assert recipe.optim.warmup_steps == 40 * 312
 

@@ -39,4 +39,4 @@ def test_the_first_frame_of_a_tubelet_is_predicted_normalised(few_files: Path):
 def test_the_published_schedule():
     optim = large().optim
     assert (optim.lr, optim.clip_norm, optim.betas) == (1.6e-3 * 2, 0.02, (0.9, 0.95))
-    assert large().data.streams[0].batch_size * 8 * optim.accumulate == 512
+    assert large().data.streams[0].batch_size * optim.accumulate == 512

@@ -63,6 +63,6 @@ def test_forty_percent_of_the_patches_are_hidden():
 
 def test_published_numbers():
     for recipe in (base(), base_drop(), huge()):
-        assert recipe.data.streams[0].batch_size * 8 * recipe.optim.accumulate == 2048
+        assert recipe.data.streams[0].batch_size * recipe.optim.accumulate == 2048
         assert recipe.optim.steps == 300 * (1_281_167 // 2048)
     assert base_drop().hidden == "drop"

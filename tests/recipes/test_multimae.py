@@ -33,7 +33,7 @@ def test_98_of_588_patches_are_shown_in_shares_that_differ_from_sample_to_sample
 
 def test_the_published_numbers():
     recipe = base()
-    assert recipe.data.streams[0].batch_size * 8 * recipe.optim.accumulate == 2048
+    assert recipe.data.streams[0].batch_size * recipe.optim.accumulate == 2048
     assert recipe.optim.lr == pytest.approx(8e-4)
     assert recipe.optim.steps == 1600 * (1_281_167 // 2048)
     assert [recipe.modality(name).num_values for name in ("rgb", "depth", "semantic")] == [

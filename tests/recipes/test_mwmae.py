@@ -30,6 +30,6 @@ def test_each_of_eight_heads_has_its_window_from_two_tokens_to_all():
 
 def test_the_rate_is_scaled_from_256_to_1024_samples():
     recipe = large()
-    assert recipe.data.streams[0].batch_size * 8 * recipe.optim.accumulate == 1024
+    assert recipe.data.streams[0].batch_size * recipe.optim.accumulate == 1024
     assert recipe.optim.lr == pytest.approx(6e-5)
     assert recipe.optim.warmup_steps * 10 == recipe.optim.steps

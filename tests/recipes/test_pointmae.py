@@ -17,7 +17,7 @@ def test_26_of_64_groups_are_shown():
 def test_the_schedule_has_327_steps_in_each_of_300_epochs():
     recipe = base()
     assert (recipe.optim.steps, recipe.optim.warmup_steps) == (98_100, 3_270)
-    assert recipe.data.streams[0].batch_size * 8 * recipe.optim.accumulate == BATCH == 128
+    assert recipe.data.streams[0].batch_size * recipe.optim.accumulate == BATCH == 128
     assert (recipe.optim.lr, recipe.optim.final_lr) == pytest.approx((1e-3, 1e-6))
 
 

@@ -46,7 +46,7 @@ def test_a_cell_of_a_video_spans_all_frames():
 
 def test_the_rate_is_that_of_a_batch_of_2048():
     optim = base().optim
-    assert base().data.streams[0].batch_size * 8 * optim.accumulate == 2048
+    assert base().data.streams[0].batch_size * optim.accumulate == 2048
     assert optim.lr == pytest.approx(4e-4)
     epoch = optim.steps // 800
     before, after = (learning_rate(optim, epoch * number) for number in (699, 701))

@@ -1,4 +1,4 @@
-"""Two processes learn what one learns from a batch of twice the size, for every recipe."""
+"""Two processes share a batch and learn what one learns of it, for every recipe."""
 
 import os
 import subprocess

@@ -30,7 +30,7 @@ def test_batch_and_rate_are_those_of_the_official_scripts(
     make: Callable[[], Recipe], batch: int, rate: float
 ):
     recipe = make()
-    assert recipe.data.streams[0].batch_size * 8 * recipe.optim.accumulate == batch
+    assert recipe.data.streams[0].batch_size * recipe.optim.accumulate == batch
     assert recipe.optim.lr == pytest.approx(rate)
     assert recipe.optim.final_lr == pytest.approx(rate / 15)
     assert recipe.optim.warmup_steps * 40 == pytest.approx(recipe.optim.steps)

@@ -22,7 +22,7 @@ def test_points_their_number_and_whether_there_are_any_count_equally():
 
 def test_the_schedule_has_200_epochs_of_28130_sweeps():
     recipe = base()
-    batch = recipe.data.streams[0].batch_size * 8 * recipe.optim.accumulate
+    batch = recipe.data.streams[0].batch_size * recipe.optim.accumulate
     assert recipe.optim.steps == 200 * (28_130 // batch)
     assert (recipe.optim.lr, recipe.optim.betas) == (pytest.approx(5e-4), (0.95, 0.99))
     assert recipe.encoder.width * recipe.encoder.style.mlp_ratio == 256

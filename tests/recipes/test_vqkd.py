@@ -45,7 +45,7 @@ def test_decoding_goes_through_the_codes(sample_data: Path):
 
 def test_the_rate_is_that_of_a_batch_of_512():
     recipe = base()
-    assert recipe.data.streams[0].batch_size * 8 * recipe.optim.accumulate == 512
+    assert recipe.data.streams[0].batch_size * recipe.optim.accumulate == 512
     assert recipe.optim.lr == pytest.approx(2e-4)
     assert recipe.optim.steps == 100 * (1_281_167 // 512)
 

@@ -1,4 +1,4 @@
-"""Trains recipes with half their batch per process; run by torchrun.
+"""Trains recipes in several processes; run by torchrun.
 
 Arguments: data root, output folder, references. One start of two processes serves all of them.
 """
@@ -15,15 +15,11 @@ from omnimask.recipe.recipe import Recipe
 from tests.recipes.catalogue import load
 
 
-def shared(recipe: Recipe, parts: int) -> Recipe:
-    """The recipe with a part of its batch."""
-    streams = tuple(replace(s, batch_size=s.batch_size // parts) for s in recipe.data.streams)
-    return replace(recipe, data=replace(recipe.data, streams=streams))
-
-
 def accumulating(recipe: Recipe) -> Recipe:
-    """The same steps from two micro-batches of a quarter of the batch in each of two processes."""
-    return shared(replace(recipe, optim=replace(recipe.optim, accumulate=2)), 4)
+    """The same steps from four micro-batches of a quarter of the batch, two in each process."""
+    streams = tuple(replace(s, batch_size=s.batch_size // 4) for s in recipe.data.streams)
+    recipe = replace(recipe, data=replace(recipe.data, streams=streams))
+    return replace(recipe, optim=replace(recipe.optim, accumulate=4))
 
 
 def main(root: Path, out: Path, references: Sequence[str]) -> None:
@@ -32,8 +28,7 @@ def main(root: Path, out: Path, references: Sequence[str]) -> None:
     for name in references:
         reference, _, how = name.partition(" ")
         recipe = load(reference, root)
-        recipe = accumulating(recipe) if how else shared(recipe, 2)
-        train(recipe, out / name.replace(":", "."))
+        train(accumulating(recipe) if how else recipe, out / name.replace(":", "."))
 
 
 if __name__ == "__main__":

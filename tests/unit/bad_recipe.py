@@ -12,13 +12,13 @@ from tests.unit.toy_recipe import toy_recipe
 def with_bad(positions: Mapping[str, tuple[int, ...]], *, budget: int) -> Recipe:
     """By stream, the places in its order whose files cannot be read.
 
-    Of each step the first process takes the first four places, the second the next four.
+    Of each step's four places the first of two processes takes two, the second the other two.
     """
     recipe = toy_recipe()
     streams = []
     for stream in recipe.data.streams:
         reader = StreamReader(stream, stream.files, recipe)
-        bad = tuple(reader.place(position)[0] for position in positions.get(stream.name, ()))
+        bad = tuple(reader.places(position, 1)[0][0] for position in positions.get(stream.name, ()))
         streams.append(replace(stream, files=dict.fromkeys(stream.files, ToyFiles(bad=bad))))
     return replace(
         recipe,
@@ -30,9 +30,9 @@ def with_bad(positions: Mapping[str, tuple[int, ...]], *, budget: int) -> Recipe
 
 def one_each() -> Recipe:
     """Each process alone stays within the budget."""
-    return with_bad({"toy": (1, 6)}, budget=1)
+    return with_bad({"toy": (1, 3)}, budget=1)
 
 
 def second_only() -> Recipe:
     """The second process meets a bad file, and the budget has none."""
-    return with_bad({"other": (5,)}, budget=0)
+    return with_bad({"other": (3,)}, budget=0)

@@ -19,7 +19,8 @@ from typing import Any
 import torch
 from torch.autograd import DeviceType  # pyright: ignore[reportPrivateImportUsage] documented
 
-from omnimask.data.streams import Shard, Steps, load_steps, open_streams
+from omnimask.data.loading import load_steps
+from omnimask.data.streams import Shard, Steps, open_streams
 from omnimask.network.blocks import Attention, AttentionPath, Packing
 from omnimask.recipe.catalogue import find_recipes
 from omnimask.recipe.loading import load_named_recipe

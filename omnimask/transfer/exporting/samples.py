@@ -10,7 +10,12 @@ from omnimask.data.reading import open_source, read_sample
 from omnimask.foundation.errors import DataError, RecipeError
 from omnimask.recipe.recipe import Recipe
 from omnimask.tokens.modality import Files, Modality, Sample, Source, Visit
-from omnimask.training.checkpoint import last_checkpoint, list_checkpoints, load_recipe
+from omnimask.training.checkpoint import (
+    is_checkpoint,
+    last_checkpoint,
+    list_checkpoints,
+    load_recipe,
+)
 from omnimask.transfer.embedding.file_reader import readings_of
 from omnimask.transfer.exporting.features import RealSamples, collate_samples
 
@@ -22,7 +27,7 @@ def recipe_of(path: Path) -> Recipe | None:
     """The recipe, statistics included, of a run or checkpoint folder; None of an encoder folder."""
     if list_checkpoints(path):
         return load_recipe(last_checkpoint(path))
-    if (path / "recipe.json").exists() and (path / "model.safetensors").exists():
+    if is_checkpoint(path):
         return load_recipe(path)
     return None
 

@@ -13,6 +13,7 @@ from omnimask.tokens.tokens import Group
 from omnimask.training.checkpoint import (
     Checkpoint,
     fill_weights,
+    is_checkpoint,
     last_checkpoint,
     list_checkpoints,
     load_checkpoint_of,
@@ -83,7 +84,7 @@ def load_classifier(run: Path | str) -> Classifier:
 
 def find_checkpoint(run: Path) -> Checkpoint[FinetuneRecipe]:
     """The best checkpoint of a run, its last one, or the one that the folder itself is."""
-    if (run / "model.safetensors").exists():
+    if is_checkpoint(run):
         return load_checkpoint_of(run, FinetuneRecipe)
     last = load_checkpoint_of(last_checkpoint(run), FinetuneRecipe)
     best = run / BEST

@@ -9,8 +9,10 @@ import torch
 from omnimask.data.samples import Unreadable
 from omnimask.data.streams import StreamReader
 from omnimask.foundation.json_lines import append_line
-from omnimask.training.checkpoint import Checkpoint, save_checkpoint
+from omnimask.training.checkpoint import Checkpoint
+from omnimask.training.checkpoint_writer import save_checkpoint
 from omnimask.training.fitting import fit_modalities
+from omnimask.training.going_on import changed_optim
 from omnimask.training.optimisation import build_optimizer
 from omnimask.training.progress import say
 from omnimask.transfer.adapting import adapt
@@ -46,7 +48,8 @@ class FineTuning:
     def prepare(self, resumed: Checkpoint[Any] | None) -> FinetunedModel:
         recipe = self.recipe
         if resumed is not None:
-            recipe = replace(resumed.recipe, run=recipe.run, data=recipe.data)
+            optim = changed_optim(resumed.recipe.optim, recipe.optim)
+            recipe = replace(resumed.recipe, run=recipe.run, data=recipe.data, optim=optim)
             self.built = build_finetuned(recipe)
             self.built.load_state_dict(resumed.weights)
             self.best = dict(resumed.state["best"])

@@ -13,7 +13,12 @@ from omnimask.foundation.hardware import hardware
 from omnimask.foundation.versions import installed_version, versions
 from omnimask.recipe.run_recipe import RunRecipe
 from omnimask.recipe.settings import Stream
-from omnimask.training.checkpoint import last_checkpoint, list_checkpoints, load_any_checkpoint
+from omnimask.training.checkpoint import (
+    is_checkpoint,
+    last_checkpoint,
+    list_checkpoints,
+    load_any_checkpoint,
+)
 from omnimask.transfer.loading import load_encoder
 from omnimask.transfer.pretrained_encoder import EncoderInfo, PretrainedEncoder, check_pooling
 from omnimask.transfer.probing.choice import (
@@ -198,7 +203,7 @@ def _recipe_of(encoder: PretrainedEncoder | Path | str) -> RunRecipe:
     """The recipe of a run or checkpoint folder; RecipeError for what has none."""
     if not isinstance(encoder, PretrainedEncoder):
         path = Path(encoder)
-        if (path / "recipe.json").exists() and (path / "model.safetensors").exists():
+        if is_checkpoint(path):
             return load_any_checkpoint(path).recipe
         if list_checkpoints(path):
             return load_any_checkpoint(last_checkpoint(path)).recipe

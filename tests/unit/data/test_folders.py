@@ -20,7 +20,7 @@ def root(tmp_path: Path) -> Path:
 
 def test_files_are_found_sorted_and_labelled_by_folder(root: Path):
     files = list_files(str(root), "photos", {".png", ".jpg"}, what="images", labels="folder")
-    assert files.names == ("cat/a.jpg", "cat/b.PNG", "dog/c.png", "top.png")
+    assert tuple(files.names) == ("cat/a.jpg", "cat/b.PNG", "dog/c.png", "top.png")
     assert [files.label(i) for i in range(4)] == ["cat", "cat", "dog", None]
     assert files.path(0) == root / "photos/cat/a.jpg"
 

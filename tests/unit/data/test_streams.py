@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
+from omnimask.data import streams as streams_module
 from omnimask.data.streams import (
     Shard,
     Steps,
     StreamReader,
-    load_steps,
     open_held_out,
     open_streams,
 )
@@ -60,9 +60,8 @@ def test_a_key_depends_on_sample_epoch_and_seed_alone():
 @pytest.mark.parametrize("world", [2, 4])
 def test_ranks_share_what_one_process_would_take(world: int):
     whole = steps_of(replace(toy_recipe(), data=replace(toy_recipe().data, streams=streams(8))))
-    part = replace(toy_recipe(), data=replace(toy_recipe().data, streams=streams(8 // world)))
     for step in (0, 3):
-        ranks = [steps_of(part, Shard(rank=r, world=world)) for r in range(world)]
+        ranks = [steps_of(whole.recipe, Shard(rank=r, world=world)) for r in range(world)]
         together = [pair for rank in ranks for pair in seen(rank, step)]
         assert together == seen(whole, step)
 
@@ -78,7 +77,7 @@ def test_micro_batches_of_several_ranks_share_it_too():
     recipe = toy_recipe()
     whole = steps_of(replace(recipe, data=replace(recipe.data, streams=streams(8))))
     small = replace(recipe, data=replace(recipe.data, streams=streams(2)))
-    small = replace(small, optim=replace(small.optim, accumulate=2))
+    small = replace(small, optim=replace(small.optim, accumulate=4))
     for step in (0, 3):
         first, second = (seen(steps_of(small, Shard(rank=r, world=2)), step) for r in range(2))
         assert first[:2] + second[:2] + first[2:] + second[2:] == seen(whole, step)
@@ -92,17 +91,6 @@ def test_a_run_goes_on_where_it_was_with_another_batch_size():
     resumed = steps_of(larger, Shard(start_step=3, samples_seen=before))
     expected = seen(steps_of(recipe), 3) + seen(steps_of(recipe), 4)
     assert seen(resumed, 3) == expected
-
-
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_workers_give_the_same_batches_in_order(num_workers: int):
-    recipe = toy_recipe()
-    direct = steps_of(recipe)
-    loaded = list(load_steps(direct, num_workers=num_workers, pin_memory=False))
-    assert [batch.step for batch in loaded] == list(range(recipe.optim.steps))
-    for batch in loaded:
-        expected = direct[batch.step].micro[0][0].raw["toy"]["wave"]
-        assert torch.equal(batch.micro[0][0].raw["toy"]["wave"], expected)
 
 
 def test_aligned_modalities_come_from_the_same_sample():
@@ -167,6 +155,16 @@ def test_files_that_do_not_meet_are_an_error():
     )
     with pytest.raises(DataError, match="stream pair: no sample has all of"):
         open_streams(recipe)
+
+
+def test_processes_that_see_other_files_say_so(monkeypatch: pytest.MonkeyPatch):
+    readers = open_streams(toy_recipe())
+    streams_module.check_alike(readers)
+    theirs = [reader.state() for reader in readers]
+    theirs[1] = ("other", 23, theirs[1][2])
+    monkeypatch.setattr(streams_module.HostMeeting, "gather", lambda meeting, own: [own, theirs])
+    with pytest.raises(DataError, match=r"stream other: process 1 sees 23 samples"):
+        streams_module.check_alike(readers)
 
 
 def test_statistics_come_from_the_first_stream():
@@ -253,8 +251,8 @@ def test_aligned_files_meet_by_name_and_not_by_their_order():
     files = {"toy": ToyFiles(), "other": Paired()}
     data = Data(root=".", streams=(Stream(name="pair", files=files, batch_size=2),))
     (reader,) = open_streams(replace(toy_recipe(), data=data))
-    for rows in reader.aligned:
-        names = [reader.sources[modality].name(row) for modality, row in rows.items()]
+    for index in range(len(reader)):
+        names = [part.name(reader.row(name, index)) for name, part in reader.sources.items()]
         assert names[0] == names[1]
 
 

@@ -22,7 +22,7 @@ from omnimask.training.fitting import fit
 from omnimask.training.optimisation import Training, _clip
 from omnimask.training.step import MaskedModel, build_model
 from tests.sync_watch import SyncWatch
-from tests.unit.runs import losses, weights
+from tests.unit.runs import known, losses, weights
 from tests.unit.toy_recipe import TOYS, toy_recipe, with_teacher
 from tests.unit.training.test_teacher_network import guided
 
@@ -114,14 +114,6 @@ def follow(model: MaskedModel, teacher: Teacher, progress: float) -> None:
     own = dict(model.named_parameters())
     for name, slow in model.teacher.named_parameters():
         slow.copy_(decay * slow + (1 - decay) * own[name])
-
-
-def known(name: str, value: Tensor) -> Tensor:
-    """Without the bias of keys: it moves no softmax, so that AdamW makes steps out of rounding."""
-    if name.endswith(".qkv.bias"):
-        query, _, content = value.chunk(3)
-        return torch.cat([query, content])
-    return value.chunk(2)[1] if name.endswith(".kv.bias") else value
 
 
 @pytest.mark.parametrize("make", [weighted, clustered, with_teacher])

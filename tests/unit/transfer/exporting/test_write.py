@@ -9,7 +9,8 @@ import torch
 import omnimask
 from omnimask import RecipeError, load_encoder
 from omnimask.tokens.modality import Visit
-from omnimask.training.checkpoint import Checkpoint, last_checkpoint, save_checkpoint
+from omnimask.training.checkpoint import Checkpoint, last_checkpoint
+from omnimask.training.checkpoint_writer import save_checkpoint
 from omnimask.training.fitting import fit
 from omnimask.training.step import build_model
 from omnimask.transfer.exporting import export, graphs, requirements
