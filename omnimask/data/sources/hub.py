@@ -94,6 +94,10 @@ class SavedDataset:
                     f"{self.folder}: cannot be opened as a saved dataset "
                     f"({type(error).__name__}: {error}); save it anew"
                 ) from error
+            if not isinstance(found, datasets.Dataset):
+                raise DataError(
+                    f"{self.folder}: holds the splits {', '.join(found)}; name one of their folders"
+                )
             self.opened["features"] = found.features
             self.opened["table"] = found.with_format("arrow")
         return self.opened["table"]
