@@ -96,7 +96,7 @@ class SavedDataset:
                 ) from error
             if not isinstance(found, datasets.Dataset):
                 raise DataError(
-                    f"{self.folder}: holds the splits {', '.join(found)}; name one of their folders"
+                    f"{self.folder}: holds the splits {', '.join(map(str, found))}; name one of their folders"
                 )
             self.opened["features"] = found.features
             self.opened["table"] = found.with_format("arrow")
