@@ -95,9 +95,8 @@ class SavedDataset:
                     f"({type(error).__name__}: {error}); save it anew"
                 ) from error
             if not isinstance(found, datasets.Dataset):
-                raise DataError(
-                    f"{self.folder}: holds the splits {', '.join(map(str, found))}; name one of their folders"
-                )
+                splits = ", ".join(map(str, found))
+                raise DataError(f"{self.folder}: holds splits ({splits}); name one's folder")
             self.opened["features"] = found.features
             self.opened["table"] = found.with_format("arrow")
         return self.opened["table"]
