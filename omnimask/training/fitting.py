@@ -54,6 +54,7 @@ def fit_modalities(
     (told,) = meeting.gather(said)
     if isinstance(told, OmnimaskError):
         raise told
+    assert told is not None, "the first process has said something"
     return tuple(told)
 
 

@@ -94,6 +94,9 @@ class SavedDataset:
                     f"{self.folder}: cannot be opened as a saved dataset "
                     f"({type(error).__name__}: {error}); save it anew"
                 ) from error
+            if not isinstance(found, datasets.Dataset):
+                splits = ", ".join(map(str, found))
+                raise DataError(f"{self.folder}: holds splits ({splits}); name one's folder")
             self.opened["features"] = found.features
             self.opened["table"] = found.with_format("arrow")
         return self.opened["table"]

@@ -172,7 +172,7 @@ def _write(found: FileList, files: Int64[np.ndarray, " k"], out: Path, number: i
         for index in files.tolist():
             with found.local(index) as path:
                 data = _content(path)
-            member = tarfile.TarInfo(found.names[index])
+            member = tarfile.TarInfo(str(found.names[index]))
             member.size, member.mode = len(data), 0o644
             archive.addfile(member, io.BytesIO(data))
     said = {
