@@ -1665,7 +1665,7 @@ FILES_AND_RUNS = (
 PICTURES = (
     Mutation(
         name="pictures-of-padding",
-        old="_plain_weights(a, b, _of_real_keys(masks and masks[number], rows, q.device))",
+        old="_plain_weights(a, b, rows.narrowed(masks and masks[number], q.device))",
         new="_plain_weights(a, b, masks and masks[number])",
         breaks="attention of short rows is shown as going to padding too",
         tests=("network/test_attention_maps.py",),

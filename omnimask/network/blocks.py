@@ -274,7 +274,14 @@ class Attention(nn.Module):
         self, x: Tensor, packing: Packing, context: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values as they meet."""
-        q, k, v = self._project(x, context)
+        if self.qkv is not None:
+            q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).unbind(1)
+        else:
+            assert self.q is not None
+            assert self.kv is not None
+            assert context is not None, "cross-attention was built with context_dim"
+            k, v = self.kv(context).unflatten(-1, (2, self.num_heads, -1)).unbind(1)
+            q = self.q(x).unflatten(-1, (self.num_heads, -1))
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
         if packing.angles is not None:
@@ -292,16 +299,6 @@ class Attention(nn.Module):
             return [packing.allowed]
         return [bias.masked_fill(~packing.allowed, float("-inf")) for bias in biases]
 
-    def _project(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        if self.qkv is not None:
-            q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).unbind(1)
-            return q, k, v
-        assert self.q is not None
-        assert self.kv is not None
-        assert context is not None, "cross-attention was built with context_dim"
-        k, v = self.kv(context).unflatten(-1, (2, self.num_heads, -1)).unbind(1)
-        return self.q(x).unflatten(-1, (self.num_heads, -1)), k, v
-
 
 def attention_weights(
     q: Float[Tensor, "t h d"],
@@ -317,7 +314,7 @@ def attention_weights(
     found = []
     for number, (queries, keys, rows) in enumerate(zip(q.split(sizes), k.split(sizes), groups)):
         a, b = (rows.unpack(part).transpose(1, 2).float() for part in (queries, keys))
-        found.append(_plain_weights(a, b, _of_real_keys(masks and masks[number], rows, q.device)))
+        found.append(_plain_weights(a, b, rows.narrowed(masks and masks[number], q.device)))
     return found
 
 
@@ -356,21 +353,10 @@ def _attend_group(
 ) -> Float[Tensor, "t h d"]:
     """One group on rows padded to the longest; a bias is never added to padded keys."""
     padded = [part.unpack(x).transpose(1, 2) for x, part in ((q, rows), (k, keys), (v, keys))]
-    mask = _of_real_keys(mask, keys, q.device)
+    mask = keys.narrowed(mask, q.device)
     if mask is not None and mask.is_floating_point():
         mask = mask.to(q.dtype)
     return rows.pack(attend(padded[0], padded[1], padded[2], mask).transpose(1, 2))
-
-
-def _of_real_keys(mask: Tensor | None, keys: Rows, device: torch.device) -> Tensor | None:
-    """The mask, where it is a bias or there is none, narrowed to keys that are no padding."""
-    if mask is not None and not mask.is_floating_point():
-        return mask
-    real = keys.not_padding(device)
-    if real is None:
-        return mask
-    real = real[:, None, None, :]
-    return real if mask is None else mask.masked_fill(~real, float("-inf"))
 
 
 def _attend_varlen(

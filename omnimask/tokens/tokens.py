@@ -329,9 +329,15 @@ class Rows:
         _, inverse = _interleaving(self.parts, packed.device)
         return packed.index_select(0, inverse).split([sum(lengths) for lengths in self.parts])
 
-    def not_padding(self, device: torch.device) -> Bool[Tensor, "r width"] | None:
-        """Which entries of a padded tensor are tokens; None where all are."""
-        return None if _are_equal(self.lengths) else _not_padding(self.lengths, device)
+    def narrowed(self, mask: Tensor | None, device: torch.device) -> Tensor | None:
+        """What padded queries may attend to among padded keys of these rows, (r 1 1 width) or as
+        `mask`: a bias gets -inf at padding; None, which allows everything, becomes which keys are
+        tokens, and stays where all are. A mask of booleans is narrow already.
+        """
+        if _are_equal(self.lengths) or (mask is not None and not mask.is_floating_point()):
+            return mask
+        real = _not_padding(self.lengths, device)[:, None, None, :]
+        return real if mask is None else mask.masked_fill(~real, float("-inf"))
 
     def row_of_token(self, device: torch.device) -> Int64[Tensor, " t"]:
         """For every packed token, the row it belongs to."""

@@ -147,7 +147,7 @@ def test_the_page_answers_over_http(run: Path, few_files: Path, tmp_path: Path):
     assert len(near) == 5
     assert scene == ""
     assert "srcdoc=" in turned
-    assert "plotly" in turned
+    assert "requestAnimationFrame" in turned, "the script that turns it"
     assert "drop a file, or take a sample" in refused
 
 

@@ -19,11 +19,11 @@ class PaddedBlock(torch.nn.Module):
 
     def forward(self, x: Tensor, packing: Packing) -> Tensor:
         rows = Rows.of(tuple(length for group in packing.groups for length in group.lengths))
-        width, real = max(rows.lengths), rows.not_padding(x.device)
+        width, real = max(rows.lengths), rows.narrowed(None, x.device)
         padded = replace(
             packing,
             groups=(Rows.of((width,) * len(rows.lengths)),),
-            allowed=None if real is None else real[:, None, None, :].expand(-1, 1, width, -1),
+            allowed=None if real is None else real.expand(-1, 1, width, -1),
         )
         out = self.block(rows.unpack(x).flatten(0, 1), padded)
         return rows.pack(out.unflatten(0, (len(rows.lengths), width)))

@@ -9,6 +9,7 @@ from omnimask.foundation.errors import OmnimaskError
 from omnimask.foundation.optional import needs
 from omnimask.report.demo.looking import Asked, Demo, Seen, words_of
 from omnimask.report.html import plotly_script
+from omnimask.report.turning import TURNING_CSS, TURNING_SCRIPT, has_turning
 
 _AUTO = "by the file's suffix"
 _HEIGHT = {True: 560, False: 260}  # of an interactive part, by whether it is a scene
@@ -146,7 +147,10 @@ def _framed(seen: Seen) -> str:
     """The interactive part in a frame of its own, where its scripts run."""
     if not seen.html:
         return ""
+    turns = has_turning(seen.html)
     script = plotly_script() if seen.needs_plotly else ""
+    if turns:
+        script += f"<style>{TURNING_CSS}</style><script>{TURNING_SCRIPT}</script>"
     inside = html.escape(f"<!doctype html><head>{script}</head><body>{seen.html}</body>")
-    height = _HEIGHT[seen.needs_plotly]
+    height = _HEIGHT[seen.needs_plotly or turns]
     return f'<iframe style="width:100%;height:{height}px;border:0" srcdoc="{inside}"></iframe>'

@@ -29,7 +29,7 @@ def test_weights_times_values_are_what_attention_gives(rotated: bool):
     x = torch.randn(8, 16)
     packing = Packing(groups=(ROWS,), angles=torch.randn(8, 4) if rotated else None)
     (weights,) = attention.weights(x, packing)
-    values = attention._project(x, None)[2]
+    values = attention._heads(x, packing, None)[2]
     expected = attention.proj(attended(weights, values))
     torch.testing.assert_close(attention(x, packing), expected)
     assert weights[1, :, :3, 3:].abs().sum() == 0  # padded keys

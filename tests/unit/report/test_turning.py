@@ -68,21 +68,24 @@ def test_many_points_are_thinned_and_none_are_drawn_empty():
 
 # Draws, drags by a hundred pixels, and says in the title how many pixels of the canvas changed.
 DRAG = """
-setTimeout(() => {
-  const canvas = document.querySelector("canvas"), pen = canvas.getContext("2d");
-  const pixels = () => pen.getImageData(0, 0, canvas.width, canvas.height).data;
-  const inked = (data) => data.filter((_, i) => i % 4 === 3 && data[i] > 0).length;
+const canvas = document.querySelector("canvas");
+const pixels = () =>
+  canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+const inked = (data) => data.filter((_, i) => i % 4 === 3 && data[i] > 0).length;
+const until = (ready, then) => {
+  const timer = setInterval(() => { if (ready()) { clearInterval(timer); then(); } }, 50);
+};
+const event = (kind, x) =>
+  canvas.dispatchEvent(new PointerEvent(kind, { clientX: x, clientY: 50, pointerId: 1 }));
+canvas.setPointerCapture = () => {};
+until(() => inked(pixels()) > 300, () => {
   const before = pixels();
-  const event = (kind, x) =>
-    canvas.dispatchEvent(new PointerEvent(kind, { clientX: x, clientY: 50, pointerId: 1 }));
-  canvas.setPointerCapture = () => {};
+  const changed = () => pixels().filter((value, i) => value !== before[i]).length;
   event("pointerdown", 50); event("pointermove", 150); event("pointerup", 150);
-  setTimeout(() => {
-    const after = pixels();
-    const changed = after.filter((value, i) => value !== before[i]).length;
-    document.body.textContent = `inked ${inked(before)} ${inked(after)} changed ${changed}`;
-  }, 300);
-}, 500);
+  until(() => changed() > 300 && inked(pixels()) > 300, () => {
+    document.body.textContent = `inked ${inked(before)} ${inked(pixels())} changed ${changed()}`;
+  });
+});
 """
 
 
@@ -95,11 +98,11 @@ def test_a_cloud_turns_when_it_is_dragged(tmp_path: Path):
     page = tmp_path / "page.html"
     page.write_text(
         f"<style>{TURNING_CSS}</style><script>{TURNING_SCRIPT}</script>"
-        f"<div style='width:300px'>{text}</div><script>{DRAG}</script>"
+        f"<div style='width:300px'>{text}</div><script>addEventListener('load', () => {{{DRAG}}})</script>"
     )
     command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
     done = subprocess.run(
-        [*command, "--virtual-time-budget=4000", page.as_uri()],
+        [*command, "--virtual-time-budget=10000", page.as_uri()],
         capture_output=True,
         text=True,
         timeout=120,
