@@ -1665,8 +1665,8 @@ FILES_AND_RUNS = (
 PICTURES = (
     Mutation(
         name="pictures-of-padding",
-        old="_plain_weights(a, b, rows.narrowed(masks and masks[number], q.device))",
-        new="_plain_weights(a, b, masks and masks[number])",
+        old="_plain_weights(a, b, rows.narrowed(mask, q.device))",
+        new="_plain_weights(a, b, mask)",
         breaks="attention of short rows is shown as going to padding too",
         tests=("network/test_attention_maps.py",),
     ),

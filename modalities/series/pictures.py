@@ -73,13 +73,12 @@ def paint_series(
     figure, panels = easels(titles, aspect=0.8)
     values = _values(series, known, len(series))
     middle = np.nanmean(np.where(known.any(), values, 0.0), axis=0, keepdims=True)
-    options = {"aspect": "auto", "interpolation": "nearest"}
     heat = colormaps["viridis"].with_extremes(bad="white")
-    panels[0][0].imshow((values - middle).T, cmap=heat, **options)
+    panels[0][0].imshow((values - middle).T, cmap=heat, aspect="auto", interpolation="nearest")
     panels[0][0].set_xlabel("time", fontsize=8)
     panels[0][0].set_ylabel("joint by joint", fontsize=8)
     for (axes,), cells in zip(panels[1:], colors, strict=True):
-        axes.imshow(cells.transpose(0, 1).numpy(), **options)
+        axes.imshow(cells.transpose(0, 1).numpy(), aspect="auto", interpolation="nearest")
     return figure
 
 

@@ -119,8 +119,8 @@ def paint_voxels(
     x, y, z = points[ok].float().T.numpy()
     voxels = torch.arange(len(ok))[:, None].expand(ok.shape)[ok]
     for number, (axes,) in enumerate(panels):
-        c = {"c": z, "cmap": _COLORS} if number == 0 else {"c": colors[number - 1][voxels].numpy()}
-        axes.scatter(x, y, s=3, linewidths=0, **c)
+        c = z if number == 0 else colors[number - 1][voxels].numpy()
+        axes.scatter(x, y, s=3, linewidths=0, c=c, cmap=_COLORS if number == 0 else None)
         axes.set(xlim=frame.range_m[0], ylim=frame.range_m[1], aspect="equal")
     return figure
 
@@ -138,7 +138,8 @@ def _figure(titles: tuple[str, ...], parts: _Parts, sweep: Sweep, frame: Frame) 
     places = [1 + column + 3 * row for column in range(3) for row in (0, 1)]
     panels = [figure.add_subplot(2, 3, place) for place in places]
     low, high = np.percentile(parts.original[:, 2], [2, 99]) if len(parts.original) else (0.0, 1.0)
-    heights = ScalarMappable(Normalize(low, max(high, low + 1e-3)), cmap=_COLORS)
+    norm = Normalize(low, max(high, low + 1e-3))
+    heights = ScalarMappable(norm, cmap=_COLORS)
     shown = (
         [parts.original],
         [parts.visible],
@@ -152,7 +153,7 @@ def _figure(titles: tuple[str, ...], parts: _Parts, sweep: Sweep, frame: Frame) 
                 _squares(axes, parts.hidden_centers, frame, _GREY if column == 1 else _PALE)
             for cloud in clouds if column < 2 or axes is whole else ():
                 x, y, z = cloud.T
-                axes.scatter(x, y, s=size, c=z, cmap=_COLORS, norm=heights.norm, linewidths=0)
+                axes.scatter(x, y, s=size, c=z, cmap=_COLORS, norm=norm, linewidths=0)
             axes.set_aspect("equal")
             axes.tick_params(labelsize=7)
         whole.plot(0, 0, marker="+", color="black", markersize=6)  # the sensor

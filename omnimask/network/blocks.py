@@ -314,7 +314,8 @@ def attention_weights(
     found = []
     for number, (queries, keys, rows) in enumerate(zip(q.split(sizes), k.split(sizes), groups)):
         a, b = (rows.unpack(part).transpose(1, 2).float() for part in (queries, keys))
-        found.append(_plain_weights(a, b, rows.narrowed(masks and masks[number], q.device)))
+        mask = None if masks is None else masks[number]
+        found.append(_plain_weights(a, b, rows.narrowed(mask, q.device)))
     return found
 
 

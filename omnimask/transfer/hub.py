@@ -95,7 +95,7 @@ def _checked(folder: Path, mend: str) -> Path:
 
 @contextmanager
 def _words_of_the_hub(repo: str) -> Iterator[None]:
-    from huggingface_hub.errors import HFValidationError, HTTPError
+    from huggingface_hub.errors import HFValidationError, HTTPError  # pyright: ignore
 
     try:
         yield

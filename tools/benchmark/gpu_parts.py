@@ -21,6 +21,7 @@ from torch.autograd import DeviceType  # pyright: ignore[reportPrivateImportUsag
 
 from omnimask.data.loading import load_steps
 from omnimask.data.streams import Shard, Steps, open_streams
+from omnimask.foundation.errors import OmnimaskError
 from omnimask.network.blocks import Attention, AttentionPath, Packing
 from omnimask.recipe.catalogue import find_recipes
 from omnimask.recipe.loading import load_named_recipe
@@ -402,6 +403,8 @@ def loader(item: str, place: Place) -> dict[str, Any]:
             asked = time.perf_counter()
             batch = next(batches)
             waited += time.perf_counter() - asked
+            if isinstance(batch, OmnimaskError):
+                raise batch
             step_once(step.training, batch)
             # Else the host would run ahead, and wait for batches that the device does not need yet.
             finished(place.device)

@@ -99,9 +99,9 @@ def build_page(demo: Demo) -> Any:
 
 def serve(demo: Demo, *, host: str, port: int | None, wait: bool = True) -> str:
     """Starts the server, and returns its address, or never with `wait`."""
-    page = build_page(demo)
-    import gradio
+    from gradio.themes import Default
 
+    page = build_page(demo)
     _, address, _ = page.launch(
         server_name=host,
         server_port=port,
@@ -109,7 +109,7 @@ def serve(demo: Demo, *, host: str, port: int | None, wait: bool = True) -> str:
         quiet=True,
         prevent_thread_lock=not wait,
         ssr_mode=False,
-        theme=gradio.themes.Default(font=["sans-serif"], font_mono=["monospace"]),
+        theme=Default(font=["sans-serif"], font_mono=["monospace"]),
         footer_links=[],
     )
     return address

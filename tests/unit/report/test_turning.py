@@ -98,7 +98,8 @@ def test_a_cloud_turns_when_it_is_dragged(tmp_path: Path):
     page = tmp_path / "page.html"
     page.write_text(
         f"<style>{TURNING_CSS}</style><script>{TURNING_SCRIPT}</script>"
-        f"<div style='width:300px'>{text}</div><script>addEventListener('load', () => {{{DRAG}}})</script>"
+        f"<div style='width:300px'>{text}</div>"
+        f"<script>addEventListener('load', () => {{{DRAG}}})</script>"
     )
     command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
     done = subprocess.run(
