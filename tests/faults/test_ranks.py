@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from tests.faults.ranks import LAYOUTS, STEPS, apart
+from tests.unit.conftest import toys_may_be_loaded  # noqa: F401 (a fixture)
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("toys_may_be_loaded")]
 
 OTHER_LAYOUTS = ("one from fsdp4", "fsdp2 from ddp4", "ddp2 from fsdp4")
 FAULTS = ("signal SIGUSR1 2", "signal SIGTERM 1", "signal SIGINT 1", "killed", "full_disk", "hung")
