@@ -61,7 +61,7 @@ WORLD = {
         batch_size=16,
     ),
     "points": Sense(
-        modality=PointGroups(num_points=512, num_groups=32, group_size=16, unit=0.15),
+        modality=PointGroups(num_points=512, num_groups=32, group_size=16, unit=0.05),
         files=lambda path: PointFiles(path=path, rotate="none", scale=(0.9, 1.1), jitter=0.005),
         batch_size=16,
         weight=0.3,
@@ -134,7 +134,7 @@ def masked_autoencoder(name: str, senses: Sequence[str], *, pairs: bool = False)
             masks={sense: masker(sense) for sense in senses},
             beside={"table": HideAll()} if told else {},
         ),
-        encoder=Encoder(width=128, depth=4, num_heads=4, norm_contents=True),
+        encoder=Encoder(width=128, depth=4, num_heads=4),
         decoders=dict.fromkeys(senses, DECODER),
         objectives=tuple(
             replace(objective, weight=WORLD[sense].weight)

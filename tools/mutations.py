@@ -1606,13 +1606,6 @@ WHAT_FEATURES_KNOW = (
         breaks="points near their centre all look alike",
         tests=("modalities/test_points.py",),
     ),
-    Mutation(
-        name="small-contents-stay-small",
-        old="{m.name: nn.Identity() if norm is None else norm(dim) for m in modalities}",
-        new="{m.name: nn.Identity() for m in modalities}",
-        breaks="norm_contents has no effect",
-        tests=("network/test_encoder.py",),
-    ),
 )
 
 FILES_AND_RUNS = (

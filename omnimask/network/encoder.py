@@ -2,7 +2,7 @@
 rows of any modality, and what comes out of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -43,12 +43,11 @@ class Encoder:
     Point-BERT (https://arxiv.org/abs/2111.14819) and Point-MAE. `relative_bias`: each block learns
     a bias for how far two cells of a grid stand apart (`relative.py`); with "shared" all blocks
     learn one together. `num_registers`: learned tokens beside [CLS]
-    (https://arxiv.org/abs/2309.16588). `norm_contents`: a norm of each modality's embedded values
-    before places are added, so that small ones enter as large as the others. `pre_norm`: a norm of
-    what enters the first block, as in CLIP. `norm_weights`: whether the norm after the last block
-    has a learned scale. `init`: Xavier-uniform as MAE, or BEiT's, normal with deviation 0.02 and by
-    depth (`initialise_by_depth`). `drop_path` is the last block's probability, rising linearly from
-    0. `checkpoint_blocks` recomputes activations in the backward pass.
+    (https://arxiv.org/abs/2309.16588). `pre_norm`: a norm of what enters the first block, as in
+    CLIP. `norm_weights`: whether the norm after the last block has a learned scale. `init`:
+    Xavier-uniform as MAE, or BEiT's, normal with deviation 0.02 and by depth
+    (`initialise_by_depth`). `drop_path` is the last block's probability, rising linearly from 0.
+    `checkpoint_blocks` recomputes activations in the backward pass.
     """
 
     width: int = 768
@@ -61,7 +60,6 @@ class Encoder:
     relative_bias: bool | Literal["shared"] = False
     class_token: bool = True
     num_registers: int = 0
-    norm_contents: bool = False
     pre_norm: bool = False
     norm_weights: bool = True
     init: Literal["xavier", "normal_by_depth"] = "xavier"
@@ -197,8 +195,7 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         self.extents = {modality.name: modality.extent for modality in modalities}
-        norm = encoder.style.build_norm if encoder.norm_contents else None
-        self.contents = Contents(modalities, encoder.width, norm)
+        self.contents = Contents(modalities, encoder.width)
         self.places = Places(modalities, encoder.width, additive=encoder.adds_places)
         self.mask_token = nn.Parameter(torch.empty(encoder.width)) if mask_token else None
         if self.mask_token is not None:
@@ -335,15 +332,10 @@ class Places(nn.Module):
 class Contents(nn.Module):
     """Embedding of the values of chosen tokens; the values of the others are never touched."""
 
-    def __init__(
-        self, modalities: Sequence[Modality], dim: int, norm: Callable[[int], nn.Module] | None
-    ) -> None:
+    def __init__(self, modalities: Sequence[Modality], dim: int) -> None:
         super().__init__()
         self.embeddings = nn.ModuleDict(
             {modality.name: modality.embed(dim) for modality in modalities}
-        )
-        self.norms = nn.ModuleDict(
-            {m.name: nn.Identity() if norm is None else norm(dim) for m in modalities}
         )
 
     def forward(
@@ -353,13 +345,11 @@ class Contents(nn.Module):
         if len(tokens) == 1:
             ((name, part),) = tokens.items()
             values = part.values.flatten(0, 1).index_select(0, packed)
-            return self.norms[name](self.embeddings[name](values))
+            return self.embeddings[name](values)
         # Modalities of one row are interleaved by ids that only the device knows, so that each is
         # embedded whole before the choice.
         everything = [
-            self.norms[name](self.embeddings[name](part.values.flatten(0, 1))).unflatten(
-                0, part.values.shape[:2]
-            )
+            self.embeddings[name](part.values.flatten(0, 1)).unflatten(0, part.values.shape[:2])
             for name, part in tokens.items()
         ]
         return torch.cat(everything, dim=1).flatten(0, 1).index_select(0, packed)

@@ -113,7 +113,6 @@ _FORMAT_1 = {
 _SINCE_FORMAT_1 = {
     "omnimask:BlockStyle": {"kind": "vit", "act": "gelu", "sub_norm": False},
     "omnimask:Encoder": {
-        "norm_contents": False,
         "pre_norm": False,
         "norm_weights": True,
         "init": "xavier",

@@ -85,22 +85,6 @@ def test_visible_content_and_mask_tokens_enter_at_their_places(every_block: bool
     torch.testing.assert_close(encoded.prefix[1], backbone.encoder.prefix.expand(4, -1))
 
 
-def test_contents_of_every_modality_enter_as_large_where_a_norm_is_asked_for():
-    plain = Backbone(TOYS, Encoder(width=WIDTH, depth=1, num_heads=2))
-    assert not any("norms" in name for name in plain.contents.state_dict())
-    backbone = Backbone(TOYS, Encoder(width=WIDTH, depth=1, num_heads=2, norm_contents=True))
-    with torch.no_grad():
-        for parameter in backbone.contents.embeddings["other"].parameters():
-            parameter *= 0.01
-    packed = PLAN.packed_visible(LAYOUT.num_tokens)
-    of_both = backbone.contents(PARTS, packed)
-    sizes = of_both.square().mean(dim=1)
-    torch.testing.assert_close(sizes, torch.ones_like(sizes), atol=0.02, rtol=0.02)
-    alone = backbone.contents({"toy": PARTS["toy"]}, torch.tensor([0, 4]))
-    raw = backbone.contents.embeddings["toy"](torch.tensor([[1.0], [5.0]]))
-    torch.testing.assert_close(alone, nn.functional.layer_norm(raw, (WIDTH,), eps=1e-6))
-
-
 def test_prefix_tokens_are_rotated_by_nothing():
     config = Encoder(width=8, depth=1, num_heads=2, positions="rotary", num_registers=1)
     encoder, seen = TransformerEncoder(config), []
