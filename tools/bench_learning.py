@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from omnimask.sample_data.world.layout import SENSES
 from omnimask.training.checkpoint import write_json
-from tools.learning_table import CELLS, MIXED, draw_curves, read_cells, tables
+from tools.learning_table import ABLATIONS, CELLS, draw_curves, read_cells, tables
 from tools.results_table import measured, write_between
 
 
@@ -81,7 +81,7 @@ def _learn(cell: str, seed: int, root: Path, folder: Path, budget: Budget) -> di
     from omnimask.training.checkpoint import list_checkpoints
     from recipes.world import masked_autoencoder
 
-    recipe = masked_autoencoder(cell, SENSES if cell == MIXED else (cell,))
+    recipe = changed(cell, masked_autoencoder(cell, (cell,) if cell in SENSES else SENSES))
     run = Run(
         num_workers=0,
         checkpoint_every=max(budget.steps // budget.looks, 1),
@@ -98,6 +98,18 @@ def _learn(cell: str, seed: int, root: Path, folder: Path, budget: Budget) -> di
         "loss": lines[-1]["loss"],
         **_probe(list_checkpoints(folder / "run"), budget),
     }
+
+
+def changed(cell: str, recipe: Any) -> Any:
+    """The recipe of an ablation; others as they are."""
+    if cell == "shared-decoder":
+        decoder = next(iter(recipe.decoders.values()))
+        objectives = tuple(replace(o, decoder="main") for o in recipe.objectives)
+        return replace(recipe, decoders={"main": decoder}, objectives=objectives)
+    if cell == "equal-weights":
+        objectives = tuple(replace(o, weight=1.0) for o in recipe.objectives)
+        return replace(recipe, objectives=objectives)
+    return recipe
 
 
 def _probe(checkpoints: Sequence[Path], budget: Budget) -> dict[str, Any]:
@@ -198,7 +210,7 @@ def main() -> None:
     parser.add_argument("root", type=Path, nargs="?", help="a world's folder")
     parser.add_argument("--out", type=Path, default=Path("runs/learning"))
     parser.add_argument("--budget", choices=BUDGETS, default="hour")
-    parser.add_argument("--cells", nargs="+", choices=CELLS, default=CELLS)
+    parser.add_argument("--cells", nargs="+", choices=(*CELLS, *ABLATIONS), default=CELLS)
     parser.add_argument("--steps", type=int, help="in place of the budget's")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--page", type=Path, help="only write the tables there")

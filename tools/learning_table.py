@@ -11,6 +11,11 @@ from omnimask.sample_data.world.layout import SENSES
 
 MIXED = "mixed"
 CELLS = (MIXED, *SENSES)
+ABLATIONS = {
+    "shared-decoder": "one decoder for all senses",
+    "equal-weights": "losses of all senses weighted alike",
+}
+"""The mixed encoder with one thing changed, by cell."""
 
 Cells = Mapping[str, Sequence[Mapping[str, Any]]]
 """The results of every cell, by seed."""
@@ -19,14 +24,16 @@ Cells = Mapping[str, Sequence[Mapping[str, Any]]]
 def read_cells(out: Path) -> Cells:
     found = {
         cell: [json.loads(path.read_text()) for path in sorted((out / cell).glob("*/result.json"))]
-        for cell in CELLS
+        for cell in (*CELLS, *ABLATIONS)
     }
     return {cell: results for cell, results in found.items() if results}
 
 
 def tables(cells: Cells) -> str:
-    """Markdown: the mean skill of each sense, retrieval across senses, every factor of each."""
+    """Markdown: mean skill by sense, retrieval across senses, what was changed, every factor."""
     parts = [_of_senses(cells), *(_of_factors(cells, sense) for sense in _seen(cells))]
+    if MIXED in cells and not ABLATIONS.keys().isdisjoint(cells):
+        parts.insert(1, _of_ablations(cells))
     parts[1:1] = [_across(cells)] if any(r["across"] for r in cells.get(MIXED, ())) else []
     return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
 
@@ -62,6 +69,22 @@ def _of_senses(cells: Cells) -> list[str]:
             f"| {sense} | {len(either[0]['scores'])} | {sizes} | {' | '.join(means)} "
             f"| {_ratio(mixed, alone)} | {above} |"
         )
+    return lines
+
+
+def _of_ablations(cells: Cells) -> list[str]:
+    """Mean skill of every sense, with one thing changed; means of the seeds."""
+    senses = _seen(cells)
+    lines = [
+        "### One thing changed",
+        "",
+        f"| mixed encoder | {' | '.join(senses)} |",
+        f"|---{'|---' * len(senses)}|",
+    ]
+    for cell, words in {MIXED: "as the recipe is", **ABLATIONS}.items():
+        if cell in cells:
+            skills = [_skill(_parts(cells, cell, sense), "trained") for sense in senses]
+            lines.append(f"| {words} | {' | '.join(skills)} |")
     return lines
 
 

@@ -10,6 +10,7 @@ import pytest
 from omnimask.sample_data.world.generate import generate
 from omnimask.sample_data.world.layout import SENSES
 from omnimask.sample_data.world.seen import SEEN
+from recipes.world import masked_autoencoder
 from tests.once import once
 from tools import bench_learning
 from tools.learning_table import read_cells, tables
@@ -79,6 +80,22 @@ def _way(query: str, answer: str, *recalls: float) -> dict[str, Any]:
         "recall": {space: {"10": {"value": recall}} for space, recall in spaces},
         "chance": {"10": 0.2},
     }
+
+
+def test_an_ablation_changes_one_thing_and_has_its_row(out: Path):
+    recipe = masked_autoencoder("mixed", SENSES)
+    shared = bench_learning.changed("shared-decoder", recipe)
+    assert set(shared.decoders) == {"main"}
+    assert {o.decoder for o in shared.objectives} == {"main"}
+    equal = bench_learning.changed("equal-weights", recipe)
+    assert {o.weight for o in equal.objectives} == {1.0} != {o.weight for o in recipe.objectives}
+    assert bench_learning.changed("mixed", recipe) == recipe
+    (alone,) = read_cells(out / "smoke")["audio"]
+    lines = tables({"mixed": [alone], "shared-decoder": [alone]}).splitlines()
+    skill = f"{alone['senses']['audio']['skill']['trained']['value']:.3f}"
+    assert f"| as the recipe is | {skill} |" in lines
+    assert f"| one decoder for all senses | {skill} |" in lines
+    assert not any("weighted alike" in line for line in lines)
 
 
 def test_retrieval_has_a_row_per_query_and_a_column_per_answer(out: Path):
