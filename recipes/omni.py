@@ -27,7 +27,7 @@ from recipes.small import (
     masker,
     merge,
     modality,
-    own_decoder,
+    own_decoders,
     stream,
 )
 
@@ -101,7 +101,7 @@ def debug() -> Recipe:
 def _mixed(name: str, parts: dict[str, Parts]) -> Recipe:
     """The quickstart's data and encoder with another method's parts on every modality."""
     recipe = quickstart()
-    merged = merge({modality: own_decoder(modality, part) for modality, part in parts.items()})
+    merged = merge({modality: own_decoders(modality, part) for modality, part in parts.items()})
     return replace(
         recipe,
         name=name,

@@ -94,16 +94,19 @@ class Parts:
     teacher: Teacher | SnapshotTeacher | FrozenTeacher | None = None
 
 
-def own_decoder(name: str, parts: Parts) -> Parts:
-    """The same with a decoder that is this modality's alone and called after it; of parts with one
-    decoder.
+def own_decoders(name: str, parts: Parts) -> Parts:
+    """The same with decoders that are this modality's alone and called after it.
 
-    A decoder that several modalities share learns late to use places, and the encoder with it
+    One that several modalities share learns late to use places, and the encoder with it
     (docs/learning.md).
     """
-    (decoder,) = parts.decoders.values()
-    objectives = tuple(replace(objective, decoder=name) for objective in parts.objectives)
-    return replace(parts, decoders={name: decoder}, objectives=objectives)
+    alone = len(parts.decoders) == 1
+    names = {old: name if alone else f"{name}_{old}" for old in parts.decoders}
+    return replace(
+        parts,
+        decoders={names[old]: decoder for old, decoder in parts.decoders.items()},
+        objectives=tuple(replace(o, decoder=names[o.decoder]) for o in parts.objectives),
+    )
 
 
 def merge(parts: dict[str, Parts]) -> Parts:

@@ -97,7 +97,8 @@ def _written(folders: Sequence[Path], key: str, made: Columns) -> Columns:
             return read_columns(folder / f"{key}.json")
         except (OSError, DamagedError) as error:
             failures.append(f"{folder}: {error}")
-    _log.warning("nothing is kept, so that it is made anew every time: %s", "; ".join(failures))
+    if failures:
+        _log.warning("nothing is kept, so that it is made anew every time: %s", "; ".join(failures))
     return made
 
 

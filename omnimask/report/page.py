@@ -109,8 +109,8 @@ def _budget(results: Results) -> str:
     samples = sum(stream.batch_size for stream in results.recipe.data.streams)
     steps = f"{done:,}" if done == asked else f"{done:,} of {asked:,}"
     return (
-        f"After {steps} steps, each of {samples * results.recipe.optim.accumulate:,} samples. Those "
-        "shown are spread evenly over the files; none was chosen by its look."
+        f"After {steps} steps, each of {samples * results.recipe.optim.accumulate:,} samples. "
+        "Those shown are spread evenly over the files; none was chosen by its look."
     )
 
 
