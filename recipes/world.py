@@ -142,8 +142,8 @@ def masked_autoencoder(name: str, senses: Sequence[str], *, pairs: bool = False)
             for objective in content(sense, decoder=sense)
         ),
         data=Data(root=ROOT, streams=streams),
-        optim=Optim(steps=400, lr=1.5e-3, warmup_steps=40),
-        run=Run(num_workers=1, checkpoint_every=100),
+        optim=Optim(steps=600, lr=1.5e-3, warmup_steps=60),
+        run=Run(num_workers=1, checkpoint_every=150),
     )
 
 

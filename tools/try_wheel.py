@@ -41,6 +41,8 @@ BESIDE = {
     "trackio": ("trackio", "omnimask pretrain recipes.mae:cpu --set run.tracker=trackio"),
     "finetune": ("peft", ""),
     "export": ("onnx", ""),
+    "huggingface": ("datasets", ""),
+    "remote": ("fsspec", ""),
 }
 """Extras without a modality: what they bring, and a command that names the extra without it."""
 

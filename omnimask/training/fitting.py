@@ -1,5 +1,6 @@
 """What a recipe leaves open until its data are seen: statistics, and what a frozen teacher is."""
 
+import os
 from dataclasses import replace
 
 from omnimask.data.alignment import OfFiles
@@ -29,7 +30,8 @@ def fit(recipe: Recipe) -> Recipe:
     teacher = recipe.teacher
     if isinstance(teacher, FrozenTeacher):
         teacher = fill_frozen(teacher)
-    modalities = fit_modalities(recipe.modalities, recipe.data, num_workers=recipe.run.num_workers)
+    workers = min(recipe.run.num_workers, os.cpu_count() or 1)
+    modalities = fit_modalities(recipe.modalities, recipe.data, num_workers=workers)
     recipe = replace(recipe, modalities=modalities, teacher=teacher)
     check_grids(recipe)
     return recipe

@@ -141,7 +141,7 @@ def test_a_bad_file_among_good_ones_is_listed_and_replaced(sample_data: Path, tm
         "--set=data.max_bad_files=3",
         "--set=modalities.image.mean=(0.5,0.5,0.5)",
         "--set=modalities.image.std=(0.25,0.25,0.25)",
-        "--set=optim.steps=40",
+        "--set=optim.steps=50",  # of four samples: more than an epoch
         recipe="recipes.mae:debug",
     )
     assert status == 0, errors

@@ -14,7 +14,7 @@ PACKAGES = ("omnimask", "modalities", "recipes")
 
 
 def test_every_file_of_the_packages_is_in_the_wheel():
-    """setuptools takes the .py files of folders with __init__.py, and nothing else."""
+    """setuptools takes the .py files of folders with __init__.py, and data that it is told of."""
     include = PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]
     found = set(find_packages(str(ROOT), include=include))
     files = [
@@ -23,6 +23,15 @@ def test_every_file_of_the_packages_is_in_the_wheel():
         for path in (ROOT / package).rglob("*")
         if path.is_file() and path.suffix not in (".pyc", ".md")  # README.md is for readers
     ]
+    told = PROJECT["tool"]["setuptools"]["package-data"]
+    data = {
+        path.relative_to(ROOT)
+        for package in told
+        for glob in told[package]
+        for path in (ROOT / package).glob(glob)
+    }
+    assert Path("recipes/launch/slurm.sh") in data
+    files = [path for path in files if path not in data]
     assert [str(path) for path in files if path.suffix != ".py"] == []
     assert {".".join(path.parent.parts) for path in files} == found
 

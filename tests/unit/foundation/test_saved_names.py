@@ -37,13 +37,18 @@ def test_every_recipe_of_format_1_is_read_and_written_alike():
         assert from_json(json.loads(json.dumps(to_json(recipe)))) == recipe
 
 
-def test_every_recipe_is_still_what_it_was_in_format_1():
-    """A recipe whose numbers change on purpose leaves this list, with a line in CHANGELOG.md."""
+def test_every_recipe_is_still_what_it_was_in_format_1_unless_it_changed_on_purpose():
+    """What changes on purpose is named here, with a line in CHANGELOG.md."""
+    published = ("base", "base_800", "base_1600", "base_ssv2", "small", "large", "huge", "audio")
+    stating_their_batch = ("colormae", "data2vec2", "hpm", "mae", "multimae", "videomae")
+    changed = {f"recipes.{file}:{size}" for file in stating_their_batch for size in published}
     for reference, saved in RECIPES.items():
         root = Path(saved["data"]["root"])
         name = reference.removeprefix("finetune ")
         built = load(reference, root) if name == reference else case(name, root)
-        assert to_json(built) == to_json(from_json(saved)), reference
+        same = to_json(built) == to_json(from_json(saved))
+        # The mixed recipes have a decoder for each modality since.
+        assert same != (reference in changed or reference.startswith("recipes.omni:")), reference
 
 
 def test_names_of_today_say_no_module_of_the_core():

@@ -180,8 +180,8 @@ def test_a_step_with_a_finite_loss_and_no_gradient_is_skipped(tmp_path: Path):
 
 
 def clip(model: nn.Module) -> Tensor:
-    training = object.__new__(Training)  # of which clipping asks for the model alone
-    training.model = model
+    training = object.__new__(Training)  # of which clipping asks for nothing else
+    training.model, training.sharded = model, False
     return _clip(training, 1.0)
 
 
