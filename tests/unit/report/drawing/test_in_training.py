@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,9 +64,11 @@ def test_wandb_has_numbers_and_pictures(tmp_path: Path, monkeypatch: pytest.Monk
     (folder,) = (tmp_path / "run" / "wandb").glob("offline-run-*")
     (log,) = folder.glob("*.wandb")
     assert log.stem == f"run-{(tmp_path / 'run' / 'tracker-id.txt').read_text().strip()}"
-    content = log.read_bytes()
-    assert [name for name in NUMBERS if name.encode() not in content] == []
-    assert b"toys" in content
+    deadline = time.monotonic() + 60  # wandb's service may write when the run has ended
+    while missing := [name for name in NUMBERS if name.encode() not in log.read_bytes()]:
+        assert time.monotonic() < deadline, missing
+        time.sleep(0.5)
+    assert b"toys" in log.read_bytes()
     for name in NAMES:
         assert list((folder / "files" / "media" / "images").glob(f"{name}_2_*.png"))
 
