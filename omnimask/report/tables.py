@@ -109,7 +109,8 @@ def retrieval_table(ways: Sequence[Retrieval]) -> Html:
         "correlations fitted on the training samples that both have. Nothing in training says "
         "which samples belong together, unless the recipe has streams of pairs."
     )
-    return joined(table(head, rows, num_text=2), paragraphs([explanation]))
+    every = folded("Every way between two streams", table(head, rows, num_text=2))
+    return joined(paragraphs([explanation]), every)
 
 
 def _recalls(way: Retrieval, rank: int) -> list[Html | str]:
